@@ -1,0 +1,82 @@
+// What a GGUF model is made of: tensors, grouped into the layers that are scored and typed.
+#pragma once
+
+#include <apreqel/quant_type.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace apreqel {
+
+/// What decides the type of a tensor.
+enum class TensorPlace {
+    layer,      ///< takes the type of its layer
+    embedding,  ///< token_embd, output and other big tables outside the blocks: one fixed type in every variant
+    fixed,      ///< norms, biases, routers, rope factors: always kept as they are
+};
+
+struct Tensor {
+    std::string name;                     ///< "blk.3.attn_q.weight"
+    std::string role;                     ///< "attn_q": the name without block and suffix, as in GGUF
+    std::array<std::int64_t, 4> shape{};  ///< {columns, rows, …}: ggml's ne, 1 beyond the last dimension
+    QuantType type;                       ///< type in the source file
+    std::uint64_t size_bytes = 0;         ///< bytes in the source file, without padding
+    std::size_t file = 0;                 ///< index into Inventory::files
+    std::uint64_t offset = 0;             ///< bytes from the start of that file
+    TensorPlace place = TensorPlace::fixed;
+
+    [[nodiscard]] std::int64_t columns() const { return shape[0]; }
+    [[nodiscard]] std::int64_t rows() const { return shape[1] * shape[2] * shape[3]; }
+    [[nodiscard]] std::int64_t elements() const { return columns() * rows(); }
+};
+
+enum class LayerKind { attention, ffn };
+
+/// One sub-layer of one block: its attention or its feed-forward network (FFN). Named `blk.N.attn` or `blk.N.ffn`.
+struct Layer {
+    std::string name;
+    std::size_t block = 0;
+    LayerKind kind = LayerKind::attention;
+    std::vector<std::size_t> tensors;  ///< those with TensorPlace::layer, as indices into Inventory::tensors
+    std::uint64_t parameters = 0;      ///< weights in those tensors
+};
+
+/// How the sub-layers of a block hang on the residual stream, as far as the file tells.
+enum class Residual {
+    sequential,  ///< x → x + attention(x) → … + ffn(…): every sub-layer has an input and an output of its own
+    parallel,    ///< x + attention(x) + ffn(x): both read the same input
+    other,       ///< recurrent, hybrid, encoder, or blocks without attention or without FFN
+};
+
+struct Inventory {
+    std::vector<std::filesystem::path> files;  ///< the shards in order; one unless the model is split
+    std::string name;                          ///< general.name, or the file name
+    std::string architecture;                  ///< general.architecture
+    std::size_t blocks = 0;
+    std::size_t experts = 0;     ///< experts per FFN, 0 for a dense model
+    bool tied_embeddings = false;  ///< no output.weight: token_embd serves as output too
+    Residual residual = Residual::sequential;
+    std::string residual_reason;  ///< why it is not sequential, for people; empty if it is
+    std::vector<Tensor> tensors;
+    std::vector<Layer> layers;  ///< block by block, attention before FFN
+    std::string fingerprint;    ///< identifies metadata and weights, independent of the path: 32 hex digits
+
+    [[nodiscard]] std::uint64_t parameters() const;
+    [[nodiscard]] std::uint64_t size_bytes() const;  ///< bytes of all tensors, without padding and metadata
+    [[nodiscard]] std::optional<std::size_t> find_layer(std::string_view name) const;
+};
+
+/// Reads and checks the metadata of a GGUF model; the weights are not loaded. For a split model `path` is its first
+/// shard, the others are found beside it. The file is untrusted: nothing in it can crash the caller.
+/// Errors: not a GGUF, damaged, not a language model with blocks, shard missing.
+[[nodiscard]] Result<Inventory> read_inventory(const std::filesystem::path& path);
+
+/// A usage error unless every tensor that would be quantized is in full precision (f32, f16 or bf16).
+[[nodiscard]] Result<> check_full_precision(const Inventory& inventory);
+
+}  // namespace apreqel

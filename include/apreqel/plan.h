@@ -1,0 +1,96 @@
+// From measured types and scored layers to the type of every layer. Pure functions of numbers: same input, same plan.
+#pragma once
+
+#include <apreqel/contribution.h>
+#include <apreqel/error.h>
+#include <apreqel/measurement.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace apreqel {
+
+/// The metrics of a model, all costs: memory in bytes, latency in ms per generated token, perplexity.
+inline constexpr std::size_t kMetrics = 3;
+inline constexpr std::array<std::string_view, kMetrics> kMetricNames{"memory", "latency", "accuracy"};
+using Metrics = std::array<double, kMetrics>;
+
+/// Importance of each metric, non-negative, used as given. Order: memory, latency, accuracy.
+using Weights = std::array<double, kMetrics>;
+
+/// "0.2,0.6,0.2", "memory=.2,latency=.6,accuracy=.2" (missing names are 0), or a preset: balanced, memory, latency, accuracy.
+[[nodiscard]] Result<Weights> parse_weights(std::string_view text);
+
+/// A distribution of types over layers, ranked by TOPSIS.
+struct Candidate {
+    std::vector<std::size_t> counts;  ///< z_i: layers given to type i; sums to the number of layers
+    Metrics estimate{};               ///< x_j = Σ_i (z_i / L) · c_ij
+    double closeness = 0;             ///< d⁻ / (d⁻ + d*), in [0, 1]
+    double distance_ideal = 0;        ///< d*
+    double distance_anti_ideal = 0;   ///< d⁻
+};
+
+struct Ranking {
+    std::uint64_t candidates = 0;   ///< C(L + M − 1, M − 1)
+    Metrics norm{};                 ///< Euclidean norm of each column over all candidates
+    Metrics ideal{};                ///< best weighted normalised value per metric
+    Metrics anti_ideal{};           ///< worst weighted normalised value per metric
+    std::vector<Candidate> best;    ///< by closeness, descending
+};
+
+/// C(layers + types − 1, types − 1), or nothing if it does not fit 64 bits.
+[[nodiscard]] Result<std::uint64_t> count_distributions(std::size_t layers, std::size_t types);
+
+/// Ranks every distribution of M types over L layers by TOPSIS and keeps the `keep` best, in O(M) memory.
+/// `costs`: M rows of metrics, finite and positive. `weights`: non-negative, not all zero. L ≥ 1, M ≥ 1.
+/// Equal closeness: the smaller memory, then latency, then perplexity estimate, then the greater count of the earlier type wins.
+/// Where all candidates are equal the closeness is 1.
+/// Errors: more candidates than can be enumerated; input outside the above.
+[[nodiscard]] Result<Ranking> rank_distributions(std::size_t layers, std::span<const Metrics> costs, const Weights& weights,
+                                                 std::size_t keep = 1);
+
+/// Algorithm 1: types from most to least precise, layers from greatest to least contribution; the first z_1 layers get
+/// the first type, and so on. `counts[i]` layers of type i, `bits_per_weight[i]` orders the types (ties: the earlier
+/// first), `layer_order` is a permutation of the layers. Returns the type index of each layer.
+[[nodiscard]] std::vector<std::size_t> allocate(std::span<const std::size_t> counts, std::span<const double> bits_per_weight,
+                                                std::span<const std::size_t> layer_order);
+
+struct LayerType {
+    std::string layer;  ///< "blk.3.attn"
+    std::string type;   ///< "q4_K"
+};
+
+/// A decision, complete: what was asked, what was chosen and why, and the type of every layer.
+struct Plan {
+    std::string model;  ///< fingerprint; empty: not stated
+    std::string model_name;
+    std::string method = "paper";
+    Weights weights{};
+    std::vector<std::string> types;  ///< of the profile, in its order; the order of all counts
+    std::vector<Metrics> costs;      ///< the uniform variants' metrics
+    Ranking ranking;                 ///< best.front() is the plan, the others are the runners-up
+    std::string embedding_type;      ///< fixed type of embedding and output; empty: the default
+    std::vector<LayerType> allocation;
+    std::vector<Fallback> fallbacks;  ///< tensors of the allocation that cannot take their type
+
+    [[nodiscard]] const Candidate& chosen() const { return ranking.best.front(); }
+};
+
+/// The paper's method: all distributions, TOPSIS, Algorithm 1. `runners_up`: how many next-best candidates to keep.
+/// Errors: profile and scores disagree about the layers or the model; no types; a metric that is not positive.
+[[nodiscard]] Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weights& weights,
+                                     std::size_t runners_up = 4);
+
+/// The layer a tensor belongs to: "blk.3.ffn_up.weight" → "blk.3.ffn"; what is not FFN in a block is its attention; ""
+/// for tensors outside the blocks.
+[[nodiscard]] std::string layer_of_tensor(std::string_view tensor);
+
+/// The allocation as llama-quantize reads it with --tensor-type-file: one `pattern=type` a line.
+[[nodiscard]] std::string tensor_type_file(const Plan& plan);
+
+}  // namespace apreqel

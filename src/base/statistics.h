@@ -1,0 +1,18 @@
+// Medians of repeated measurements, with intervals that assume nothing about their distribution.
+#pragma once
+
+#include <apreqel/measurement.h>
+
+#include <span>
+
+namespace apreqel {
+
+/// Median and its narrowest confidence interval from order statistics that covers at least 95 % (Conover 1999, 3.2);
+/// with fewer than 6 samples that is not possible, and the interval is the range. No samples: all zero.
+[[nodiscard]] Sampled summarize(std::vector<double> samples);
+
+/// True if the paired samples show a difference: zero lies outside the interval of the median of a[i] − b[i], with
+/// a coverage of at least 95 %. `a` and `b` were measured in the same rounds.
+[[nodiscard]] bool tell_apart(std::span<const double> a, std::span<const double> b);
+
+}  // namespace apreqel

@@ -1,0 +1,151 @@
+#include "cli/flags.h"
+
+#include <algorithm>
+#include <ranges>
+#include <unistd.h>
+
+namespace apreqel {
+
+void add_model(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("MODEL", flags.model, "Full-precision GGUF (f32, f16 or bf16); of a split model the first shard")->required();
+}
+
+void add_output(CLI::App& verb, Flags& flags, const std::string& description)
+{
+    verb.add_option("-o,--output", flags.output, description)->type_name("FILE");
+    verb.add_flag("-f,--force", flags.force, "Replace the output if it exists");
+}
+
+void add_workspace(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("-C,--workspace", flags.workspace, "Folder for everything measured and built [MODEL.apreqel]")->type_name("DIR");
+}
+
+void add_common(CLI::App& verb, Flags& flags)
+{
+    verb.add_flag("--json", flags.json, "Print one JSON object instead of tables");
+    verb.add_flag("-q,--quiet", flags.quiet, "No progress, only results, warnings and errors");
+}
+
+void add_types(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--types", flags.types, "Quantization types to choose from")->type_name("TYPE,…")->capture_default_str();
+    verb.add_option("--embedding-type", flags.embedding_type, "Type of embedding and output tensors, the same in every variant")
+        ->type_name("TYPE")
+        ->capture_default_str();
+}
+
+void add_weights(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("-w,--weights", flags.weights,
+                    "What matters: three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2; or balanced, memory, "
+                    "latency, accuracy")
+        ->type_name("WEIGHTS")
+        ->capture_default_str();
+}
+
+void add_running(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("-t,--threads", flags.settings.run.threads, "Threads [physical cores]")->type_name("N")->check(CLI::Range(1, 4096));
+    verb.add_option("--gpu-layers", flags.settings.run.gpu_layers, "Blocks on the GPU, if there is one [all]")->type_name("N");
+}
+
+void add_sampling(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--seed", flags.settings.seed, "Seed of the text sampled from the model where none is given")
+        ->type_name("N")
+        ->capture_default_str();
+}
+
+void add_scoring(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--prompts", flags.settings.prompts,
+                    "Prompts to score layers on: one per line, or JSONL with a prompt, text or turns field [sampled from the model]")
+        ->type_name("FILE");
+    verb.add_option("--gamma", flags.settings.gamma, "Similarity below which a token is a reward for its layer")
+        ->type_name("NUMBER")
+        ->check(CLI::Range(-1.0, 1.0))
+        ->capture_default_str();
+}
+
+void add_measuring(CLI::App& verb, Flags& flags)
+{
+    QualitySettings& quality = flags.settings.quality;
+    SpeedSettings& speed = flags.settings.speed;
+    verb.add_option("--text", flags.settings.text, "Text to measure perplexity on [sampled from the model]")->type_name("FILE");
+    verb.add_option("--context", quality.context, "Tokens per chunk of text, as llama-perplexity -c")
+        ->type_name("N")
+        ->check(CLI::Range(8, 1 << 20))
+        ->capture_default_str();
+    verb.add_option("--chunks", quality.chunks, "Chunks of text to measure on [all]")->type_name("N");
+    verb.add_option("--kld-chunks", quality.kld_chunks, "Leading chunks to compare with the full-precision model; 0: none")
+        ->type_name("N")
+        ->capture_default_str();
+    verb.add_option("-r,--repetitions", speed.repetitions, "Rounds of the latency measurement")
+        ->type_name("N")
+        ->check(CLI::Range(1, 10000))
+        ->capture_default_str();
+    verb.add_option("--generate", speed.generated, "Tokens generated per round, as llama-bench -n")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    verb.add_option("--prompt-tokens", speed.prompt, "Prompt tokens processed per round, as llama-bench -p; 0: none")
+        ->type_name("N")
+        ->check(CLI::Range(0, 1 << 20))
+        ->capture_default_str();
+    verb.add_flag("--remeasure", flags.settings.remeasure, "Measure again what the workspace already holds");
+}
+
+Result<std::vector<QuantType>> parse_types(const std::string& names)
+{
+    std::vector<QuantType> types;
+    for (const auto part : std::views::split(names, ',')) {
+        const auto type = parse_type(std::string_view(part));
+        if (!type) return std::unexpected(type.error());
+        if (auto possible = check_target_type(*type); !possible) return std::unexpected(possible.error());
+        if (std::ranges::contains(types, *type)) return usage_error("--types: {} is listed twice", type_name(*type));
+        types.push_back(*type);
+    }
+    return types;
+}
+
+Result<Study> open_study(const Flags& flags, Monitor& monitor)
+{
+    StudySettings settings = flags.settings;
+    auto types = parse_types(flags.types);
+    if (!types) return std::unexpected(types.error());
+    settings.types = std::move(*types);
+    const auto embedding = parse_type(flags.embedding_type);
+    if (!embedding) return std::unexpected(embedding.error());
+    if (auto possible = check_target_type(*embedding); !possible) return std::unexpected(possible.error());
+    settings.embedding_type = *embedding;
+    auto inventory = read_inventory(flags.model);
+    if (!inventory) return std::unexpected(inventory.error());
+    const Workspace workspace(flags.model, flags.workspace);
+    if (auto created = workspace.create(); !created) return std::unexpected(created.error());
+    return Study{.inventory = std::move(*inventory), .workspace = workspace, .settings = std::move(settings), .monitor = monitor};
+}
+
+Result<> check_output(const std::filesystem::path& output, bool force)
+{
+    std::error_code error;
+    const auto status = std::filesystem::status(output, error);
+    if (std::filesystem::is_directory(status)) return usage_error("write {}: it is a folder", output.string());
+    if (std::filesystem::exists(status) && !force) {
+        return std::unexpected(Error{ErrorCode::usage, std::format("write {}: it exists", output.string()), "replace it with --force"});
+    }
+    const auto folder = output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
+    if (::access(folder.c_str(), W_OK) != 0) return fail("write {}: its folder is not there or cannot be written", output.string());
+    return {};
+}
+
+Error with_resume_hint(Error error, const Study& study)
+{
+    if (error.code == ErrorCode::interrupted) {
+        error.hint = std::format("finished steps are kept in {}; the same command goes on from there", study.workspace.directory().string());
+    }
+    return error;
+}
+
+}  // namespace apreqel

@@ -1,0 +1,53 @@
+// Every flag of the command line, described once and registered by the verbs that have it.
+#pragma once
+
+#include "cli/terminal.h"
+#include "study/study.h"
+
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace apreqel {
+
+/// What was typed. `parse` functions below turn it into what it means.
+struct Flags {
+    std::filesystem::path model;
+    std::filesystem::path workspace;
+    std::filesystem::path output;
+    bool json = false;
+    bool quiet = false;
+    bool force = false;
+    std::string types{kPaperTypes};
+    std::string embedding_type{kEmbeddingType};
+    std::string weights = "balanced";
+    StudySettings settings;
+};
+
+void add_model(CLI::App& verb, Flags& flags);
+void add_output(CLI::App& verb, Flags& flags, const std::string& description);
+void add_workspace(CLI::App& verb, Flags& flags);
+void add_common(CLI::App& verb, Flags& flags);    ///< --json, --quiet
+void add_types(CLI::App& verb, Flags& flags);     ///< --types, --embedding-type
+void add_weights(CLI::App& verb, Flags& flags);
+void add_running(CLI::App& verb, Flags& flags);   ///< --threads, --gpu-layers
+void add_sampling(CLI::App& verb, Flags& flags);  ///< --seed
+void add_scoring(CLI::App& verb, Flags& flags);   ///< --prompts, --gamma
+void add_measuring(CLI::App& verb, Flags& flags); ///< --text, --context, --chunks, --repetitions, …
+
+/// Types by name, separated by commas. Errors: unknown, listed twice, not a target for quantization.
+[[nodiscard]] Result<std::vector<QuantType>> parse_types(const std::string& names);
+
+/// Reads the model and makes its workspace.
+[[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);
+
+/// An error if `output` cannot be written later: it exists and --force is not given, or its folder is not there.
+/// Asked before long work begins.
+[[nodiscard]] Result<> check_output(const std::filesystem::path& output, bool force);
+
+/// The hint that follows an interruption.
+[[nodiscard]] Error with_resume_hint(Error error, const Study& study);
+
+}  // namespace apreqel

@@ -1,0 +1,135 @@
+#include "cli/flags.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+
+#include <map>
+#include <memory>
+
+namespace apreqel {
+namespace {
+
+struct InspectFlags : Flags {
+    bool tensors = false;
+};
+
+std::string shape_of(const Tensor& tensor)
+{
+    std::string text = std::to_string(tensor.shape[0]);
+    for (std::size_t d = 1; d < tensor.shape.size(); ++d) {
+        if (tensor.shape[d] > 1) text += std::format(" × {}", tensor.shape[d]);
+    }
+    return text;
+}
+
+std::string_view destination(const Tensor& tensor, const Inventory& inventory)
+{
+    if (tensor.place == TensorPlace::embedding) return "embedding type";
+    if (tensor.place == TensorPlace::fixed) return "kept";
+    for (const Layer& layer : inventory.layers) {
+        if (tensor.name.starts_with("blk." + std::to_string(layer.block) + ".") && layer.kind == LayerKind::ffn && tensor.role.starts_with("ffn_")) return "ffn";
+    }
+    return "attention";
+}
+
+/// Tensors of one role, shape, type and destination in one row.
+std::string roles_table(const Inventory& inventory)
+{
+    struct Group {
+        std::vector<std::string> cells;
+        std::size_t tensors = 0;
+        double parameters = 0;
+    };
+    std::vector<Group> groups;
+    for (const Tensor& tensor : inventory.tensors) {
+        std::vector<std::string> cells{tensor.role, std::string(destination(tensor, inventory)), shape_of(tensor), type_name(tensor.type)};
+        auto group = std::ranges::find(groups, cells, &Group::cells);
+        if (group == groups.end()) group = groups.insert(groups.end(), Group{.cells = std::move(cells)});
+        ++group->tensors;
+        group->parameters += static_cast<double>(tensor.elements());
+    }
+    std::vector<std::vector<std::string>> rows{{"role", "takes the type of", "shape", "source", "tensors", "parameters"}};
+    for (Group& group : groups) {
+        group.cells.push_back(std::to_string(group.tensors));
+        group.cells.push_back(format_count(group.parameters));
+        rows.push_back(std::move(group.cells));
+    }
+    return format_table(rows);
+}
+
+std::string tensors_table(const Inventory& inventory)
+{
+    std::vector<std::vector<std::string>> rows{{"tensor", "takes the type of", "shape", "source", "bytes"}};
+    for (const Tensor& tensor : inventory.tensors) {
+        rows.push_back({tensor.name, std::string(destination(tensor, inventory)), shape_of(tensor), type_name(tensor.type), std::to_string(tensor.size_bytes)});
+    }
+    return format_table(rows);
+}
+
+std::string types_table(const std::vector<TypeWeight>& weights)
+{
+    std::vector<std::vector<std::string>> rows{{"all layers", "bpw of the type", "memory", "bpw of the file", "file, bytes", "fallbacks"}};
+    for (const TypeWeight& weight : weights) {
+        const auto type = parse_type(weight.type);
+        rows.push_back({weight.type, type ? std::format("{:.4f}", bits_per_weight(*type)) : "", format_bytes(static_cast<double>(weight.tensor_bytes)),
+                        std::format("{:.3f}", weight.bits_per_weight), std::to_string(weight.file_bytes), std::to_string(weight.fallbacks.size())});
+    }
+    std::string text = format_table(rows);
+    for (const TypeWeight& weight : weights) {
+        for (const Fallback& entry : weight.fallbacks) {
+            text += std::format("{} cannot be {} (its rows do not divide into blocks): it would be {}\n", entry.tensor, entry.wanted, entry.used);
+        }
+    }
+    return text;
+}
+
+std::string support(const Inventory& inventory)
+{
+    if (inventory.residual == Residual::sequential) return "Supported: score, profile, plan, quantize, measure, run.";
+    return std::format("Supported: profile, quantize, measure. Not supported: score, and so run: {}.", inventory.residual_reason);
+}
+
+std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& weights, bool tensors)
+{
+    const double bytes = static_cast<double>(inventory.size_bytes());
+    std::string text = std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)", inventory.name, inventory.architecture,
+                                   inventory.blocks, inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
+                                   format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
+    if (inventory.experts > 0) text += std::format(", {} experts", inventory.experts);
+    if (inventory.tied_embeddings) text += ", embedding tied to output";
+    if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
+    text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
+    if (weights.empty()) return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";
+    return text + "\n" + types_table(weights);
+}
+
+Result<> run_inspect(const InspectFlags& flags)
+{
+    const auto inventory = read_inventory(flags.model);
+    if (!inventory) return std::unexpected(inventory.error());
+    const auto types = parse_types(flags.types);
+    if (!types) return std::unexpected(types.error());
+    const auto embedding = parse_type(flags.embedding_type);
+    if (!embedding) return std::unexpected(embedding.error());
+    std::vector<TypeWeight> weights;
+    if (check_full_precision(*inventory)) {
+        auto weighed = weigh_types(*inventory, *types, *embedding);
+        if (!weighed) return std::unexpected(weighed.error());
+        weights = std::move(*weighed);
+    }
+    return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, weights, flags.tensors));
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& chosen)
+{
+    CLI::App* verb = app.add_subcommand("inspect", "Show blocks, layers, tensors, what each type would weigh, and what falls back");
+    auto flags = std::make_shared<InspectFlags>();
+    add_model(*verb, *flags);
+    add_types(*verb, *flags);
+    verb->add_flag("--tensors", flags->tensors, "List every tensor instead of one row per role");
+    add_common(*verb, *flags);
+    verb->callback([&chosen, flags] { chosen = [flags] { return run_inspect(*flags); }; });
+}
+
+}  // namespace apreqel

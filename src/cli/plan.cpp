@@ -1,0 +1,77 @@
+#include "base/file.h"
+#include "cli/flags.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+
+#include <memory>
+
+namespace apreqel {
+namespace {
+
+struct PlanFlags : Flags {
+    std::filesystem::path profile;
+    std::filesystem::path scores;
+    std::filesystem::path tensor_types;
+    std::size_t runners_up = 4;
+};
+
+/// The file named, or else the workspace's.
+Result<std::filesystem::path> input_path(const std::filesystem::path& named, const std::filesystem::path& workspace, const char* flag, const char* name)
+{
+    if (!named.empty()) return named;
+    if (!workspace.empty()) return workspace / name;
+    return usage_error("plan: {} FILE is needed, or -C DIR with a {}", flag, name);
+}
+
+Result<> run_plan(const PlanFlags& flags)
+{
+    const auto weights = parse_weights(flags.weights);
+    if (!weights) return std::unexpected(weights.error());
+    const auto profile_path = input_path(flags.profile, flags.workspace, "--profile", "profile.json");
+    if (!profile_path) return std::unexpected(profile_path.error());
+    const auto scores_path = input_path(flags.scores, flags.workspace, "--scores", "scores.json");
+    if (!scores_path) return std::unexpected(scores_path.error());
+    for (const auto& output : {flags.output, flags.tensor_types}) {
+        if (output.empty()) continue;
+        if (auto writable = check_output(output, flags.force); !writable) return writable;
+    }
+    const auto profile = read_profile(*profile_path);
+    if (!profile) return std::unexpected(profile.error());
+    const auto scores = read_scores(*scores_path);
+    if (!scores) return std::unexpected(scores.error());
+    const auto plan = make_plan(*profile, *scores, *weights, flags.runners_up);
+    if (!plan) return std::unexpected(plan.error());
+
+    const std::string json = to_json(*plan);
+    if (!flags.output.empty()) {
+        if (auto written = write_text(flags.output, json); !written) return written;
+    }
+    if (!flags.tensor_types.empty()) {
+        if (auto written = write_text(flags.tensor_types, tensor_type_file(*plan)); !written) return written;
+    }
+    return print_result(flags.json ? json : format_plan(*plan));
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, Action& chosen)
+{
+    CLI::App* verb = app.add_subcommand("plan", "Choose the distribution of types over layers, from files alone → plan.json");
+    auto flags = std::make_shared<PlanFlags>();
+    verb->add_option("--profile", flags->profile, "What each type measures [DIR/profile.json]")->type_name("FILE");
+    verb->add_option("--scores", flags->scores, "Contribution of each layer [DIR/scores.json]")->type_name("FILE");
+    verb->add_option("-C,--workspace", flags->workspace, "Workspace to take profile and scores from")->type_name("DIR");
+    add_weights(*verb, *flags);
+    // One method so far; the flag exists so that scripts can name the one they rely on.
+    verb->add_option("--method", "How to choose: paper (all distributions, TOPSIS, Algorithm 1)")
+        ->type_name("METHOD")
+        ->check(CLI::IsMember({"paper"}));
+    verb->add_option("--runners-up", flags->runners_up, "Next-best distributions to show")->type_name("N")->check(CLI::Range(0, 1000))->capture_default_str();
+    add_output(*verb, *flags, "Write the plan here, as quantize --plan reads it");
+    verb->add_option("--tensor-types", flags->tensor_types, "Write the allocation here, as llama-quantize --tensor-type-file reads it")
+        ->type_name("FILE");
+    add_common(*verb, *flags);
+    verb->callback([&chosen, flags] { chosen = [flags] { return run_plan(*flags); }; });
+}
+
+}  // namespace apreqel

@@ -1,0 +1,52 @@
+#include "cli/flags.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+
+#include <memory>
+
+namespace apreqel {
+namespace {
+
+std::string describe(const Profile& profile)
+{
+    std::string text = std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n", profile.model_name,
+                                   profile.device, profile.text, profile.embedding_type);
+    std::vector<std::vector<std::string>> rows{measurement_header("type")};
+    for (const UniformVariant& variant : profile.types) rows.push_back(measurement_row(variant.measurement));
+    text += format_table(rows);
+    for (const UniformVariant& variant : profile.types) {
+        if (variant.fallbacks.empty()) continue;
+        const Fallback& first = variant.fallbacks.front();
+        text += std::format("{}: {} of its tensors cannot have it (rows do not divide into blocks) and fall back, the first {} to {}\n",
+                            variant.type, variant.fallbacks.size(), first.tensor, first.used);
+    }
+    return text;
+}
+
+Result<> run_profile(const Flags& flags)
+{
+    Terminal terminal(flags.quiet);
+    const auto study = open_study(flags, terminal);
+    if (!study) return std::unexpected(study.error());
+    const auto measured = profile(*study);
+    if (!measured) return std::unexpected(with_resume_hint(measured.error(), *study));
+    return print_result(flags.json ? to_json(*measured) : describe(*measured));
+}
+
+}  // namespace
+
+void add_profile(CLI::App& app, Action& chosen)
+{
+    CLI::App* verb = app.add_subcommand("profile", "Quantize the model uniformly with each type and measure it → profile.json");
+    auto flags = std::make_shared<Flags>();
+    add_model(*verb, *flags);
+    add_types(*verb, *flags);
+    add_measuring(*verb, *flags);
+    add_sampling(*verb, *flags);
+    add_running(*verb, *flags);
+    add_workspace(*verb, *flags);
+    add_common(*verb, *flags);
+    verb->callback([&chosen, flags] { chosen = [flags] { return run_profile(*flags); }; });
+}
+
+}  // namespace apreqel

@@ -1,0 +1,52 @@
+#include "cli/flags.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+
+#include <memory>
+
+namespace apreqel {
+namespace {
+
+struct QuantizeFlags : Flags {
+    std::filesystem::path plan;
+    bool dry_run = false;
+};
+
+Result<> run_quantize(const QuantizeFlags& flags)
+{
+    if (!flags.dry_run) {
+        if (flags.output.empty()) return usage_error("quantize: --output FILE is needed");
+        if (auto writable = check_output(flags.output, flags.force); !writable) return writable;
+    }
+    const auto plan = read_plan(flags.plan);
+    if (!plan) return std::unexpected(plan.error());
+    const auto inventory = read_inventory(flags.model);
+    if (!inventory) return std::unexpected(inventory.error());
+    const auto bytes = quantized_bytes(*inventory, *plan);
+    if (!bytes) return std::unexpected(bytes.error());
+    if (flags.dry_run) return print_result(std::format("{} bytes\n", *bytes));
+    Terminal terminal(flags.quiet);
+    const Workspace workspace(flags.model, flags.workspace);
+    const unsigned threads = thread_count(flags.settings.run);
+    if (auto written = quantize(*inventory, *plan, workspace, flags.output, threads, terminal); !written) return written;
+    return print_result(std::format("{}: {} bytes ({}), every tensor as planned\n", flags.output.string(), *bytes,
+                                    format_bytes(static_cast<double>(*bytes))));
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, Action& chosen)
+{
+    CLI::App* verb = app.add_subcommand("quantize", "Write the mixed-precision GGUF of a plan");
+    auto flags = std::make_shared<QuantizeFlags>();
+    add_model(*verb, *flags);
+    verb->add_option("--plan", flags->plan, "The plan: a type for every layer")->type_name("FILE")->required();
+    add_output(*verb, *flags, "The GGUF to write");
+    verb->add_flag("--dry-run", flags->dry_run, "Print the exact size of the output and write nothing");
+    add_running(*verb, *flags);
+    add_workspace(*verb, *flags);
+    add_common(*verb, *flags);
+    verb->callback([&chosen, flags] { chosen = [flags] { return run_quantize(*flags); }; });
+}
+
+}  // namespace apreqel

@@ -1,0 +1,68 @@
+#include "cli/flags.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+
+#include <memory>
+
+namespace apreqel {
+namespace {
+
+/// Predicted beside measured, and how far off the prediction was.
+std::string compare(const Metrics& predicted, const Measurement& mix)
+{
+    const Metrics measured{static_cast<double>(mix.memory_bytes), mix.speed.latency_ms.median, mix.quality.perplexity};
+    const auto row = [&](const char* name, std::size_t j, auto format) {
+        return std::vector<std::string>{name, format(predicted[j]), format(measured[j]),
+                                        std::format("{:+.2f} %", 100 * (measured[j] / predicted[j] - 1))};
+    };
+    return format_table({{"metric", "predicted", "measured", "difference"},
+                         row("memory", 0, format_bytes),
+                         row("ms/token", 1, [](double value) { return std::format("{:.3f}", value); }),
+                         row("perplexity", 2, [](double value) { return std::format("{:.4f}", value); })});
+}
+
+std::string describe(const RunResult& result, const std::filesystem::path& output)
+{
+    std::vector<std::vector<std::string>> rows{measurement_header("model")};
+    for (const Measurement& measurement : result.uniform) rows.push_back(measurement_row(measurement));
+    rows.push_back(measurement_row(result.mix));
+    rows.push_back(measurement_row(result.reference));
+    return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
+                       format_plan(result.plan), result.device, result.text, format_table(rows),
+                       compare(result.plan.chosen().estimate, result.mix), output.filename().string(), output.string());
+}
+
+Result<> run_run(const Flags& flags)
+{
+    const auto weights = parse_weights(flags.weights);
+    if (!weights) return std::unexpected(weights.error());
+    if (auto writable = check_output(flags.output, flags.force); !writable) return writable;
+    Terminal terminal(flags.quiet);
+    const auto study = open_study(flags, terminal);
+    if (!study) return std::unexpected(study.error());
+    const auto result = run(*study, *weights, flags.output);
+    if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
+    return print_result(flags.json ? to_json(*result) : describe(*result, flags.output));
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& chosen)
+{
+    CLI::App* verb = app.add_subcommand("run", "All stages: score, profile, plan, quantize, and measure what was promised");
+    auto flags = std::make_shared<Flags>();
+    add_model(*verb, *flags);
+    add_output(*verb, *flags, "The mixed-precision GGUF to write");
+    verb->get_option("--output")->required();
+    add_weights(*verb, *flags);
+    add_types(*verb, *flags);
+    add_scoring(*verb, *flags);
+    add_measuring(*verb, *flags);
+    add_sampling(*verb, *flags);
+    add_running(*verb, *flags);
+    add_workspace(*verb, *flags);
+    add_common(*verb, *flags);
+    verb->callback([&chosen, flags] { chosen = [flags] { return run_run(*flags); }; });
+}
+
+}  // namespace apreqel

@@ -1,0 +1,160 @@
+#include "cli/table.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <format>
+
+namespace apreqel {
+namespace {
+
+/// Characters on the screen, not bytes: the tables hold ±, × and —.
+std::size_t width_of(std::string_view text)
+{
+    return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+std::string format_sampled(const Sampled& sampled)
+{
+    if (sampled.samples.size() < 2) return std::format("{:.3f}", sampled.median);
+    return std::format("{:.3f} [{:.3f}, {:.3f}]", sampled.median, sampled.low, sampled.high);
+}
+
+std::vector<std::string> candidate_row(std::string name, const Metrics& estimate, std::string closeness)
+{
+    return {std::move(name), std::move(closeness), format_bytes(estimate[0]), std::format("{:.3f}", estimate[1]), std::format("{:.4f}", estimate[2])};
+}
+
+}  // namespace
+
+std::string format_table(const std::vector<std::vector<std::string>>& rows)
+{
+    std::vector<std::size_t> widths;
+    for (const auto& row : rows) {
+        widths.resize(std::max(widths.size(), row.size()));
+        for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width_of(row[c]));
+    }
+    std::string table;
+    for (const auto& row : rows) {
+        std::string line;
+        for (std::size_t c = 0; c < row.size(); ++c) {
+            const std::string padding(widths[c] - width_of(row[c]), ' ');
+            if (c > 0) line += "  ";
+            line += c == 0 ? row[c] + padding : padding + row[c];
+        }
+        table += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+    }
+    return table;
+}
+
+std::string format_bytes(double bytes)
+{
+    constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+    std::size_t unit = 0;
+    while (bytes >= 1024 && unit + 1 < kUnits.size()) {
+        bytes /= 1024;
+        ++unit;
+    }
+    return unit == 0 ? std::format("{:.0f} B", bytes) : std::format("{:.2f} {}", bytes, kUnits[unit]);
+}
+
+std::string format_count(double count)
+{
+    constexpr std::array kUnits{"", " k", " M", " G", " T"};
+    std::size_t unit = 0;
+    while (count >= 1000 && unit + 1 < kUnits.size()) {
+        count /= 1000;
+        ++unit;
+    }
+    return unit == 0 ? std::format("{:.0f}", count) : std::format("{:.2f}{}", count, kUnits[unit]);
+}
+
+std::vector<std::string> measurement_header(std::string_view first)
+{
+    return {std::string(first), "memory", "bpw", "ms/token [95 % interval]", "tokens/s", "prompt tokens/s", "perplexity", "KL divergence", "same top"};
+}
+
+std::vector<std::string> measurement_row(const Measurement& measurement)
+{
+    const Quality& quality = measurement.quality;
+    const Speed& speed = measurement.speed;
+    const bool timed = !speed.latency_ms.samples.empty();
+    const bool compared = quality.kld_tokens > 0;
+    return {measurement.name,
+            format_bytes(static_cast<double>(measurement.memory_bytes)),
+            std::format("{:.2f}", measurement.bits_per_weight),
+            timed ? format_sampled(speed.latency_ms) : "—",
+            timed ? std::format("{:.1f}", 1000 / speed.latency_ms.median) : "—",
+            speed.prompt_tokens_per_second.samples.empty() ? "—" : std::format("{:.0f}", speed.prompt_tokens_per_second.median),
+            std::format("{:.4f} ± {:.4f}", quality.perplexity, quality.perplexity_error),
+            compared ? std::format("{:.5f} ± {:.5f}", quality.kld, quality.kld_error) : "—",
+            compared ? std::format("{:.2f} %", 100 * quality.same_top) : "—"};
+}
+
+std::string format_distribution(const std::vector<std::string>& types, const std::vector<std::size_t>& counts)
+{
+    std::string text;
+    for (std::size_t i = 0; i < types.size(); ++i) {
+        if (counts[i] > 0) text += std::format("{}{} × {}", text.empty() ? "" : ", ", types[i], counts[i]);
+    }
+    return text;
+}
+
+std::string format_allocation(const std::vector<LayerType>& allocation)
+{
+    constexpr std::size_t kBlocksPerRow = 12;
+    std::vector<std::vector<std::string>> columns;  // one per block: its number, attention, FFN
+    for (const LayerType& entry : allocation) {
+        const std::size_t dot = entry.layer.rfind('.');
+        const std::string block = entry.layer.substr(0, dot);
+        if (columns.empty() || columns.back()[0] != block) columns.push_back({block, "", ""});
+        columns.back()[entry.layer.substr(dot + 1) == "ffn" ? 2 : 1] = entry.type;
+    }
+    std::string text;
+    for (std::size_t begin = 0; begin < columns.size(); begin += kBlocksPerRow) {
+        std::vector<std::vector<std::string>> rows{{""}, {"attention"}, {"ffn"}};
+        for (std::size_t c = begin; c < std::min(begin + kBlocksPerRow, columns.size()); ++c) {
+            for (std::size_t r = 0; r < 3; ++r) rows[r].push_back(columns[c][r]);
+        }
+        text += format_table(rows);
+    }
+    return text;
+}
+
+std::string format_plan(const Plan& plan)
+{
+    const Ranking& ranking = plan.ranking;
+    const Candidate& chosen = plan.chosen();
+    std::string text = std::format("Plan for {}: {} of {} candidates, weights memory {:.3g}, latency {:.3g}, accuracy {:.3g}\n\n",
+                                   plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, chosen.counts),
+                                   ranking.candidates, plan.weights[0], plan.weights[1], plan.weights[2]);
+
+    std::vector<std::vector<std::string>> rows{{"distribution", "closeness", "memory", "ms/token", "perplexity"}};
+    for (const Candidate& candidate : ranking.best) {
+        rows.push_back(candidate_row(format_distribution(plan.types, candidate.counts), candidate.estimate, std::format("{:.6f}", candidate.closeness)));
+    }
+    for (std::size_t i = 0; i < plan.types.size(); ++i) {
+        rows.push_back(candidate_row(std::format("all {}, measured", plan.types[i]), plan.costs[i], ""));
+    }
+    text += format_table(rows);
+
+    text += std::format("\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
+                        chosen.distance_ideal, chosen.distance_anti_ideal);
+    rows = {{"metric", "ideal", "this plan", "anti-ideal", "share of the distance to the ideal"}};
+    for (std::size_t j = 0; j < kMetrics; ++j) {
+        const double value = ranking.norm[j] > 0 ? chosen.estimate[j] / ranking.norm[j] * plan.weights[j] : 0;
+        const double gap = (value - ranking.ideal[j]) * (value - ranking.ideal[j]);
+        const double all = chosen.distance_ideal * chosen.distance_ideal;
+        rows.push_back({std::string(kMetricNames[j]), std::format("{:.4g}", ranking.ideal[j]), std::format("{:.4g}", value),
+                        std::format("{:.4g}", ranking.anti_ideal[j]), all > 0 ? std::format("{:.0f} %", 100 * gap / all) : "—"});
+    }
+    text += format_table(rows);
+
+    text += "\n" + format_allocation(plan.allocation);
+    for (const Fallback& entry : plan.fallbacks) {
+        text += std::format("{} cannot be {} (its rows do not divide into blocks): it will be {}\n", entry.tensor, entry.wanted, entry.used);
+    }
+    return text;
+}
+
+}  // namespace apreqel

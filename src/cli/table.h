@@ -1,0 +1,35 @@
+// Figures as people read them.
+#pragma once
+
+#include <apreqel/measurement.h>
+#include <apreqel/plan.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace apreqel {
+
+/// Columns two spaces apart; the first is aligned left, the others right. The first row is the header.
+[[nodiscard]] std::string format_table(const std::vector<std::vector<std::string>>& rows);
+
+/// "4.21 MiB", with three significant digits or more.
+[[nodiscard]] std::string format_bytes(double bytes);
+
+/// "7.34 M".
+[[nodiscard]] std::string format_count(double count);
+
+/// The header and a row of a table of measured models.
+[[nodiscard]] std::vector<std::string> measurement_header(std::string_view first);
+[[nodiscard]] std::vector<std::string> measurement_row(const Measurement& measurement);
+
+/// "q3_K × 4, q6_K × 12": the types that have layers.
+[[nodiscard]] std::string format_distribution(const std::vector<std::string>& types, const std::vector<std::size_t>& counts);
+
+/// The types of the layers, one line for attention and one for FFN a row of blocks.
+[[nodiscard]] std::string format_allocation(const std::vector<LayerType>& allocation);
+
+/// What was asked, what was chosen, and why: the runners-up, the uniform types, and the distances per metric.
+[[nodiscard]] std::string format_plan(const Plan& plan);
+
+}  // namespace apreqel

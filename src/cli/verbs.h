@@ -1,0 +1,27 @@
+// The verbs of the command line, one file each.
+#pragma once
+
+#include <apreqel/error.h>
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+
+namespace apreqel {
+
+/// Does the work of the verb chosen on the command line.
+using Action = std::function<Result<>()>;
+
+// Each adds its verb to `app`; when the user names it, `chosen` becomes its action.
+void add_inspect(CLI::App& app, Action& chosen);
+void add_score(CLI::App& app, Action& chosen);
+void add_profile(CLI::App& app, Action& chosen);
+void add_plan(CLI::App& app, Action& chosen);
+void add_quantize(CLI::App& app, Action& chosen);
+void add_measure(CLI::App& app, Action& chosen);
+void add_run(CLI::App& app, Action& chosen);
+
+/// Writes a verb's result to stdout. Error: stdout cannot be written; a reader that went away is none.
+[[nodiscard]] Result<> print_result(std::string_view text);
+
+}  // namespace apreqel

@@ -1,0 +1,107 @@
+#include <apreqel/plan.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace apreqel {
+namespace {
+
+Result<> check(const Profile& profile, const Scores& scores)
+{
+    if (profile.types.empty()) return fail("plan: the profile has no types");
+    if (scores.layers.empty()) return fail("plan: the scores have no layers");
+    if (!profile.model.empty() && !scores.model.empty() && profile.model != scores.model) {
+        return fail("plan: the profile is of model {} ({}), the scores are of {} ({})", profile.model_name, profile.model, scores.model_name, scores.model);
+    }
+    if (profile.layers != scores.layers.size()) {
+        return fail("plan: the profile is of {} layers, the scores are of {}", profile.layers, scores.layers.size());
+    }
+    std::set<std::string_view> seen;
+    for (const UniformVariant& variant : profile.types) {
+        if (!seen.insert(variant.type).second) return fail("plan: the profile has type {} twice", variant.type);
+        const Measurement& measured = variant.measurement;
+        const auto positive = [&](const char* field, double value) -> Result<> {
+            if (std::isfinite(value) && value > 0) return {};
+            return fail("plan: the profile's {}: {} is {}, it must be a positive number", variant.type, field, value);
+        };
+        if (auto ok = positive("memory_bytes", static_cast<double>(measured.memory_bytes)); !ok) return ok;
+        if (auto ok = positive("latency_ms", measured.speed.latency_ms.median); !ok) return ok;
+        if (auto ok = positive("perplexity", measured.quality.perplexity); !ok) return ok;
+        if (auto ok = positive("bits_per_weight", variant.bits_per_weight); !ok) return ok;
+    }
+    seen.clear();
+    for (const LayerScore& layer : scores.layers) {
+        if (!layer.layer.starts_with("blk.") || !(layer.layer.ends_with(".attn") || layer.layer.ends_with(".ffn"))) {
+            return fail("plan: the scores have a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", layer.layer);
+        }
+        if (!seen.insert(layer.layer).second) return fail("plan: the scores have layer {} twice", layer.layer);
+        if (!std::isfinite(layer.score) || !std::isfinite(layer.mean_similarity)) return fail("plan: the score of {} is not a finite number", layer.layer);
+    }
+    return {};
+}
+
+/// The fallbacks of the chosen types that concern tensors of their layers, and those of embeddings.
+std::vector<Fallback> fallbacks_of(const Profile& profile, const std::vector<LayerType>& allocation)
+{
+    std::vector<Fallback> fallbacks;
+    for (const UniformVariant& variant : profile.types) {
+        for (const Fallback& entry : variant.fallbacks) {
+            const std::string layer = layer_of_tensor(entry.tensor);
+            const bool chosen = std::ranges::any_of(allocation, [&](const LayerType& l) { return l.layer == layer && l.type == variant.type; });
+            const bool first = &variant == &profile.types.front();
+            if (chosen || (layer.empty() && first)) fallbacks.push_back(entry);
+        }
+    }
+    return fallbacks;
+}
+
+}  // namespace
+
+std::string layer_of_tensor(std::string_view tensor)
+{
+    if (!tensor.starts_with("blk.")) return "";
+    const std::size_t dot = tensor.find('.', 4);
+    if (dot == std::string_view::npos) return "";
+    const bool ffn = tensor.substr(dot + 1).starts_with("ffn_");
+    return std::format("{}.{}", tensor.substr(0, dot), ffn ? "ffn" : "attn");
+}
+
+Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weights& weights, std::size_t runners_up)
+{
+    if (auto fit = check(profile, scores); !fit) return std::unexpected(fit.error());
+    Plan plan{.model = profile.model.empty() ? scores.model : profile.model,
+              .model_name = profile.model_name.empty() ? scores.model_name : profile.model_name,
+              .weights = weights,
+              .embedding_type = profile.embedding_type};
+    std::vector<double> bits;
+    for (const UniformVariant& variant : profile.types) {
+        plan.types.push_back(variant.type);
+        bits.push_back(variant.bits_per_weight);
+        plan.costs.push_back({static_cast<double>(variant.measurement.memory_bytes), variant.measurement.speed.latency_ms.median,
+                              variant.measurement.quality.perplexity});
+    }
+    auto ranking = rank_distributions(profile.layers, plan.costs, weights, runners_up + 1);
+    if (!ranking) return std::unexpected(ranking.error());
+    plan.ranking = std::move(*ranking);
+
+    const std::vector<std::size_t> types = allocate(plan.chosen().counts, bits, order_by_contribution(scores.layers));
+    for (std::size_t l = 0; l < types.size(); ++l) plan.allocation.push_back({scores.layers[l].layer, plan.types[types[l]]});
+    plan.fallbacks = fallbacks_of(profile, plan.allocation);
+    return plan;
+}
+
+std::string tensor_type_file(const Plan& plan)
+{
+    // llama-quantize takes the first pattern that matches anywhere in a tensor's name. What is not FFN is attention.
+    std::string lines;
+    for (const LayerType& entry : plan.allocation) {
+        const std::size_t dot = entry.layer.rfind('.');
+        const std::string block = entry.layer.substr(4, dot - 4);
+        const bool ffn = entry.layer.substr(dot + 1) == "ffn";
+        lines += std::format("^blk\\.{}\\.{}={}\n", block, ffn ? "ffn_" : "(?!ffn_)", entry.type);
+    }
+    return lines;
+}
+
+}  // namespace apreqel

@@ -1,0 +1,198 @@
+#include <apreqel/inventory.h>
+
+#include "gguf/container.h"
+#include "model/fingerprint.h"
+#include "model/metadata.h"
+#include "model/names.h"
+#include "model/residual.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <unordered_set>
+
+namespace apreqel {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<Shard> open_shard(const fs::path& path)
+{
+    auto file = InputFile::open(path);
+    if (!file) return std::unexpected(file.error());
+    auto container = Container::read(*file);
+    if (!container) return std::unexpected(container.error());
+    return Shard{std::move(*file), std::move(*container)};
+}
+
+/// "-00002-of-00003.gguf": how llama.cpp names shards (llama_split_path).
+std::string shard_suffix(std::uint64_t number, std::uint64_t count)
+{
+    return std::format("-{:05}-of-{:05}.gguf", number, count);
+}
+
+/// Opens the shards that follow the first.
+Result<> open_rest(std::vector<Shard>& shards, const fs::path& path)
+{
+    const std::uint64_t count = shards.front().container.natural("split.count").value_or(1);
+    if (count <= 1) return {};
+    const std::uint64_t number = shards.front().container.natural("split.no").value_or(0) + 1;
+    const std::string name = path.filename().string();
+    const std::string suffix = shard_suffix(number, count);
+    if (!name.ends_with(suffix)) {
+        return fail("read {}: it is part {} of {}, but its name does not end in {}", path.string(), number, count, suffix);
+    }
+    const std::string prefix = name.substr(0, name.size() - suffix.size());
+    if (number != 1) {
+        return std::unexpected(
+            Error{ErrorCode::usage, std::format("read {}: part {} of {}, not the first", path.string(), number, count),
+                  std::format("give {}, the other parts are found beside it", prefix + shard_suffix(1, count))});
+    }
+    for (std::uint64_t i = 2; i <= count; ++i) {
+        auto shard = open_shard(path.parent_path() / (prefix + shard_suffix(i, count)));
+        if (!shard) {
+            shard.error().hint = std::format("the model is split into {} files, all must be in one folder", count);
+            return std::unexpected(shard.error());
+        }
+        const Container& part = shard->container;
+        if (part.natural("split.no") != i - 1 || part.natural("split.count") != count) {
+            return fail("read {}: damaged: it does not say that it is part {} of {}", shard->file.path().string(), i, count);
+        }
+        shards.push_back(std::move(*shard));
+    }
+    return {};
+}
+
+Result<> list_tensors(Inventory& inventory, std::span<const Shard> shards)
+{
+    std::unordered_set<std::string_view> names;
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+        for (const StoredTensor& stored : shards[i].container.tensors()) {
+            if (!names.insert(stored.name).second) {
+                return fail("read {}: damaged: tensor {} is in another part too", inventory.files[i].string(), stored.name);
+            }
+            Tensor tensor{.name = stored.name,
+                          .role = std::string(role_of(stored.name)),
+                          .shape = stored.shape,
+                          .type = stored.type,
+                          .size_bytes = stored.size_bytes,
+                          .file = i,
+                          .offset = stored.offset};
+            tensor.place = place_of(tensor);
+            inventory.tensors.push_back(std::move(tensor));
+        }
+    }
+    const auto declared = shards.front().container.natural("split.tensors.count");
+    if (shards.size() > 1 && declared && *declared != inventory.tensors.size()) {
+        return fail("read {}: damaged: {} tensors declared, {} found", inventory.files.front().string(), *declared,
+                    inventory.tensors.size());
+    }
+    return {};
+}
+
+/// Blocks among the tensors: one more than the highest number. No tensor may name a block beyond what can exist.
+Result<std::size_t> count_blocks(const Inventory& inventory)
+{
+    std::size_t blocks = 0;
+    for (const Tensor& tensor : inventory.tensors) {
+        const auto block = block_of(tensor.name);
+        if (block && *block >= inventory.tensors.size()) {
+            return fail("read {}: damaged: tensor {}", inventory.files.front().string(), tensor.name);
+        }
+        if (block) blocks = std::max(blocks, *block + 1);
+    }
+    return blocks;
+}
+
+void group_layers(Inventory& inventory)
+{
+    std::map<std::pair<std::size_t, LayerKind>, Layer> layers;
+    for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
+        const Tensor& tensor = inventory.tensors[i];
+        if (tensor.place != TensorPlace::layer) continue;
+        const std::size_t block = *block_of(tensor.name);
+        const LayerKind kind = layer_kind_of(tensor.role);
+        Layer& layer = layers[{block, kind}];
+        layer.name = std::format("blk.{}.{}", block, kind == LayerKind::ffn ? "ffn" : "attn");
+        layer.block = block;
+        layer.kind = kind;
+        layer.tensors.push_back(i);
+        layer.parameters += static_cast<std::uint64_t>(tensor.elements());
+    }
+    for (auto& [key, layer] : layers) inventory.layers.push_back(std::move(layer));
+}
+
+/// general.name, if it can be shown: it ends up on terminals and in JSON.
+std::string readable_name(const Container& container, const fs::path& path)
+{
+    const std::string name = container.text("general.name").value_or("");
+    const bool readable =
+        !name.empty() && name.size() < 200 && std::ranges::all_of(name, [](char c) { return c >= 0x20 && c < 0x7f; });
+    return readable ? name : path.stem().string();
+}
+
+}  // namespace
+
+std::uint64_t Inventory::parameters() const
+{
+    return std::accumulate(tensors.begin(), tensors.end(), std::uint64_t{0}, [](std::uint64_t sum, const Tensor& tensor) {
+        return sum + static_cast<std::uint64_t>(tensor.elements());
+    });
+}
+
+std::uint64_t Inventory::size_bytes() const
+{
+    return std::accumulate(tensors.begin(), tensors.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, const Tensor& tensor) { return sum + tensor.size_bytes; });
+}
+
+std::optional<std::size_t> Inventory::find_layer(std::string_view wanted) const
+{
+    const auto layer = std::ranges::find(layers, wanted, &Layer::name);
+    if (layer == layers.end()) return std::nullopt;
+    return static_cast<std::size_t>(layer - layers.begin());
+}
+
+Result<Inventory> read_inventory(const fs::path& path)
+{
+    auto first = open_shard(path);
+    if (!first) return std::unexpected(first.error());
+    std::vector<Shard> shards;
+    shards.push_back(std::move(*first));
+    if (auto opened = open_rest(shards, path); !opened) return std::unexpected(opened.error());
+
+    Inventory inventory;
+    for (const Shard& shard : shards) inventory.files.push_back(shard.file.path());
+    if (auto listed = list_tensors(inventory, shards); !listed) return std::unexpected(listed.error());
+    const auto blocks = count_blocks(inventory);
+    if (!blocks) return std::unexpected(blocks.error());
+
+    const Container& container = shards.front().container;
+    if (auto checked = check_metadata(container, path.string(), *blocks); !checked) return std::unexpected(checked.error());
+    inventory.blocks = *blocks;
+    inventory.architecture = *container.text("general.architecture");
+    inventory.name = readable_name(container, path);
+    inventory.experts = container.natural(inventory.architecture + ".expert_count").value_or(0);
+    inventory.tied_embeddings = !std::ranges::contains(inventory.tensors, "output.weight", &Tensor::name);
+    group_layers(inventory);
+    if (inventory.layers.empty()) return fail("read {}: no weights in its blocks that could be quantized", path.string());
+    find_residual(inventory, container);
+    auto fingerprint = fingerprint_of(shards);
+    if (!fingerprint) return std::unexpected(fingerprint.error());
+    inventory.fingerprint = std::move(*fingerprint);
+    return inventory;
+}
+
+Result<> check_full_precision(const Inventory& inventory)
+{
+    for (const Tensor& tensor : inventory.tensors) {
+        if (tensor.place == TensorPlace::fixed || is_full_precision(tensor.type)) continue;
+        return std::unexpected(Error{ErrorCode::usage,
+                                     std::format("{}: {} is {} already: quantizing twice adds up errors",
+                                                 inventory.files.front().string(), tensor.name, type_name(tensor.type)),
+                                     "give the model in F16, BF16 or F32"});
+    }
+    return {};
+}
+
+}  // namespace apreqel

@@ -1,0 +1,63 @@
+#include "quantize/convert.h"
+
+#include <ggml.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+namespace apreqel {
+namespace {
+
+/// The largest f16. Block scales are f16, and the search for them squares weights in F32: beyond this, the result would be
+/// infinite, or finite and wrong.
+constexpr float kLargest = 65504;
+
+/// Largest magnitude; infinite or not a number if any weight is. On the bit patterns, as they order like magnitudes.
+float largest_magnitude(std::span<const float> weights)
+{
+    std::uint32_t largest = 0;
+    for (const float weight : weights) largest = std::max(largest, std::bit_cast<std::uint32_t>(weight) & 0x7fffffffU);
+    return std::bit_cast<float>(largest);
+}
+
+bool is_finite(float magnitude) { return magnitude <= std::numeric_limits<float>::max(); }
+
+void to_float(QuantType type, const void* from, float* to, std::int64_t count)
+{
+    if (type.id == GGML_TYPE_F32) {
+        std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+    } else {
+        ggml_get_type_traits(static_cast<ggml_type>(type.id))->to_float(from, to, count);
+    }
+}
+
+}  // namespace
+
+Result<> RowConverter::load(const Tensor& tensor, std::span<const std::byte> stored, std::int64_t rows)
+{
+    tensor_ = &tensor;
+    rows_ = rows;
+    weights_.resize(static_cast<std::size_t>(rows * tensor.columns()));
+    to_float(tensor.type, stored.data(), weights_.data(), rows * tensor.columns());
+    largest_ = largest_magnitude(weights_);
+    if (!is_finite(largest_)) return fail("quantize {}: it holds weights that are infinite or not a number", tensor.name);
+    return {};
+}
+
+Result<std::span<const std::byte>> RowConverter::convert(QuantType type)
+{
+    if (largest_ > kLargest && type.id != GGML_TYPE_F32 && type.id != GGML_TYPE_BF16) {
+        return fail("quantize {}: weights as large as {:g} do not fit {}", tensor_->name, largest_, type_name(type));
+    }
+    const std::size_t bytes = static_cast<std::size_t>(rows_) * row_bytes(type, tensor_->columns());
+    converted_.resize(bytes);
+    const auto id = static_cast<ggml_type>(type.id);
+    const std::size_t written =
+        ggml_quantize_chunk(id, weights_.data(), converted_.data(), 0, rows_, tensor_->columns(), nullptr);
+    if (written != bytes) return fail("quantize {}: libggml cannot make {}", tensor_->name, type_name(type));
+    return converted_;
+}
+
+}  // namespace apreqel

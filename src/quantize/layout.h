@@ -1,0 +1,18 @@
+// What a model file to be written looks like, before any weight is there.
+#pragma once
+
+#include "gguf/header_writer.h"
+#include "quantize/write_models.h"
+
+namespace apreqel {
+
+/// Metadata naming the fingerprint of the model a file was made from.
+inline constexpr std::string_view kSourceKey = "apreqel.source";
+
+/// The header of `spec`, with the metadata of `source`, the first file of the inventory.
+[[nodiscard]] HeaderLayout lay_out(const Inventory& inventory, const Container& source, const ModelSpec& spec);
+
+/// Error: the spec asks for something its tensors cannot be turned into.
+[[nodiscard]] Result<> check_spec(const Inventory& inventory, const ModelSpec& spec);
+
+}  // namespace apreqel

@@ -1,0 +1,281 @@
+#include "runtime/quality.h"
+
+#include "base/file.h"
+#include "runtime/context.h"
+
+#include <algorithm>
+#include <cmath>
+#include <execution>
+#include <functional>
+#include <numeric>
+#include <ranges>
+
+namespace apreqel {
+namespace {
+
+/// llama-perplexity's default -b; its batches shape the rounding of the logits.
+constexpr std::size_t kBatch = 2048;
+
+/// One chunk's logits at the scored positions: `rows` × vocabulary, and the token that truly follows each row.
+struct ScoredChunk {
+    std::size_t chunk;
+    std::vector<std::span<const float>> rows;
+    std::span<const Token> targets;
+};
+
+using ChunkVisitor = std::function<Result<>(const ScoredChunk&)>;
+
+std::size_t scored_per_chunk(std::size_t context) { return context - 1 - context / 2; }
+
+/// Runs the text chunk by chunk and shows the logits that predict its second halves: positions context/2 … context−2
+/// predict tokens context/2+1 … context−1 (tools/perplexity, `perplexity()`).
+Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, std::size_t chunks, std::size_t context,
+                      Monitor& monitor, const ChunkVisitor& visit)
+{
+    const std::size_t sequences = std::max<std::size_t>(1, kBatch / context);
+    const std::size_t batch_size = std::min(kBatch, sequences * context);
+    const std::size_t batches = (context + batch_size - 1) / batch_size;
+    const std::size_t first = context / 2;
+    const std::vector<Token> opening = model.opening();
+    const std::size_t vocabulary = model.vocabulary_size();
+
+    llama_context_params params = context_params(model);
+    params.n_ctx = static_cast<uint32_t>(sequences * context);
+    params.n_batch = static_cast<uint32_t>(batch_size);
+    params.n_seq_max = static_cast<uint32_t>(sequences);
+    auto llama = make_context(model, params);
+    if (!llama) return std::unexpected(llama.error());
+    Batch batch(batch_size);
+    // With several batches a chunk, libllama overwrites the logits of the one before: keep them here.
+    std::vector<float> kept;
+
+    for (std::size_t group = 0; group < chunks; group += sequences) {
+        if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "measure: interrupted"});
+        const std::size_t members = std::min(sequences, chunks - group);
+        llama_memory_clear(llama_get_memory(llama->get()), true);
+        kept.clear();
+        for (std::size_t b = 0; b < batches; ++b) {
+            const std::size_t begin = b * batch_size;
+            const std::size_t length = std::min(batch_size, context - begin);
+            batch.clear();
+            for (std::size_t member = 0; member < members; ++member) {
+                for (std::size_t position = begin; position < begin + length; ++position) {
+                    const bool replace = position == 0 && !opening.empty();
+                    const Token token = replace ? opening.front() : tokens[(group + member) * context + position];
+                    batch.add(token, position, member, position >= first);
+                }
+            }
+            if (auto decoded = batch.decode(model, llama->get()); !decoded) return decoded;
+            const std::size_t outputs = begin + length - std::clamp(first, begin, begin + length);
+            if (batches > 1 && outputs > 0) {
+                const float* logits = llama_get_logits(llama->get());
+                kept.insert(kept.end(), logits, logits + outputs * vocabulary);
+            }
+        }
+        const float* logits = batches > 1 ? kept.data() : llama_get_logits(llama->get());
+        for (std::size_t member = 0; member < members; ++member) {
+            ScoredChunk scored{.chunk = group + member, .rows = {}, .targets = {}};
+            for (std::size_t row = 0; row < scored_per_chunk(context); ++row) {
+                scored.rows.emplace_back(logits + (member * (context - first) + row) * vocabulary, vocabulary);
+            }
+            scored.targets = tokens.subspan((group + member) * context + first + 1, scored.rows.size());
+            if (auto visited = visit(scored); !visited) return visited;
+        }
+        monitor.advance(static_cast<double>(group + members));
+    }
+    return {};
+}
+
+/// max and log Σ exp(l − max): the constants of a log-softmax.
+struct LogSoftmax {
+    float max;
+    double log_sum;
+
+    explicit LogSoftmax(std::span<const float> logits) : max(std::ranges::max(logits)), log_sum(0)
+    {
+        double sum = 0;
+        for (const float logit : logits) sum += std::exp(logit - max);
+        log_sum = std::log(sum);
+    }
+    [[nodiscard]] double operator()(float logit) const { return double{logit} - max - log_sum; }
+};
+
+struct TokenScore {
+    double nll = 0;  ///< −log p(target)
+    double kld = 0;
+    bool same_top = false;
+};
+
+/// Σ p_ref (log p_ref − log p) over the vocabulary.
+double kl_divergence(std::span<const float> reference, std::span<const float> logits, const LogSoftmax& softmax)
+{
+    const LogSoftmax base(reference);
+    double sum = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        const double log_p = base(reference[i]);
+        sum += std::exp(static_cast<float>(log_p)) * (log_p - softmax(logits[i]));
+    }
+    return sum;
+}
+
+/// Sums in order of the text, so that a result does not depend on the number of threads.
+class Mean {
+public:
+    void add(double value)
+    {
+        ++count_;
+        sum_ += value;
+        squares_ += value * value;
+    }
+    [[nodiscard]] std::uint64_t count() const { return count_; }
+    [[nodiscard]] double mean() const { return count_ == 0 ? 0 : sum_ / static_cast<double>(count_); }
+    [[nodiscard]] double standard_error() const
+    {
+        if (count_ < 2) return 0;
+        const double variance = squares_ / static_cast<double>(count_) - mean() * mean();
+        return variance > 0 ? std::sqrt(variance / static_cast<double>(count_ - 1)) : 0;
+    }
+
+private:
+    std::uint64_t count_ = 0;
+    double sum_ = 0;
+    double squares_ = 0;
+};
+
+class QualitySum {
+public:
+    /// `reference`: the full-precision logits of the same rows, one after another; empty: not compared.
+    void add(const ScoredChunk& chunk, std::span<const float> reference)
+    {
+        std::vector<TokenScore> scores(chunk.rows.size());
+        const auto rows = std::views::iota(std::size_t{0}, scores.size());
+        std::for_each(std::execution::par, rows.begin(), rows.end(), [&](std::size_t row) {
+            const std::span<const float> logits = chunk.rows[row];
+            const LogSoftmax softmax(logits);
+            scores[row].nll = -softmax(logits[static_cast<std::size_t>(chunk.targets[row])]);
+            if (reference.empty()) return;
+            const auto base = reference.subspan(row * logits.size(), logits.size());
+            scores[row].kld = kl_divergence(base, logits, softmax);
+            scores[row].same_top = std::ranges::max_element(base) - base.begin() == std::ranges::max_element(logits) - logits.begin();
+        });
+        for (const TokenScore& score : scores) {
+            nll_.add(score.nll);
+            if (reference.empty()) continue;
+            kld_.add(score.kld);
+            same_top_ += score.same_top ? 1 : 0;
+        }
+    }
+
+    [[nodiscard]] Result<Quality> result(const LoadedModel& model) const
+    {
+        if (!std::isfinite(nll_.mean()) || !std::isfinite(kld_.mean())) {
+            return fail("measure {}: its logits are not finite numbers", model.path().string());
+        }
+        Quality quality;
+        quality.perplexity = std::exp(nll_.mean());
+        quality.perplexity_error = quality.perplexity * nll_.standard_error();
+        quality.tokens = nll_.count();
+        quality.kld = kld_.mean();
+        quality.kld_error = kld_.standard_error();
+        quality.kld_tokens = kld_.count();
+        if (kld_.count() > 0) quality.same_top = static_cast<double>(same_top_) / static_cast<double>(kld_.count());
+        return quality;
+    }
+
+private:
+    Mean nll_;
+    Mean kld_;
+    std::uint64_t same_top_ = 0;
+};
+
+/// The file of reference logits: this header padded to kHeaderBytes, then rows of floats, chunk by chunk.
+constexpr std::size_t kHeaderBytes = 4096;
+
+std::string reference_header(const LoadedModel& model, std::string_view identity, std::size_t context, std::size_t chunks)
+{
+    std::string header = std::format("apreqel.reference/1\nvocabulary {}\ncontext {}\nchunks {}\n{}\n", model.vocabulary_size(),
+                                     context, chunks, identity);
+    header.resize(kHeaderBytes, '\0');
+    return header;
+}
+
+std::size_t compared_chunks(std::size_t chunks, const QualitySettings& settings) { return std::min(chunks, settings.kld_chunks); }
+
+
+}  // namespace
+
+Result<std::size_t> count_chunks(std::size_t tokens, const QualitySettings& settings)
+{
+    if (settings.context < 8) return usage_error("measure: a context of {} tokens is too short, at least 8 are needed", settings.context);
+    if (tokens < 2 * settings.context) {
+        return usage_error("measure: the text has {} tokens, at least {} are needed (two contexts of {})", tokens,
+                           2 * settings.context, settings.context);
+    }
+    const std::size_t available = tokens / settings.context;
+    return settings.chunks == 0 ? available : std::min(settings.chunks, available);
+}
+
+Result<Quality> record_reference(const LoadedModel& model, std::span<const Token> tokens, const QualitySettings& settings,
+                                 const std::filesystem::path& logits, std::string_view identity, Monitor& monitor)
+{
+    const auto chunks = count_chunks(tokens.size(), settings);
+    if (!chunks) return std::unexpected(chunks.error());
+    const std::size_t compared = compared_chunks(*chunks, settings);
+    const std::size_t chunk_bytes = scored_per_chunk(settings.context) * model.vocabulary_size() * sizeof(float);
+    auto file = OutputFile::create(logits);
+    if (!file) return std::unexpected(file.error());
+    if (auto reserved = file->reserve(kHeaderBytes + compared * chunk_bytes); !reserved) return std::unexpected(reserved.error());
+    const std::string header = reference_header(model, identity, settings.context, compared);
+    if (auto written = file->write_at(0, std::as_bytes(std::span(header))); !written) return std::unexpected(written.error());
+
+    QualitySum sum;
+    const auto visited = visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+        sum.add(chunk, {});
+        if (chunk.chunk >= compared) return {};
+        // The rows of a chunk lie one after another in libllama's buffer.
+        const std::span all(chunk.rows.front().data(), chunk.rows.size() * model.vocabulary_size());
+        return file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, std::as_bytes(all));
+    });
+    if (!visited) return std::unexpected(visited.error());
+    auto quality = sum.result(model);
+    if (!quality) return quality;
+    if (auto committed = file->commit(); !committed) return std::unexpected(committed.error());
+    return quality;
+}
+
+Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token> tokens, const QualitySettings& settings,
+                                 const std::optional<std::filesystem::path>& logits, std::string_view identity, Monitor& monitor)
+{
+    const auto chunks = count_chunks(tokens.size(), settings);
+    if (!chunks) return std::unexpected(chunks.error());
+    std::size_t compared = 0;
+    std::optional<InputFile> file;
+    const std::size_t chunk_floats = scored_per_chunk(settings.context) * model.vocabulary_size();
+    if (logits) {
+        compared = compared_chunks(*chunks, settings);
+        auto opened = InputFile::open(*logits);
+        if (!opened) return std::unexpected(opened.error());
+        file.emplace(std::move(*opened));
+        std::string header(kHeaderBytes, '\0');
+        if (auto read = file->read_at(0, std::as_writable_bytes(std::span(header))); !read) return std::unexpected(read.error());
+        if (header != reference_header(model, identity, settings.context, compared)) {
+            return fail("measure {}: the reference logits in {} are of another model, text or setting", model.path().string(), logits->string());
+        }
+    }
+    QualitySum sum;
+    std::vector<float> reference;
+    const auto visited = visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+        reference.clear();
+        if (chunk.chunk < compared) {
+            reference.resize(chunk_floats);
+            const auto bytes = std::as_writable_bytes(std::span(reference));
+            if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read) return read;
+        }
+        sum.add(chunk, reference);
+        return {};
+    });
+    if (!visited) return std::unexpected(visited.error());
+    return sum.result(model);
+}
+
+}  // namespace apreqel

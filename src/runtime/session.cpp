@@ -1,0 +1,196 @@
+#include "runtime/session.h"
+
+#include "gguf/log.h"
+#include "runtime/context.h"
+
+#include <ggml-backend.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sched.h>
+#include <set>
+#include <thread>
+
+namespace apreqel {
+namespace {
+
+/// Cores that share no execution units, among the processors this process may use: token generation gains nothing from
+/// hyper-threads, and llama-bench counts the same way.
+unsigned physical_cores()
+{
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return std::max(1U, std::thread::hardware_concurrency());
+    std::set<std::string> cores;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        std::ifstream file(std::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings", cpu));
+        std::string siblings;
+        cores.insert(std::getline(file, siblings) ? siblings : std::to_string(cpu));
+    }
+    return std::max<unsigned>(1, static_cast<unsigned>(cores.size()));
+}
+
+/// Replaces what is not UTF-8 by U+FFFD, so that sampled text can be stored in JSON and read back the same.
+std::string to_utf8(std::string_view bytes)
+{
+    const auto continuation = [&](std::size_t at) { return at < bytes.size() && (bytes[at] & 0xC0) == 0x80; };
+    std::string text;
+    for (std::size_t i = 0; i < bytes.size();) {
+        const auto lead = static_cast<unsigned char>(bytes[i]);
+        std::size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+        for (std::size_t k = 1; k < length; ++k) {
+            if (!continuation(i + k)) length = 0;
+        }
+        const auto second = length > 2 ? static_cast<unsigned char>(bytes[i + 1]) : 0U;
+        const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+        const bool outside = (lead == 0xED && second >= 0xA0) || (lead == 0xF4 && second >= 0x90);
+        if (length == 0 || (length > 2 && (overlong || outside))) {
+            text += "\xEF\xBF\xBD";
+            ++i;
+        } else {
+            text += bytes.substr(i, length);
+            i += length;
+        }
+    }
+    return text;
+}
+
+}  // namespace
+
+void start_backend()
+{
+    static const bool started = [] {
+        llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);  // what nobody captures, nobody reads
+        ggml_backend_load_all();
+        llama_backend_init();
+        return true;
+    }();
+    static_cast<void>(started);
+}
+
+unsigned thread_count(const RunSettings& settings) { return settings.threads > 0 ? settings.threads : physical_cores(); }
+
+std::string device_name(const RunSettings& settings)
+{
+    start_backend();
+    std::string name;
+    for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        const bool cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+        if (!cpu && settings.gpu_layers == 0) continue;
+        if (!name.empty()) name += " + ";
+        name += ggml_backend_dev_description(device);
+    }
+    return std::format("{} ({} threads)", name, thread_count(settings));
+}
+
+void on_abort(void (*report)(const char*)) { ggml_set_abort_callback(report); }
+
+std::string backend_version() { return std::format("libllama {}", llama_version()); }
+
+void LoadedModel::Deleter::operator()(llama_model* model) const { llama_model_free(model); }
+
+Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const RunSettings& settings)
+{
+    start_backend();
+    const LogCapture log;
+    llama_model_params params = llama_model_default_params();
+    params.n_gpu_layers = settings.gpu_layers;
+    LoadedModel loaded;
+    loaded.path_ = path;
+    loaded.settings_ = settings;
+    loaded.model_.reset(llama_model_load_from_file(path.c_str(), params));
+    if (!loaded.model_) return fail("load {}: libllama refuses it: {}", path.string(), log.last_error());
+    if (llama_model_has_encoder(loaded.get()) || !llama_model_has_decoder(loaded.get())) {
+        return fail("load {}: not a decoder-only language model", path.string());
+    }
+    return loaded;
+}
+
+const llama_vocab* LoadedModel::vocabulary() const { return llama_model_get_vocab(model_.get()); }
+
+std::size_t LoadedModel::vocabulary_size() const { return static_cast<std::size_t>(llama_vocab_n_tokens(vocabulary())); }
+
+std::size_t LoadedModel::trained_context() const { return static_cast<std::size_t>(llama_model_n_ctx_train(model_.get())); }
+
+std::vector<Token> LoadedModel::opening() const
+{
+    const llama_token bos = llama_vocab_bos(vocabulary());
+    if (!llama_vocab_get_add_bos(vocabulary()) || bos == LLAMA_TOKEN_NULL) return {};
+    return {bos};
+}
+
+Result<std::vector<Token>> LoadedModel::tokenize(std::string_view text) const
+{
+    // With no vocabulary libllama aborts instead of failing.
+    if (llama_vocab_type(vocabulary()) == LLAMA_VOCAB_TYPE_NONE) return fail("tokenize: {}: the model has no tokenizer", path_.string());
+    if (text.size() > static_cast<std::size_t>(INT32_MAX)) return fail("tokenize: more than 2 GiB of text");
+    const auto length = static_cast<int32_t>(text.size());
+    const LogCapture log;
+    std::vector<Token> tokens(text.size() + 16);
+    const auto attempt = [&] { return llama_tokenize(vocabulary(), text.data(), length, tokens.data(), static_cast<int32_t>(tokens.size()), true, false); };
+    try {
+        int32_t count = attempt();
+        if (count < 0 && count != INT32_MIN) {
+            tokens.resize(static_cast<std::size_t>(-count));
+            count = attempt();
+        }
+        if (count < 0) return fail("tokenize: {}: libllama cannot tokenize the text", path_.string());
+        tokens.resize(static_cast<std::size_t>(count));
+        return tokens;
+    } catch (const std::exception& error) {  // a vocabulary without the bytes a text needs throws through the C interface
+        return fail("tokenize: {}: its vocabulary cannot hold the text: {}", path_.string(), error.what());
+    }
+}
+
+std::string LoadedModel::detokenize(std::span<const Token> tokens) const
+{
+    const auto count = static_cast<int32_t>(tokens.size());
+    std::string text(tokens.size() * 8, '\0');
+    int32_t length = llama_detokenize(vocabulary(), tokens.data(), count, text.data(), static_cast<int32_t>(text.size()), true, false);
+    if (length < 0) {
+        text.resize(static_cast<std::size_t>(-length));
+        length = llama_detokenize(vocabulary(), tokens.data(), count, text.data(), static_cast<int32_t>(text.size()), true, false);
+    }
+    text.resize(static_cast<std::size_t>(std::max(length, 0)));
+    return to_utf8(text);
+}
+
+llama_context_params context_params(const LoadedModel& model)
+{
+    llama_context_params params = llama_context_default_params();
+    const auto threads = static_cast<int32_t>(thread_count(model.settings()));
+    params.n_threads = threads;
+    params.n_threads_batch = threads;
+    return params;
+}
+
+Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_params params)
+{
+    const LogCapture log;
+    llama_context_ptr context(llama_init_from_model(model.get(), params));
+    if (!context) return fail("run {}: libllama cannot make a context of {} tokens: {}", model.path().string(), params.n_ctx, log.last_error());
+    return context;
+}
+
+void Batch::add(Token token, std::size_t position, std::size_t sequence, bool output)
+{
+    const auto i = batch_.n_tokens++;
+    batch_.token[i] = token;
+    batch_.pos[i] = static_cast<llama_pos>(position);
+    batch_.n_seq_id[i] = 1;
+    batch_.seq_id[i][0] = static_cast<llama_seq_id>(sequence);
+    batch_.logits[i] = output ? 1 : 0;
+}
+
+Result<> Batch::decode(const LoadedModel& model, llama_context* context)
+{
+    const LogCapture log;
+    const int32_t status = llama_decode(context, batch_);
+    if (status != 0) return fail("run {}: libllama cannot decode ({}): {}", model.path().string(), status, log.last_error());
+    return {};
+}
+
+}  // namespace apreqel

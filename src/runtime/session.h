@@ -1,0 +1,72 @@
+// A model loaded by libllama, and its tokenizer. llama.h stays behind this folder's .cpp files.
+#pragma once
+
+#include <apreqel/error.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct llama_model;
+struct llama_context;
+struct llama_vocab;
+
+namespace apreqel {
+
+using Token = std::int32_t;
+
+/// Where and with how many threads a model runs.
+struct RunSettings {
+    unsigned threads = 0;  ///< 0: one per physical core this process may use
+    int gpu_layers = -1;   ///< blocks on the GPU where libllama finds one; negative: all
+};
+
+/// The number of threads `settings` stands for.
+[[nodiscard]] unsigned thread_count(const RunSettings& settings);
+
+/// The processor and accelerators libllama runs on, with the threads: "AMD EPYC (2 threads)".
+[[nodiscard]] std::string device_name(const RunSettings& settings);
+
+/// `report` is called with libggml's message when it is about to abort the program; it may end the program itself.
+void on_abort(void (*report)(const char* message));
+
+/// "libllama 0.7.0".
+[[nodiscard]] std::string backend_version();
+
+/// A GGUF model in memory, ready to run.
+class LoadedModel {
+public:
+    /// Errors: libllama cannot load the file; its own last message is the cause.
+    [[nodiscard]] static Result<LoadedModel> load(const std::filesystem::path& path, const RunSettings& settings);
+
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+    [[nodiscard]] const RunSettings& settings() const { return settings_; }
+    [[nodiscard]] llama_model* get() const { return model_.get(); }
+    [[nodiscard]] const llama_vocab* vocabulary() const;
+    [[nodiscard]] std::size_t vocabulary_size() const;
+    [[nodiscard]] std::size_t trained_context() const;
+    /// The token every sequence begins with (BOS), or nothing where the model's tokenizer adds none.
+    [[nodiscard]] std::vector<Token> opening() const;
+
+    /// Text to tokens, with the special tokens the tokenizer adds, as llama-perplexity does it.
+    [[nodiscard]] Result<std::vector<Token>> tokenize(std::string_view text) const;
+
+    /// Tokens to text, special tokens left out. Always valid UTF-8.
+    [[nodiscard]] std::string detokenize(std::span<const Token> tokens) const;
+
+private:
+    struct Deleter {
+        void operator()(llama_model* model) const;
+    };
+
+    std::filesystem::path path_;
+    RunSettings settings_;
+    std::unique_ptr<llama_model, Deleter> model_;
+};
+
+}  // namespace apreqel

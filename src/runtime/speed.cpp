@@ -1,0 +1,185 @@
+#include "runtime/speed.h"
+
+#include "base/statistics.h"
+#include "runtime/context.h"
+
+#include <ggml-backend.h>
+
+#include <chrono>
+#include <fstream>
+#include <optional>
+#include <random>
+
+namespace apreqel {
+namespace {
+
+/// libggml's pool of worker threads, polling as llama-bench's does. The functions live in a backend that is loaded at
+/// run time; where it has none, libllama uses its own.
+class ThreadPool {
+public:
+    explicit ThreadPool(unsigned threads)
+    {
+        ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+        if (cpu == nullptr) return;
+        ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(cpu);
+        const auto create = reinterpret_cast<Create*>(ggml_backend_reg_get_proc_address(registry, "ggml_threadpool_new"));
+        release_ = reinterpret_cast<Release*>(ggml_backend_reg_get_proc_address(registry, "ggml_threadpool_free"));
+        if (create == nullptr || release_ == nullptr) return;
+        ggml_threadpool_params params = ggml_threadpool_params_default(static_cast<int>(threads));
+        pool_ = create(&params);
+    }
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+    ~ThreadPool()
+    {
+        if (pool_ != nullptr) release_(pool_);
+    }
+    void attach(llama_context* context) const
+    {
+        if (pool_ != nullptr) llama_attach_threadpool(context, pool_, nullptr);
+    }
+
+private:
+    using Create = ggml_threadpool_t(ggml_threadpool_params*);
+    using Release = void(ggml_threadpool_t);
+
+    ggml_threadpool_t pool_ = nullptr;
+    Release* release_ = nullptr;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+/// A model ready to be timed, warmed up.
+class Runner {
+public:
+    static Result<Runner> make(const std::filesystem::path& path, const RunSettings& run, const SpeedSettings& settings,
+                               const ThreadPool& pool)
+    {
+        auto model = LoadedModel::load(path, run);
+        if (!model) return std::unexpected(model.error());
+        Runner runner(std::move(*model), settings);
+        for (const bool prompt : {false, true}) {
+            const std::size_t tokens = prompt ? settings.prompt : settings.generated;
+            if (tokens == 0) continue;
+            llama_context_params params = context_params(runner.model_);
+            params.n_ctx = static_cast<uint32_t>(tokens);
+            auto context = make_context(runner.model_, params);
+            if (!context) return std::unexpected(context.error());
+            pool.attach(context->get());
+            (prompt ? runner.prompt_context_ : runner.generation_context_) = std::move(*context);
+        }
+        if (auto warm = runner.generate(1); !warm) return std::unexpected(warm.error());
+        if (settings.prompt > 0) {
+            if (auto warm = runner.process_prompt(); !warm) return std::unexpected(warm.error());
+        }
+        return runner;
+    }
+
+    /// Milliseconds per token of generating `tokens` tokens. Which ones does not matter: the next is drawn at random.
+    Result<double> generate(std::size_t tokens)
+    {
+        llama_context* context = generation_context_.get();
+        llama_memory_clear(llama_get_memory(context), false);
+        const Clock::time_point start = Clock::now();
+        const std::vector<Token> opening = model_.opening();
+        Token token = opening.empty() ? random_token() : opening.front();
+        for (std::size_t i = 0; i < tokens; ++i) {
+            if (llama_decode(context, llama_batch_get_one(&token, 1)) != 0) return decode_error();
+            llama_synchronize(context);
+            token = random_token();
+        }
+        return milliseconds_since(start) / static_cast<double>(tokens);
+    }
+
+    /// Prompt tokens per second.
+    Result<double> process_prompt()
+    {
+        llama_context* context = prompt_context_.get();
+        llama_memory_clear(llama_get_memory(context), false);
+        std::vector<Token> tokens = model_.opening();
+        while (tokens.size() < settings_.prompt) tokens.push_back(random_token());
+        const Clock::time_point start = Clock::now();
+        if (llama_decode(context, llama_batch_get_one(tokens.data(), static_cast<int32_t>(tokens.size()))) != 0) return decode_error();
+        llama_synchronize(context);
+        return 1000.0 * static_cast<double>(tokens.size()) / milliseconds_since(start);
+    }
+
+private:
+    Runner(LoadedModel model, const SpeedSettings& settings) : model_(std::move(model)), settings_(settings) {}
+
+    Token random_token() { return static_cast<Token>(random_() % model_.vocabulary_size()); }
+    [[nodiscard]] std::unexpected<Error> decode_error() const { return fail("time {}: libllama cannot decode", model_.path().string()); }
+
+    LoadedModel model_;
+    SpeedSettings settings_;
+    llama_context_ptr generation_context_;
+    llama_context_ptr prompt_context_;
+    std::minstd_rand random_;
+};
+
+std::uint64_t available_memory()
+{
+    std::ifstream file("/proc/meminfo");
+    std::string key;
+    for (std::uint64_t kibibytes = 0; file >> key >> kibibytes; file.ignore(64, '\n')) {
+        if (key == "MemAvailable:") return kibibytes * 1024;
+    }
+    return 0;
+}
+
+bool fit_together(std::span<const std::filesystem::path> models)
+{
+    std::uint64_t bytes = 0;
+    for (const auto& path : models) {
+        std::error_code error;
+        const auto size = std::filesystem::file_size(path, error);
+        if (!error) bytes += size;
+    }
+    return bytes < available_memory() / 2;
+}
+
+}  // namespace
+
+Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
+                                         const SpeedSettings& settings, Monitor& monitor)
+{
+    if (settings.repetitions == 0 || settings.generated == 0) return usage_error("time: at least one repetition of one token is needed");
+    const bool keep = fit_together(models);
+    start_backend();  // the pool asks the backends for its functions
+    const ThreadPool pool(thread_count(run));
+    std::vector<std::optional<Runner>> runners(models.size());
+    std::vector<std::vector<double>> latencies(models.size());
+    std::vector<std::vector<double>> prompt_speeds(models.size());
+
+    monitor.begin("latency", static_cast<double>(settings.repetitions * models.size()));
+    for (std::size_t round = 0; round < settings.repetitions; ++round) {
+        for (std::size_t m = 0; m < models.size(); ++m) {
+            if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "time: interrupted"});
+            if (!runners[m]) {
+                auto made = Runner::make(models[m], run, settings, pool);
+                if (!made) return std::unexpected(made.error());
+                runners[m].emplace(std::move(*made));
+            }
+            const auto latency = runners[m]->generate(settings.generated);
+            if (!latency) return std::unexpected(latency.error());
+            latencies[m].push_back(*latency);
+            if (settings.prompt > 0) {
+                const auto speed = runners[m]->process_prompt();
+                if (!speed) return std::unexpected(speed.error());
+                prompt_speeds[m].push_back(*speed);
+            }
+            if (!keep) runners[m].reset();
+            monitor.advance(static_cast<double>(round * models.size() + m + 1));
+        }
+    }
+    std::vector<Speed> speeds;
+    for (std::size_t m = 0; m < models.size(); ++m) {
+        speeds.push_back({.latency_ms = summarize(latencies[m]), .prompt_tokens_per_second = summarize(prompt_speeds[m])});
+    }
+    monitor.end(std::format("{} models, {} rounds", models.size(), settings.repetitions));
+    return speeds;
+}
+
+}  // namespace apreqel

@@ -1,0 +1,26 @@
+// Token generation and prompt processing speed by the algorithm of llama-bench, interleaved over models.
+#pragma once
+
+#include "base/monitor.h"
+#include "runtime/session.h"
+
+#include <apreqel/measurement.h>
+
+#include <filesystem>
+#include <span>
+#include <vector>
+
+namespace apreqel {
+
+struct SpeedSettings {
+    std::size_t repetitions = 10;
+    std::size_t generated = 128;  ///< tokens generated per repetition (tg)
+    std::size_t prompt = 512;     ///< tokens of the prompt processed per repetition (pp); 0: not measured
+};
+
+/// Measures each model once per round, round after round, so that a drift of the machine's speed meets all of them
+/// alike. Models stay loaded if together they fit in half of the free memory, else each round loads them in turn.
+[[nodiscard]] Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
+                                                       const SpeedSettings& settings, Monitor& monitor);
+
+}  // namespace apreqel

@@ -1,0 +1,521 @@
+#include "study/format.h"
+
+#include "base/file.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace apreqel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// ---- reading -------------------------------------------------------------------------------------------------------
+
+/// Thrown while reading a document and turned into an Error by `read_document`.
+struct FormatError {
+    std::string message;
+};
+
+/// A JSON value and where it stands in its document.
+class Value {
+public:
+    Value(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
+
+    [[nodiscard]] bool has(std::string_view field) const { return json_.is_object() && json_.contains(field) && !json_.at(field).is_null(); }
+
+    [[nodiscard]] Value at(std::string_view field) const
+    {
+        if (!json_.is_object()) wrong("must be an object");
+        const std::string where = where_.empty() ? std::string(field) : std::format("{}.{}", where_, field);
+        if (!json_.contains(field)) throw FormatError{std::format("{} is missing", where)};
+        return {json_.at(field), where};
+    }
+
+    [[nodiscard]] std::vector<Value> elements() const
+    {
+        if (!json_.is_array()) wrong("must be a list");
+        std::vector<Value> values;
+        for (std::size_t i = 0; i < json_.size(); ++i) values.emplace_back(json_.at(i), std::format("{}[{}]", where_, i));
+        return values;
+    }
+
+    [[nodiscard]] std::string string() const
+    {
+        if (!json_.is_string()) wrong("must be a string");
+        return json_.get<std::string>();
+    }
+
+    [[nodiscard]] double number() const
+    {
+        if (!json_.is_number()) wrong("must be a number");
+        const auto value = json_.get<double>();
+        if (!std::isfinite(value)) wrong("must be finite");
+        return value;
+    }
+
+    [[nodiscard]] std::uint64_t count() const
+    {
+        const double value = number();
+        if (value < 0 || value != std::floor(value) || value > 9007199254740992.0) wrong("must be a whole number, 0 or more");
+        return static_cast<std::uint64_t>(value);
+    }
+
+    [[nodiscard]] std::string string_or(std::string_view field, std::string absent) const { return has(field) ? at(field).string() : absent; }
+    [[nodiscard]] double number_or(std::string_view field, double absent) const { return has(field) ? at(field).number() : absent; }
+    [[nodiscard]] std::uint64_t count_or(std::string_view field, std::uint64_t absent) const { return has(field) ? at(field).count() : absent; }
+
+    [[noreturn]] void wrong(std::string_view must) const { throw FormatError{std::format("{} {}", where_.empty() ? "it" : where_, must)}; }
+
+private:
+    const Json& json_;
+    std::string where_;
+};
+
+/// Reads `path` as a document of `schema` and makes a record of it; whatever is wrong becomes one line.
+template <typename Make>
+auto read_document(const std::filesystem::path& path, std::string_view schema, Make make) -> Result<decltype(make(std::declval<Value>()))>
+{
+    const auto text = read_text(path);
+    if (!text) return std::unexpected(text.error());
+    try {
+        const Json json = Json::parse(*text);
+        const Value document(json, "");
+        const std::string found = document.string_or("schema", "none");
+        if (found != schema) return fail("read {}: its schema is {}, {} is needed", path.string(), found, schema);
+        return make(document);
+    } catch (const FormatError& error) {
+        return fail("read {}: {}", path.string(), error.message);
+    } catch (const nlohmann::json::exception& error) {
+        // "[json.exception.parse_error.101] parse error at line 1, column 2: …": the bracket says nothing to people.
+        const std::string_view what = error.what();
+        const std::size_t bracket = what.find("] ");
+        return fail("read {}: not JSON: {}", path.string(), bracket == std::string_view::npos ? what : what.substr(bracket + 2));
+    }
+}
+
+Quality parse_quality(const Value& value)
+{
+    return {.perplexity = value.at("perplexity").number(),
+            .perplexity_error = value.number_or("perplexity_error", 0),
+            .kld = value.number_or("kl_divergence", 0),
+            .kld_error = value.number_or("kl_divergence_error", 0),
+            .same_top = value.number_or("same_top", 0),
+            .tokens = value.count_or("tokens", 0),
+            .kld_tokens = value.count_or("kl_divergence_tokens", 0)};
+}
+
+Sampled parse_sampled(const Value& value, const std::string& field)
+{
+    Sampled sampled;
+    if (!value.has(field)) return sampled;
+    sampled.median = sampled.low = sampled.high = value.at(field).number();
+    if (value.has(field + "_interval")) {
+        const std::vector<Value> bounds = value.at(field + "_interval").elements();
+        if (bounds.size() != 2) value.at(field + "_interval").wrong("must have two bounds");
+        sampled.low = bounds[0].number();
+        sampled.high = bounds[1].number();
+    }
+    sampled.confidence = value.number_or(field + "_confidence", 0);
+    if (value.has(field + "_samples")) {
+        for (const Value& sample : value.at(field + "_samples").elements()) sampled.samples.push_back(sample.number());
+    }
+    return sampled;
+}
+
+Speed parse_speed(const Value& value)
+{
+    return {.latency_ms = parse_sampled(value, "latency_ms"), .prompt_tokens_per_second = parse_sampled(value, "prompt_tokens_per_second")};
+}
+
+std::vector<Fallback> parse_fallbacks(const Value& value)
+{
+    std::vector<Fallback> fallbacks;
+    if (!value.has("fallbacks")) return fallbacks;
+    for (const Value& entry : value.at("fallbacks").elements()) {
+        fallbacks.push_back({entry.at("tensor").string(), entry.at("wanted").string(), entry.at("used").string()});
+    }
+    return fallbacks;
+}
+
+// ---- writing -------------------------------------------------------------------------------------------------------
+
+Json document(std::string_view schema) { return Json{{"schema", schema}}; }
+
+std::string text_of(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+void put(Json& json, const std::string& field, const Sampled& sampled)
+{
+    if (sampled.samples.empty()) return;
+    json[field] = sampled.median;
+    json[field + "_interval"] = {sampled.low, sampled.high};
+    json[field + "_confidence"] = sampled.confidence;
+    json[field + "_samples"] = sampled.samples;
+}
+
+void put(Json& json, const Quality& quality)
+{
+    json["perplexity"] = quality.perplexity;
+    json["perplexity_error"] = quality.perplexity_error;
+    json["tokens"] = quality.tokens;
+    if (quality.kld_tokens == 0) return;
+    json["kl_divergence"] = quality.kld;
+    json["kl_divergence_error"] = quality.kld_error;
+    json["same_top"] = quality.same_top;
+    json["kl_divergence_tokens"] = quality.kld_tokens;
+}
+
+void put(Json& json, const Speed& speed)
+{
+    put(json, "latency_ms", speed.latency_ms);
+    put(json, "prompt_tokens_per_second", speed.prompt_tokens_per_second);
+}
+
+void put(Json& json, const Measurement& measurement)
+{
+    json["memory_bytes"] = measurement.memory_bytes;
+    json["file_bits_per_weight"] = measurement.bits_per_weight;
+    put(json, measurement.speed);
+    if (measurement.quality.tokens > 0) put(json, measurement.quality);
+}
+
+void put(Json& json, const std::vector<Fallback>& fallbacks)
+{
+    json["fallbacks"] = Json::array();
+    for (const Fallback& entry : fallbacks) {
+        json["fallbacks"].push_back({{"tensor", entry.tensor}, {"wanted", entry.wanted}, {"used", entry.used}});
+    }
+}
+
+Json metrics_json(const Metrics& metrics) { return {{"memory_bytes", metrics[0]}, {"latency_ms", metrics[1]}, {"perplexity", metrics[2]}}; }
+
+Json by_metric(const std::array<double, kMetrics>& values)
+{
+    Json json;
+    for (std::size_t j = 0; j < kMetrics; ++j) json[std::string(kMetricNames[j])] = values[j];
+    return json;
+}
+
+void put(Json& json, const Candidate& candidate, const std::vector<std::string>& types)
+{
+    for (std::size_t i = 0; i < types.size(); ++i) json["distribution"][types[i]] = candidate.counts[i];
+    json["closeness"] = candidate.closeness;
+    json["distance_to_ideal"] = candidate.distance_ideal;
+    json["distance_to_anti_ideal"] = candidate.distance_anti_ideal;
+    json["estimate"] = metrics_json(candidate.estimate);
+}
+
+Json plan_json(const Plan& plan)
+{
+    Json json = document("apreqel.plan/1");
+    json["model"] = plan.model;
+    json["model_name"] = plan.model_name;
+    json["method"] = plan.method;
+    json["weights"] = by_metric(plan.weights);
+    json["candidates"] = plan.ranking.candidates;
+    put(json, plan.chosen(), plan.types);
+    json["embedding_type"] = plan.embedding_type;
+    json["allocation"] = Json::array();
+    for (const LayerType& entry : plan.allocation) json["allocation"].push_back({{"layer", entry.layer}, {"type", entry.type}});
+    put(json, plan.fallbacks);
+    json["normalization"] = {{"norm", by_metric(plan.ranking.norm)},
+                             {"ideal", by_metric(plan.ranking.ideal)},
+                             {"anti_ideal", by_metric(plan.ranking.anti_ideal)}};
+    json["types"] = Json::array();
+    for (std::size_t i = 0; i < plan.types.size(); ++i) {
+        Json type{{"type", plan.types[i]}};
+        type.update(metrics_json(plan.costs[i]));
+        json["types"].push_back(type);
+    }
+    json["runners_up"] = Json::array();
+    for (std::size_t k = 1; k < plan.ranking.best.size(); ++k) {
+        Json candidate;
+        put(candidate, plan.ranking.best[k], plan.types);
+        json["runners_up"].push_back(candidate);
+    }
+    return json;
+}
+
+Json measurement_json(const Measurement& measurement)
+{
+    Json json{{"name", measurement.name}};
+    put(json, measurement);
+    return json;
+}
+
+std::string_view place_name(TensorPlace place)
+{
+    switch (place) {
+        case TensorPlace::layer: return "layer";
+        case TensorPlace::embedding: return "embedding";
+        case TensorPlace::fixed: return "fixed";
+    }
+    return "";
+}
+
+std::string_view residual_name(Residual residual)
+{
+    switch (residual) {
+        case Residual::sequential: return "sequential";
+        case Residual::parallel: return "parallel";
+        case Residual::other: return "other";
+    }
+    return "";
+}
+
+}  // namespace
+
+std::string to_json(const Inventory& inventory, const std::vector<TypeWeight>& weights)
+{
+    Json json = document("apreqel.inventory/1");
+    json["model"] = inventory.fingerprint;
+    json["model_name"] = inventory.name;
+    json["architecture"] = inventory.architecture;
+    json["files"] = Json::array();
+    for (const auto& file : inventory.files) json["files"].push_back(file.string());
+    json["blocks"] = inventory.blocks;
+    json["experts"] = inventory.experts;
+    json["parameters"] = inventory.parameters();
+    json["tensor_bytes"] = inventory.size_bytes();
+    json["tied_embeddings"] = inventory.tied_embeddings;
+    json["residual"] = residual_name(inventory.residual);
+    json["residual_reason"] = inventory.residual_reason;
+    json["layers"] = Json::array();
+    for (const Layer& layer : inventory.layers) {
+        Json entry{{"layer", layer.name}, {"parameters", layer.parameters}, {"tensors", Json::array()}};
+        for (const std::size_t t : layer.tensors) entry["tensors"].push_back(inventory.tensors[t].name);
+        json["layers"].push_back(entry);
+    }
+    json["tensors"] = Json::array();
+    for (const Tensor& tensor : inventory.tensors) {
+        json["tensors"].push_back({{"name", tensor.name},
+                                   {"role", tensor.role},
+                                   {"shape", tensor.shape},
+                                   {"type", type_name(tensor.type)},
+                                   {"size_bytes", tensor.size_bytes},
+                                   {"place", place_name(tensor.place)}});
+    }
+    json["types"] = Json::array();
+    for (const TypeWeight& weight : weights) {
+        Json entry{{"type", weight.type},
+                   {"memory_bytes", weight.tensor_bytes},
+                   {"file_bytes", weight.file_bytes},
+                   {"file_bits_per_weight", weight.bits_per_weight}};
+        put(entry, weight.fallbacks);
+        json["types"].push_back(entry);
+    }
+    return text_of(json);
+}
+
+std::string to_json(const Scores& scores, std::string_view key)
+{
+    Json json = document("apreqel.scores/1");
+    if (!key.empty()) json["key"] = key;
+    json["model"] = scores.model;
+    json["model_name"] = scores.model_name;
+    json["gamma"] = scores.gamma;
+    json["prompts"] = scores.prompts;
+    json["tokens"] = scores.tokens;
+    json["prompts_source"] = scores.prompts_source;
+    json["layers"] = Json::array();
+    for (const LayerScore& layer : scores.layers) {
+        json["layers"].push_back({{"layer", layer.layer},
+                                  {"score", layer.score},
+                                  {"rewards", layer.rewards},
+                                  {"penalties", layer.penalties},
+                                  {"mean_similarity", layer.mean_similarity}});
+    }
+    return text_of(json);
+}
+
+std::string to_json(const Profile& profile)
+{
+    Json json = document("apreqel.profile/1");
+    json["model"] = profile.model;
+    json["model_name"] = profile.model_name;
+    json["layers"] = profile.layers;
+    json["embedding_type"] = profile.embedding_type;
+    json["device"] = profile.device;
+    json["text"] = profile.text;
+    json["version"] = profile.version;
+    json["types"] = Json::array();
+    for (const UniformVariant& variant : profile.types) {
+        Json entry{{"type", variant.type}, {"bits_per_weight", variant.bits_per_weight}};
+        put(entry, variant.measurement);
+        put(entry, variant.fallbacks);
+        json["types"].push_back(entry);
+    }
+    return text_of(json);
+}
+
+std::string to_json(const Plan& plan) { return text_of(plan_json(plan)); }
+
+std::string to_json(const std::vector<Measurement>& measurements, const std::string& device, const std::string& text)
+{
+    Json json = document("apreqel.measurements/1");
+    json["device"] = device;
+    json["text"] = text;
+    json["models"] = Json::array();
+    for (const Measurement& measurement : measurements) json["models"].push_back(measurement_json(measurement));
+    return text_of(json);
+}
+
+std::string to_json(const RunResult& result)
+{
+    Json json = document("apreqel.run/1");
+    json["device"] = result.device;
+    json["text"] = result.text;
+    json["version"] = result.version;
+    json["plan"] = plan_json(result.plan);
+    json["reference"] = measurement_json(result.reference);
+    json["uniform"] = Json::array();
+    for (const Measurement& measurement : result.uniform) json["uniform"].push_back(measurement_json(measurement));
+    json["mix"] = measurement_json(result.mix);
+    return text_of(json);
+}
+
+std::string to_json(const Quality& quality)
+{
+    Json json = document("apreqel.quality/1");
+    put(json, quality);
+    return text_of(json);
+}
+
+std::string to_json(const std::vector<Speed>& speeds)
+{
+    Json json = document("apreqel.speed/1");
+    json["models"] = Json::array();
+    for (const Speed& speed : speeds) {
+        Json entry = Json::object();
+        put(entry, speed);
+        json["models"].push_back(entry);
+    }
+    return text_of(json);
+}
+
+Result<Scores> read_scores(const std::filesystem::path& path)
+{
+    return read_document(path, "apreqel.scores/1", [](const Value& value) {
+        Scores scores;
+        scores.model = value.string_or("model", "");
+        scores.model_name = value.string_or("model_name", "");
+        scores.gamma = value.number_or("gamma", scores.gamma);
+        scores.prompts = value.count_or("prompts", 0);
+        scores.tokens = value.count_or("tokens", 0);
+        scores.prompts_source = value.string_or("prompts_source", "");
+        for (const Value& entry : value.at("layers").elements()) {
+            scores.layers.push_back({.layer = entry.at("layer").string(),
+                                     .score = entry.at("score").number(),
+                                     .rewards = entry.count_or("rewards", 0),
+                                     .penalties = entry.count_or("penalties", 0),
+                                     .mean_similarity = entry.number_or("mean_similarity", 1)});
+        }
+        return scores;
+    });
+}
+
+Result<Profile> read_profile(const std::filesystem::path& path)
+{
+    return read_document(path, "apreqel.profile/1", [](const Value& value) {
+        Profile profile;
+        profile.model = value.string_or("model", "");
+        profile.model_name = value.string_or("model_name", "");
+        profile.layers = value.at("layers").count();
+        profile.embedding_type = value.string_or("embedding_type", "");
+        profile.device = value.string_or("device", "");
+        profile.text = value.string_or("text", "");
+        profile.version = value.string_or("version", "");
+        for (const Value& entry : value.at("types").elements()) {
+            UniformVariant variant;
+            variant.type = entry.at("type").string();
+            const auto type = parse_type(variant.type);
+            if (!entry.has("bits_per_weight") && !type) throw FormatError{type.error().message};
+            variant.bits_per_weight = entry.number_or("bits_per_weight", type ? bits_per_weight(*type) : 0);
+            variant.measurement.name = variant.type;
+            variant.measurement.memory_bytes = entry.at("memory_bytes").count();
+            variant.measurement.bits_per_weight = entry.number_or("file_bits_per_weight", 0);
+            variant.measurement.quality = parse_quality(entry);
+            static_cast<void>(entry.at("latency_ms").number());  // required here, though not where only quality is kept
+            variant.measurement.speed = parse_speed(entry);
+            variant.fallbacks = parse_fallbacks(entry);
+            profile.types.push_back(std::move(variant));
+        }
+        return profile;
+    });
+}
+
+Result<Plan> read_plan(const std::filesystem::path& path)
+{
+    return read_document(path, "apreqel.plan/1", [](const Value& value) {
+        Plan plan;
+        plan.model = value.string_or("model", "");
+        plan.model_name = value.string_or("model_name", "");
+        plan.method = value.string_or("method", "");
+        plan.embedding_type = value.string_or("embedding_type", "");
+        for (const Value& entry : value.at("allocation").elements()) {
+            plan.allocation.push_back({.layer = entry.at("layer").string(), .type = entry.at("type").string()});
+        }
+        plan.fallbacks = parse_fallbacks(value);
+        return plan;
+    });
+}
+
+Result<Quality> read_quality(const std::filesystem::path& path) { return read_document(path, "apreqel.quality/1", parse_quality); }
+
+Result<std::vector<Speed>> read_speeds(const std::filesystem::path& path)
+{
+    return read_document(path, "apreqel.speed/1", [](const Value& value) {
+        std::vector<Speed> speeds;
+        for (const Value& entry : value.at("models").elements()) speeds.push_back(parse_speed(entry));
+        return speeds;
+    });
+}
+
+std::string read_key(const std::filesystem::path& path)
+{
+    const auto text = read_text(path);
+    if (!text) return "";
+    const Json json = Json::parse(*text, nullptr, false);
+    return json.is_object() && json.contains("key") && json["key"].is_string() ? json["key"].get<std::string>() : "";
+}
+
+Result<std::vector<std::string>> read_prompts(const std::filesystem::path& path)
+{
+    const auto text = read_text(path);
+    if (!text) return std::unexpected(text.error());
+    std::vector<std::string> prompts;
+    std::size_t number = 0;
+    for (std::size_t begin = 0; begin < text->size(); ++number) {
+        const std::size_t end = std::min(text->find('\n', begin), text->size());
+        std::string line = text->substr(begin, end - begin);
+        begin = end + 1;
+        if (line.ends_with('\r')) line.pop_back();
+        if (line.find_first_not_of(" \t") == std::string::npos) continue;
+        if (line.front() != '{') {
+            prompts.push_back(std::move(line));
+            continue;
+        }
+        const Json json = Json::parse(line, nullptr, false);
+        const auto pick = [&](const char* field) { return json.is_object() && json.contains(field) ? json[field] : Json(); };
+        Json prompt = pick("prompt");
+        if (prompt.is_null()) prompt = pick("text");
+        if (prompt.is_null() && pick("turns").is_array() && !pick("turns").empty()) prompt = pick("turns").front();
+        if (!prompt.is_string()) {
+            return fail("read {}: line {} is no JSON object with a prompt, text or turns field", path.string(), number + 1);
+        }
+        prompts.push_back(prompt.get<std::string>());
+    }
+    if (prompts.empty()) return fail("read {}: it holds no prompts", path.string());
+    return prompts;
+}
+
+std::string prompts_jsonl(const std::vector<std::string>& prompts)
+{
+    std::string lines;
+    for (const std::string& prompt : prompts) lines += Json{{"prompt", prompt}}.dump() + "\n";
+    return lines;
+}
+
+}  // namespace apreqel

@@ -1,0 +1,157 @@
+#include "base/file.h"
+#include "base/statistics.h"
+#include "quantize/write_models.h"
+#include "study/study.h"
+#include "study/text.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace apreqel {
+namespace {
+
+/// Scores models on one text, each once, and compares them with the full-precision model.
+class QualityStage {
+public:
+    static Result<QualityStage> make(const Study& study)
+    {
+        auto text = evaluation_text(study);
+        if (!text) return std::unexpected(text.error());
+        return QualityStage(study, std::move(*text));
+    }
+
+    Result<Measurement> measure_model(const Inventory& inventory, const std::string& name)
+    {
+        const auto quality = measure_quality(inventory, name);
+        if (!quality) return std::unexpected(quality.error());
+        return Measurement{.name = name,
+                           .memory_bytes = inventory.size_bytes(),
+                           .bits_per_weight = 8.0 * static_cast<double>(inventory.size_bytes()) / static_cast<double>(inventory.parameters()),
+                           .quality = *quality,
+                           .speed = {}};
+    }
+
+private:
+    Result<Quality> measure_quality(const Inventory& inventory, const std::string& name)
+    {
+        const bool is_reference = inventory.fingerprint == study_.inventory.fingerprint;
+        const auto artifact = study_.workspace.keyed("quality/quality.json", std::format("{}, file {}", key_, inventory.fingerprint));
+        const bool measured = std::filesystem::exists(artifact) && !study_.settings.remeasure;
+        const bool complete = !is_reference || std::filesystem::exists(logits_);
+        if (measured && complete) return read_quality(artifact);
+        if (!is_reference && study_.settings.quality.kld_chunks > 0 && !std::filesystem::exists(logits_)) {
+            if (const auto reference = measure_quality(study_.inventory, "full precision"); !reference) return reference;
+        }
+        const auto model = LoadedModel::load(inventory.files.front(), study_.settings.run);
+        if (!model) return std::unexpected(model.error());
+        const auto tokens = model->tokenize(text_);
+        if (!tokens) return std::unexpected(tokens.error());
+        const auto chunks = count_chunks(tokens->size(), study_.settings.quality);
+        if (!chunks) return std::unexpected(chunks.error());
+
+        study_.monitor.begin(name + ": perplexity", static_cast<double>(*chunks));
+        const auto quality = evaluate(*model, *tokens, is_reference);
+        if (!quality) return quality;
+        study_.monitor.end(std::format("{:.4f} ± {:.4f}", quality->perplexity, quality->perplexity_error));
+        if (auto written = write_text(artifact, to_json(*quality)); !written) return std::unexpected(written.error());
+        return quality;
+    }
+
+    QualityStage(const Study& study, std::string text)
+        : study_(study),
+          text_(std::move(text)),
+          key_(std::format("model {}, text {}, context {}, chunks {}, compared {}, {}", study.inventory.fingerprint, digest({text_}),
+                           study.settings.quality.context, study.settings.quality.chunks, study.settings.quality.kld_chunks,
+                           backend_version())),
+          logits_(study.workspace.keyed("reference.logits", key_))
+    {
+    }
+
+    Result<Quality> evaluate(const LoadedModel& model, const std::vector<Token>& tokens, bool is_reference)
+    {
+        std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
+        const std::string identity = digest({key_, words});
+        const QualitySettings& settings = study_.settings.quality;
+        if (settings.kld_chunks == 0) return evaluate_quality(model, tokens, settings, std::nullopt, identity, study_.monitor);
+        if (is_reference) return record_reference(model, tokens, settings, logits_, identity, study_.monitor);
+        return evaluate_quality(model, tokens, settings, logits_, identity, study_.monitor);
+    }
+
+    const Study& study_;
+    std::string text_;
+    std::string key_;
+    std::filesystem::path logits_;
+};
+
+/// Says which neighbours in latency the measurement cannot tell apart.
+void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monitor)
+{
+    std::vector<const Measurement*> by_latency;
+    for (const Measurement& measurement : measurements) by_latency.push_back(&measurement);
+    std::ranges::stable_sort(by_latency, {}, [](const Measurement* m) { return m->speed.latency_ms.median; });
+    std::string pairs;
+    for (std::size_t i = 1; i < by_latency.size(); ++i) {
+        const Measurement& faster = *by_latency[i - 1];
+        const Measurement& slower = *by_latency[i];
+        if (tell_apart(faster.speed.latency_ms.samples, slower.speed.latency_ms.samples)) continue;
+        pairs += std::format("{}{} and {}", pairs.empty() ? "" : ", ", faster.name, slower.name);
+    }
+    if (pairs.empty()) return;
+    monitor.warn(std::format("latency: too noisy to tell apart {}; close other programs or raise --repetitions", pairs));
+}
+
+Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<Inventory>& models)
+{
+    const SpeedSettings& settings = study.settings.speed;
+    std::string key = std::format("{}, {}, {} repetitions, tg {}, pp {}", device_name(study.settings.run), backend_version(),
+                                  settings.repetitions, settings.generated, settings.prompt);
+    std::vector<std::filesystem::path> paths;
+    for (const Inventory& model : models) {
+        key += ", " + model.fingerprint;
+        paths.push_back(model.files.front());
+    }
+    const auto artifact = study.workspace.keyed("speed/models.json", key);
+    if (std::filesystem::exists(artifact) && !study.settings.remeasure) {
+        auto speeds = read_speeds(artifact);
+        if (speeds && speeds->size() != models.size()) return fail("read {}: it has {} models, {} are needed", artifact.string(), speeds->size(), models.size());
+        return speeds;
+    }
+    auto speeds = measure_speed(paths, study.settings.run, settings, study.monitor);
+    if (!speeds) return speeds;
+    if (auto written = write_text(artifact, to_json(*speeds)); !written) return std::unexpected(written.error());
+    return speeds;
+}
+
+}  // namespace
+
+Result<Measurement> measure_reference(const Study& study)
+{
+    auto stage = QualityStage::make(study);
+    if (!stage) return std::unexpected(stage.error());
+    return stage->measure_model(study.inventory, "full precision");
+}
+
+Result<std::vector<Measurement>> measure(const Study& study, const std::vector<ModelFile>& files)
+{
+    std::vector<Inventory> models;
+    for (const ModelFile& file : files) {
+        auto inventory = read_inventory(file.path);
+        if (!inventory) return std::unexpected(inventory.error());
+        models.push_back(std::move(*inventory));
+    }
+    auto stage = QualityStage::make(study);
+    if (!stage) return std::unexpected(stage.error());
+    std::vector<Measurement> measurements;
+    for (std::size_t m = 0; m < models.size(); ++m) {
+        auto measurement = stage->measure_model(models[m], files[m].name);
+        if (!measurement) return std::unexpected(measurement.error());
+        measurements.push_back(std::move(*measurement));
+    }
+    const auto speeds = measure_speeds(study, models);
+    if (!speeds) return std::unexpected(speeds.error());
+    for (std::size_t m = 0; m < models.size(); ++m) measurements[m].speed = (*speeds)[m];
+    warn_of_noise(measurements, study.monitor);
+    return measurements;
+}
+
+}  // namespace apreqel

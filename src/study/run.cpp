@@ -1,0 +1,42 @@
+#include "base/file.h"
+#include "study/study.h"
+#include "study/variants.h"
+
+namespace apreqel {
+
+Result<RunResult> run(const Study& study, const Weights& weights, const std::filesystem::path& output)
+{
+    const auto scores = score(study);
+    if (!scores) return std::unexpected(scores.error());
+    const auto measured = profile(study);
+    if (!measured) return std::unexpected(measured.error());
+    const auto plan = make_plan(*measured, *scores, weights);
+    if (!plan) return std::unexpected(plan.error());
+    if (auto written = write_text(study.workspace.path("plan.json"), to_json(*plan)); !written) return std::unexpected(written.error());
+    if (auto built = quantize(study.inventory, *plan, study.workspace, output, thread_count(study.settings.run), study.monitor); !built) {
+        return std::unexpected(built.error());
+    }
+    // The mix and the uniform types once more, in the same rounds: only then do their latencies compare.
+    std::vector<ModelFile> files;
+    for (const QuantType type : study.settings.types) {
+        files.push_back({variant_path(study.workspace, study.inventory, type, study.settings.embedding_type), type_name(type)});
+    }
+    files.push_back({output, output.filename().string()});
+    auto measurements = measure(study, files);
+    if (!measurements) return std::unexpected(measurements.error());
+    auto reference = measure_reference(study);
+    if (!reference) return std::unexpected(reference.error());
+
+    RunResult result{.plan = *plan,
+                     .reference = std::move(*reference),
+                     .uniform = {},
+                     .mix = std::move(measurements->back()),
+                     .device = measured->device,
+                     .text = measured->text,
+                     .version = measured->version};
+    measurements->pop_back();
+    result.uniform = std::move(*measurements);
+    return result;
+}
+
+}  // namespace apreqel

@@ -1,0 +1,87 @@
+// The stages of the method in their order. Each takes records and gives records; each keeps what it made in the
+// workspace and uses it again when asked for the same.
+#pragma once
+
+#include "base/monitor.h"
+#include "runtime/quality.h"
+#include "runtime/sample.h"
+#include "runtime/session.h"
+#include "runtime/speed.h"
+#include "study/format.h"
+#include "study/workspace.h"
+
+#include <apreqel/inventory.h>
+#include <apreqel/plan.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace apreqel {
+
+/// The paper's palette, most precise last.
+inline constexpr std::string_view kPaperTypes = "q3_K,q4_K,q5_K,q6_K,q8_0";
+inline constexpr std::string_view kEmbeddingType = "q6_K";
+
+struct StudySettings {
+    std::vector<QuantType> types;          ///< uniform variants to measure, in this order
+    QuantType embedding_type;              ///< of embedding and output tensors, in every variant
+    std::filesystem::path text;            ///< evaluation text; empty: sampled from the model
+    std::filesystem::path prompts;         ///< prompts to score layers on; empty: sampled from the model
+    double gamma = 0.9;
+    std::uint64_t seed = 1;                ///< of everything sampled
+    bool remeasure = false;                ///< measure again what the workspace already holds
+    RunSettings run;
+    QualitySettings quality;
+    SpeedSettings speed;
+};
+
+/// A model under study: what it is, where its artifacts go, and how it is measured.
+struct Study {
+    Inventory inventory;
+    Workspace workspace;
+    StudySettings settings;
+    Monitor& monitor;
+
+    [[nodiscard]] const std::filesystem::path& model() const { return inventory.files.front(); }
+};
+
+/// What each of the study's types would weigh. Nothing is quantized.
+[[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<QuantType>& types, QuantType embedding_type);
+
+/// → scores.json
+[[nodiscard]] Result<Scores> score(const Study& study);
+
+/// → variants/, profile.json
+[[nodiscard]] Result<Profile> profile(const Study& study);
+
+/// The mixed model of `plan`, spliced from the workspace's variants as far as they exist.
+/// Error: the plan does not fit the model.
+[[nodiscard]] Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace,
+                                const std::filesystem::path& output, unsigned threads, Monitor& monitor);
+
+/// Bytes of the file `quantize` would write.
+[[nodiscard]] Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan);
+
+/// A GGUF file to measure, and what to call it.
+struct ModelFile {
+    std::filesystem::path path;
+    std::string name;
+};
+
+/// Any GGUF files, measured side by side and compared with the study's model.
+[[nodiscard]] Result<std::vector<Measurement>> measure(const Study& study, const std::vector<ModelFile>& files);
+
+/// The study's model itself: memory and quality, not speed.
+[[nodiscard]] Result<Measurement> measure_reference(const Study& study);
+
+/// Everything: scores, profile, plan, the mixed model at `output`, and all of them measured side by side.
+[[nodiscard]] Result<RunResult> run(const Study& study, const Weights& weights, const std::filesystem::path& output);
+
+/// Where the study's text comes from, for people.
+[[nodiscard]] std::string text_source(const Study& study);
+
+/// "apreqel 0.1.0, libllama 0.7.0".
+[[nodiscard]] std::string tool_version();
+
+}  // namespace apreqel

@@ -1,0 +1,215 @@
+// The program as its users meet it: arguments in; stdout, stderr and an exit code out. APREQEL_UPDATE_GOLDEN=1 rewrites
+// the expected outputs in golden/.
+#include "base/file.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+#include "support/tool.h"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <cstdlib>
+#include <format>
+#include <string>
+#include <sys/wait.h>
+#include <vector>
+
+namespace apreqel {
+namespace {
+
+struct Outcome {
+    int exit_code;
+    std::string out;
+    std::string err;
+};
+
+std::string quoted(const std::string& argument) { return "'" + argument + "'"; }
+
+/// Runs apreqel in `folder`.
+Outcome apreqel(const TempDir& folder, const std::vector<std::string>& arguments, const std::string& redirect = "")
+{
+    std::string command = std::format("cd {} && {}", quoted(folder.path().string()), quoted(APREQEL_PROGRAM));
+    for (const std::string& argument : arguments) command += " " + quoted(argument);
+    const TempDir streams;
+    command += std::format(" >{} 2>{} </dev/null {}", (streams / "out").string(), (streams / "err").string(), redirect);
+    const int status = std::system(command.c_str());
+    const auto out = read_text(streams / "out");
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), out ? *out : "", read_text(streams / "err").value()};
+}
+
+void check_golden(const std::string& name, const std::string& found)
+{
+    const std::filesystem::path path = std::filesystem::path(APREQEL_GOLDEN) / name;
+    if (std::getenv("APREQEL_UPDATE_GOLDEN") != nullptr) REQUIRE(write_text(path, found));
+    INFO(path.string());
+    CHECK(read_text(path).value_or("no such golden file") == found);
+}
+
+/// One line that says what is wrong, perhaps a hint, and nothing on stdout.
+void check_error(const Outcome& outcome, int exit_code, const std::string& cause)
+{
+    INFO(outcome.err);
+    CHECK(outcome.exit_code == exit_code);
+    CHECK(outcome.out.empty());
+    CHECK(outcome.err.starts_with("apreqel: error: "));
+    CHECK(outcome.err.contains(cause));
+    std::string rest = outcome.err.substr(outcome.err.find('\n') + 1);
+    CHECK((rest.empty() || (rest.starts_with("hint: ") && rest.find('\n') == rest.size() - 1)));
+}
+
+const char* const kProfile = R"({"schema":"apreqel.profile/1","layers":4,"types":[
+ {"type":"q3_K","memory_bytes":3600000000,"latency_ms":61.5,"perplexity":8.13},
+ {"type":"q4_K","memory_bytes":4600000000,"latency_ms":42.1,"perplexity":7.55},
+ {"type":"q8_0","memory_bytes":8400000000,"latency_ms":66.0,"perplexity":7.31}]})";
+const char* const kScores = R"({"schema":"apreqel.scores/1","layers":[
+ {"layer":"blk.0.attn","score":-120},{"layer":"blk.0.ffn","score":300},
+ {"layer":"blk.1.attn","score":-300,"mean_similarity":0.97},{"layer":"blk.1.ffn","score":-300,"mean_similarity":0.95}]})";
+
+TEST_CASE("help teaches every verb", "[cli]")
+{
+    const TempDir folder;
+    const auto help = apreqel(folder, {"--help"});
+    CHECK(help.exit_code == 0);
+    CHECK(help.err.empty());
+    check_golden("help.txt", help.out);
+    for (const std::string verb : {"inspect", "score", "profile", "plan", "quantize", "measure", "run"}) {
+        const auto text = apreqel(folder, {verb, "--help"});
+        CHECK(text.exit_code == 0);
+        check_golden("help-" + verb + ".txt", text.out);
+    }
+    CHECK(apreqel(folder, {"--version"}).out.starts_with("apreqel "));
+}
+
+TEST_CASE("plan explains itself from files alone", "[cli]")
+{
+    const TempDir folder;
+    REQUIRE(write_text(folder / "profile.json", kProfile));
+    REQUIRE(write_text(folder / "scores.json", kScores));
+    const auto table = apreqel(folder, {"plan", "--profile", "profile.json", "--scores", "scores.json", "-w", "0.3,0.3,0.4", "-o", "plan.json",
+                                        "--tensor-types", "types.txt"});
+    CHECK(table.exit_code == 0);
+    CHECK(table.err.empty());
+    check_golden("plan.txt", table.out);
+    check_golden("plan.json", read_text(folder / "plan.json").value());
+    check_golden("plan-types.txt", read_text(folder / "types.txt").value());
+    const auto json = apreqel(folder, {"plan", "-C", ".", "-w", "0.3,0.3,0.4", "--json"});
+    CHECK(json.out == read_text(folder / "plan.json").value());
+}
+
+TEST_CASE("inspect shows the demo model to the byte", "[cli]")
+{
+    const TempDir folder;
+    const auto shown = apreqel(folder, {"inspect", demo_model().string()});
+    CHECK(shown.exit_code == 0);
+    check_golden("inspect.txt", shown.out);
+}
+
+TEST_CASE("inspect prints what falls back and what is not supported", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .width = 224, .heads = 4, .file = "odd.gguf"});
+    const auto odd = apreqel(folder, {"inspect", "odd.gguf", "--types", "q3_K,q8_0"});
+    CHECK(odd.out.contains("blk.0.attn_q.weight cannot be q3_K (its rows do not divide into blocks): it would be q4_0"));
+    make_tiny_model(folder.path(), {.architecture = "command-r", .blocks = 1, .file = "parallel.gguf"});
+    CHECK(apreqel(folder, {"inspect", "parallel.gguf"}).out.contains("Not supported: score"));
+    check_error(apreqel(folder, {"score", "parallel.gguf"}), 1, "not supported for this architecture");
+}
+
+TEST_CASE("a wrong command line is a usage error", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    check_error(apreqel(folder, {}), 2, "subcommand");
+    check_error(apreqel(folder, {"fly"}), 2, "fly");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--wings"}), 2, "--wings");
+    check_error(apreqel(folder, {"run", "m.gguf"}), 2, "--output");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "-w", "0,0,0"}), 2, "all are 0");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "-w", "-1,2,3"}), 2, "not a number of 0 or more");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--types", "q4_K,q9_9"}), 2, "q9_9");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--types", "q4_K,Q4_K"}), 2, "listed twice");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--types", "iq2_xxs"}), 2, "importance matrix");
+    check_error(apreqel(folder, {"plan", "--profile", "p.json"}), 2, "--scores FILE is needed");
+    check_error(apreqel(folder, {"profile", "m.gguf", "--threads", "0"}), 2, "--threads");
+}
+
+TEST_CASE("bad files are errors that name the file, and leave nothing behind", "[cli]")
+{
+    const TempDir folder;
+    REQUIRE(write_text(folder / "text.gguf", "not a model"));
+    const auto model = make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    std::filesystem::copy_file(model, folder / "cut.gguf");
+    std::filesystem::resize_file(folder / "cut.gguf", std::filesystem::file_size(model) / 2);
+    check_error(apreqel(folder, {"run", "absent.gguf", "-o", "out.gguf"}), 1, "absent.gguf: No such file");
+    check_error(apreqel(folder, {"run", "text.gguf", "-o", "out.gguf"}), 1, "text.gguf");
+    check_error(apreqel(folder, {"run", "cut.gguf", "-o", "out.gguf"}), 1, "cut.gguf");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "m.gguf", "--force"}), 2, "m.gguf");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "no/out.gguf"}), 1, "no/out.gguf");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "text.gguf"}), 2, "it exists");
+    check_error(apreqel(folder, {"profile", "m.gguf", "--text", "absent.txt"}), 1, "absent.txt");
+    check_error(apreqel(folder, {"score", "m.gguf", "--prompts", "absent.txt"}), 1, "absent.txt");
+    REQUIRE(write_text(folder / "short.txt", "few words"));
+    check_error(apreqel(folder, {"profile", "m.gguf", "-q", "--text", "short.txt", "--types", "q4_K"}), 2, "at least 1024 are needed");
+    REQUIRE(write_text(folder / "profile.json", "{"));
+    REQUIRE(write_text(folder / "scores.json", kScores));
+    check_error(apreqel(folder, {"plan", "-C", "."}), 1, "profile.json: not JSON");
+    REQUIRE(write_text(folder / "plan.json", R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.9.attn","type":"q4_K"}]})"));
+    check_error(apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "-o", "out.gguf"}), 1, "blk.9.attn");
+    CHECK(!std::filesystem::exists(folder / "out.gguf"));
+    CHECK(read_text(folder / "text.gguf") == "not a model");
+}
+
+TEST_CASE("a quantized source is refused, and can still be inspected", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    REQUIRE(write_text(folder / "plan.json",
+                       R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q8_0"}]})"));
+    const auto made = apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "-o", "small.gguf", "-q"});
+    CHECK(made.exit_code == 0);
+    CHECK(made.out.contains(std::format("{} bytes", std::filesystem::file_size(folder / "small.gguf"))));
+    CHECK(apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "--dry-run"}).out ==
+          std::format("{} bytes\n", std::filesystem::file_size(folder / "small.gguf")));
+    check_error(apreqel(folder, {"profile", "small.gguf"}), 2, "small.gguf");
+    check_error(apreqel(folder, {"quantize", "small.gguf", "--plan", "plan.json", "-o", "smaller.gguf"}), 2, "small.gguf");
+    CHECK(apreqel(folder, {"inspect", "small.gguf"}).out.contains("quantized already"));
+}
+
+TEST_CASE("measure compares files side by side and stock llama.cpp loads what was made", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    REQUIRE(write_text(folder / "plan.json",
+                       R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q8_0"}]})"));
+    REQUIRE(apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "-o", "small.gguf"}).exit_code == 0);
+    std::string text;
+    for (int i = 0; i < 400; ++i) text += std::format("word {} ", i * i);
+    REQUIRE(write_text(folder / "text.txt", text));
+    const std::vector<std::string> settings{"--text", "text.txt", "--context", "32", "-r", "2", "--generate", "2", "--prompt-tokens", "4", "-q"};
+    std::vector<std::string> arguments{"measure", "small.gguf", "--reference", "m.gguf", "--json"};
+    arguments.insert(arguments.end(), settings.begin(), settings.end());
+    const auto measured = apreqel(folder, arguments);
+    CHECK(measured.exit_code == 0);
+    CHECK(measured.out.contains("\"schema\": \"apreqel.measurements/1\""));
+    CHECK(measured.out.contains("\"kl_divergence\""));
+    arguments = {"measure", "small.gguf", "-C", "other"};
+    arguments.insert(arguments.end(), settings.begin(), settings.end());
+    const auto alone = apreqel(folder, arguments);
+    CHECK(alone.exit_code == 0);
+    CHECK(alone.err.contains("KL divergence is not measured"));
+
+    APREQEL_NEEDS_TOOL("llama-perplexity");
+    const std::string path = (folder / "small.gguf").string();
+    CHECK(run_tool(std::format("llama-perplexity -m {} -f {} -c 32 --chunks 2", path, (folder / "text.txt").string())));
+}
+
+TEST_CASE("a result that cannot be written is an error, and a reader that goes away is none", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    CHECK(apreqel(folder, {"inspect", "m.gguf"}, ">/dev/full").exit_code == 1);
+    const std::string command = std::format("cd {} && {{ sleep 0.2; {} inspect m.gguf; echo $? >status; }} | true", folder.path().string(), APREQEL_PROGRAM);
+    REQUIRE(std::system(command.c_str()) == 0);
+    CHECK(read_text(folder / "status") == "0\n");
+}
+
+}  // namespace
+}  // namespace apreqel

@@ -1,0 +1,248 @@
+// The files written, against llama-quantize and against each other.
+#include "gguf/container.h"
+#include "quantize/write_models.h"
+#include "support/compare.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+#include "support/tool.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <algorithm>
+#include <map>
+
+using namespace apreqel;
+
+namespace {
+
+QuantType type(const std::string& name) { return parse_type(name).value(); }
+
+Inventory inventory_of(const std::filesystem::path& path)
+{
+    auto inventory = read_inventory(path);
+    INFO((inventory ? "" : inventory.error().message));
+    REQUIRE(inventory);
+    return *inventory;
+}
+
+ModelSpec uniform(const Inventory& inventory, const std::filesystem::path& path, const std::string& name)
+{
+    return {path, assign_types(inventory, type(name), type(name)).types, {}};
+}
+
+void write(const Inventory& inventory, const std::vector<ModelSpec>& specs,
+           const std::vector<std::filesystem::path>& donors = {}, unsigned threads = 2)
+{
+    Monitor monitor;
+    const auto written = write_models(inventory, specs, donors, threads, monitor);
+    INFO((written ? "" : written.error().message));
+    REQUIRE(written);
+}
+
+/// What llama-quantize calls a file made of one type.
+std::string file_type(const std::string& name)
+{
+    const std::map<std::string, std::string> names{{"q3_K", "Q3_K_S"}, {"q4_K", "Q4_K_S"}, {"q5_K", "Q5_K_S"}};
+    const auto found = names.find(name);
+    return found == names.end() ? name : found->second;
+}
+
+/// With --pure the embedding and output take the type too.
+bool llama_quantize(const std::filesystem::path& from, const std::filesystem::path& to, const std::string& name,
+                    const std::string& more = "")
+{
+    return run_tool("llama-quantize --pure " + more + " " + from.string() + " " + to.string() + " " + file_type(name) + " 2");
+}
+
+std::string fixed_embedding(const std::string& name)
+{
+    return "--token-embedding-type " + name + " --output-tensor-type " + name;
+}
+
+}  // namespace
+
+TEST_CASE("uniform variants hold the very bytes llama-quantize --pure writes", "[quantize]")
+{
+    APREQEL_NEEDS_TOOL("llama-quantize");
+    const std::string architecture = GENERATE("llama", "phi3", "qwen3", "gemma2", "qwen3moe", "falcon", "mamba", "demo");
+    CAPTURE(architecture);
+    const TempDir folder;
+    const auto model = architecture == "demo" ? demo_model() : make_tiny_model(folder.path(), {.architecture = architecture});
+    const Inventory inventory = inventory_of(model);
+    const std::vector<std::string> types{"q3_K", "q4_K", "q5_K", "q6_K", "q8_0"};
+    std::vector<ModelSpec> specs;
+    for (const std::string& name : types) specs.push_back(uniform(inventory, folder / (name + ".gguf"), name));
+    write(inventory, specs);
+    for (const std::string& name : types) {
+        CAPTURE(name);
+        REQUIRE(llama_quantize(model, folder / "theirs.gguf", name, fixed_embedding(name)));
+        CHECK(different_tensor(folder / (name + ".gguf"), folder / "theirs.gguf").empty());
+        const auto ours = Container::read(InputFile::open(folder / (name + ".gguf")).value()).value();
+        const auto theirs = Container::read(InputFile::open(folder / "theirs.gguf").value()).value();
+        for (const MetadataEntry& entry : theirs.metadata()) {
+            CAPTURE(entry.key);
+            REQUIRE(ours.find(entry.key) != nullptr);
+            CHECK(ours.encoded(*ours.find(entry.key)) == theirs.encoded(entry));
+        }
+        CHECK(ours.metadata().size() == theirs.metadata().size() + 1);  // apreqel.source
+    }
+}
+
+TEST_CASE("every type that can be a target equals llama-quantize's", "[quantize]")
+{
+    APREQEL_NEEDS_TOOL("llama-quantize");
+    const std::string name = GENERATE("q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "iq4_xs", "iq3_s", "tq1_0", "tq2_0", "q2_K");
+    CAPTURE(name);
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path());
+    const Inventory inventory = inventory_of(model);
+    write(inventory, {uniform(inventory, folder / "ours.gguf", name)});
+    REQUIRE(llama_quantize(model, folder / "theirs.gguf", name));
+    CHECK(different_tensor(folder / "ours.gguf", folder / "theirs.gguf").empty());
+}
+
+TEST_CASE("sources in F32 and BF16 are quantized like llama-quantize does", "[quantize]")
+{
+    APREQEL_NEEDS_TOOL("llama-quantize");
+    const int source = GENERATE(0, 30);
+    const std::string name = GENERATE("q4_K", "q8_0");
+    CAPTURE(source, name);
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.type = source});
+    const Inventory inventory = inventory_of(model);
+    write(inventory, {uniform(inventory, folder / "ours.gguf", name)});
+    REQUIRE(llama_quantize(model, folder / "theirs.gguf", name));
+    CHECK(different_tensor(folder / "ours.gguf", folder / "theirs.gguf").empty());
+}
+
+TEST_CASE("rows that do not fit a type fall back as in llama-quantize, and are listed", "[quantize]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.width = 224});
+    const Inventory inventory = inventory_of(model);
+    const std::map<std::string, std::string> expected{{"q3_K", "q4_0"}, {"q4_K", "q5_0"}, {"q5_K", "q5_1"},
+                                                      {"q6_K", "q8_0"}, {"q8_0", "q8_0"}, {"iq4_xs", "iq4_nl"},
+                                                      {"q2_K", "q4_0"}};
+    for (const auto& [wanted, used] : expected) {
+        CAPTURE(wanted);
+        const TypeAssignment assignment = assign_types(inventory, type(wanted), type(wanted));
+        CHECK(assignment.fallbacks.empty() == (wanted == used));
+        for (const Fallback& fallback : assignment.fallbacks) {
+            CHECK(fallback.wanted == wanted);
+            CHECK(fallback.used == used);
+        }
+        for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
+            const Tensor& tensor = inventory.tensors[i];
+            CHECK(assignment.types[i] == (tensor.place == TensorPlace::fixed ? tensor.type : type(used)));
+        }
+        write(inventory, {{folder / "ours.gguf", assignment.types, {}}});
+        if (!have_tool("llama-quantize")) continue;
+        REQUIRE(llama_quantize(model, folder / "theirs.gguf", wanted));
+        CHECK(different_tensor(folder / "ours.gguf", folder / "theirs.gguf").empty());
+    }
+}
+
+TEST_CASE("rows that fit no block at all become f16", "[quantize]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.width = 200, .ffn = 264, .type = 0});
+    const Inventory inventory = inventory_of(model);
+    for (const std::string name : {"q3_K", "q8_0", "iq4_nl"}) {
+        const TypeAssignment assignment = assign_types(inventory, type(name), type(name));
+        CHECK(assignment.fallbacks.size() == 2 + 7 * 2);
+        CHECK(std::ranges::all_of(assignment.fallbacks, [](const Fallback& fallback) { return fallback.used == "f16"; }));
+        write(inventory, {{folder / "f16.gguf", assignment.types, {}}});
+    }
+}
+
+TEST_CASE("a spliced mix equals the mix quantized directly and by llama-quantize", "[quantize]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.architecture = "qwen3", .blocks = 3});
+    const Inventory inventory = inventory_of(model);
+    std::vector<std::filesystem::path> donors;
+    std::vector<ModelSpec> specs;
+    for (const std::string name : {"q3_K", "q4_K", "q8_0"}) {
+        donors.push_back(folder / (name + ".gguf"));
+        specs.push_back(uniform(inventory, donors.back(), name));
+    }
+    write(inventory, specs);
+
+    const std::vector<QuantType> layers{type("q8_0"), type("q3_K"), type("q4_K"), type("q4_K"), type("q3_K"), type("q6_K")};
+    const auto types = assign_types(inventory, layers, type("q4_K")).types;
+    write(inventory, {{folder / "direct.gguf", types, {}}});
+    write(inventory, {{folder / "spliced.gguf", types, {}}}, donors);  // q6_K is in no donor
+    CHECK(same_bytes(folder / "direct.gguf", folder / "spliced.gguf"));
+
+    APREQEL_NEEDS_TOOL("llama-quantize");
+    std::string overrides;
+    for (std::size_t i = 0; i < inventory.layers.size(); ++i) {
+        const Layer& layer = inventory.layers[i];
+        overrides += " --tensor-type '^blk\\." + std::to_string(layer.block) +
+                     (layer.kind == LayerKind::ffn ? "\\.ffn_" : "\\.attn_") + ".*='" + type_name(layers[i]);
+    }
+    REQUIRE(llama_quantize(model, folder / "theirs.gguf", "q4_K", fixed_embedding("q4_K") + overrides));
+    CHECK(different_tensor(folder / "spliced.gguf", folder / "theirs.gguf").empty());
+}
+
+TEST_CASE("a variant is the same bytes with any number of threads, alone or with others", "[quantize]")
+{
+    const TempDir folder;
+    const Inventory inventory = inventory_of(make_tiny_model(folder.path()));
+    write(inventory, {uniform(inventory, folder / "one.gguf", "q4_K")}, {}, 1);
+    write(inventory,
+          {uniform(inventory, folder / "q8.gguf", "q8_0"), uniform(inventory, folder / "seven.gguf", "q4_K"),
+           uniform(inventory, folder / "twin.gguf", "q4_K")},
+          {}, 7);
+    CHECK(same_bytes(folder / "one.gguf", folder / "seven.gguf"));
+    CHECK(same_bytes(folder / "one.gguf", folder / "twin.gguf"));
+}
+
+TEST_CASE("a split model gives the variants of the same model in one file", "[quantize]")
+{
+    APREQEL_NEEDS_TOOL("llama-gguf-split");
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path());
+    REQUIRE(run_tool("llama-gguf-split --split --split-max-tensors 6 " + model.string() + " " + (folder / "part").string()));
+    const Inventory whole = inventory_of(model);
+    const Inventory parts = inventory_of(folder / "part-00001-of-00004.gguf");
+    CHECK(parts.files.size() == 4);
+    CHECK(parts.fingerprint == whole.fingerprint);
+    write(whole, {uniform(whole, folder / "whole.gguf", "q5_K")});
+    write(parts, {uniform(parts, folder / "parts.gguf", "q5_K")}, {folder / "whole.gguf"});
+    CHECK(same_bytes(folder / "whole.gguf", folder / "parts.gguf"));
+    std::filesystem::remove(folder / "parts.gguf");
+    write(parts, {uniform(parts, folder / "parts.gguf", "q5_K")});
+    CHECK(same_bytes(folder / "whole.gguf", folder / "parts.gguf"));
+}
+
+TEST_CASE("the size of a file is known before it is written", "[quantize]")
+{
+    const std::string architecture = GENERATE("llama", "phi3", "qwen3moe", "mamba");
+    const TempDir folder;
+    const Inventory inventory = inventory_of(make_tiny_model(folder.path(), {.architecture = architecture, .width = 224 + 32}));
+    for (const std::string name : {"q3_K", "q8_0", "iq4_nl"}) {
+        ModelSpec spec = uniform(inventory, folder / "out.gguf", name);
+        spec.notes = {{"apreqel.plan", "{\"some\":\"text\"}"}};
+        write(inventory, {spec});
+        CHECK(file_bytes(inventory, spec) == std::filesystem::file_size(spec.path));
+        const Inventory written = inventory_of(spec.path);
+        CHECK(written.size_bytes() == tensor_bytes(inventory, spec.types));
+        CHECK(Container::read(InputFile::open(spec.path).value()).value().text("apreqel.plan") == "{\"some\":\"text\"}");
+    }
+}
+
+TEST_CASE("stock llama.cpp runs what was written", "[quantize]")
+{
+    APREQEL_NEEDS_TOOL("llama-perplexity");
+    const std::string architecture = GENERATE("llama", "phi3", "qwen3moe", "command-r");
+    CAPTURE(architecture);
+    const TempDir folder;
+    const Inventory inventory = inventory_of(make_tiny_model(folder.path(), {.architecture = architecture}));
+    const std::vector<QuantType> layers{type("q8_0"), type("q3_K"), type("q4_K"), type("iq4_xs")};
+    write(inventory, {{folder / "mix.gguf", assign_types(inventory, layers, type("q6_K")).types, {}}});
+    spill(folder / "text.txt", std::string(600, 'a'));
+    CHECK(run_tool("llama-perplexity -t 2 -c 64 --chunks 2 -f " + (folder / "text.txt").string() + " -m " +
+                   (folder / "mix.gguf").string()));
+}

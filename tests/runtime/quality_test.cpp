@@ -1,0 +1,145 @@
+#include "runtime/quality.h"
+
+#include "base/file.h"
+#include "quantize/write_models.h"
+#include "runtime/sample.h"
+#include "support/temp_dir.h"
+#include "support/tool.h"
+
+#include <apreqel/inventory.h>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_floating_point.hpp>
+
+#include <random>
+
+namespace apreqel {
+namespace {
+
+using Catch::Matchers::WithinAbs;
+using Catch::Matchers::WithinRel;
+
+/// Words of random letters: text enough for a tokenizer.
+std::string random_text(std::size_t words)
+{
+    std::mt19937_64 random(3);
+    std::string text;
+    for (std::size_t w = 0; w < words; ++w) {
+        for (std::size_t letter = 0; letter < 1 + random() % 7; ++letter) text += static_cast<char>('a' + random() % 26);
+        text += random() % 9 == 0 ? '\n' : ' ';
+    }
+    return text + "end\n";
+}
+
+/// The tool's output, after `marker`.
+std::string tool_says(const std::filesystem::path& log, const std::string& marker)
+{
+    const std::string text = read_text(log).value();
+    const std::size_t at = text.rfind(marker);
+    REQUIRE(at != std::string::npos);
+    return text.substr(at + marker.size(), text.find('\n', at) - at - marker.size());
+}
+
+struct Files {
+    TempDir folder;
+    std::filesystem::path text = folder / "text.txt";
+    std::filesystem::path log = folder / "log";
+    std::filesystem::path variant = folder / "q3_K.gguf";
+    std::filesystem::path base = folder / "base.kld";
+    std::string content = random_text(1500);
+
+    Files()
+    {
+        REQUIRE(write_text(text, content));
+        content.pop_back();  // the tool drops one newline at the end
+        const auto inventory = read_inventory(demo_model());
+        const auto types = assign_types(*inventory, *parse_type("q3_K"), *parse_type("q6_K")).types;
+        Monitor monitor;
+        const ModelSpec spec{.path = variant, .types = types, .notes = {}};
+        REQUIRE(write_models(*inventory, std::span(&spec, 1), {}, 2, monitor));
+    }
+};
+
+TEST_CASE("perplexity and KL divergence agree with the stock tool", "[runtime]")
+{
+    APREQEL_NEEDS_TOOL("llama-perplexity");
+    const Files files;
+    const std::size_t context = GENERATE(64, 512);
+    INFO("context " << context);
+    const QualitySettings settings{.context = context, .chunks = 6};
+    Monitor monitor;
+    const auto full = LoadedModel::load(demo_model(), {.threads = 2});
+    const auto variant = LoadedModel::load(files.variant, {.threads = 2});
+    REQUIRE(full);
+    REQUIRE(variant);
+    const auto tokens = full->tokenize(files.content);
+    REQUIRE(tokens);
+    const auto logits = files.folder / "reference";
+    const auto reference = record_reference(*full, *tokens, settings, logits, "id", monitor);
+    const auto quality = evaluate_quality(*variant, *tokens, settings, logits, "id", monitor);
+    REQUIRE(reference);
+    REQUIRE(quality);
+
+    const auto tool = [&](const std::filesystem::path& model, const std::string& flags) {
+        const std::string command = std::format("llama-perplexity -m {} -f {} -c {} --chunks 6 -t 2 {}", model.string(), files.text.string(), context, flags);
+        REQUIRE(std::system((command + " >" + files.log.string() + " 2>&1 </dev/null").c_str()) == 0);
+    };
+    tool(demo_model(), "--kl-divergence-base " + files.base.string());
+    CHECK(tool_says(files.log, "PPL = ") == std::format("{:.4f} +/- {:.5f}", reference->perplexity, reference->perplexity_error));
+    tool(files.variant, "");
+    CHECK(tool_says(files.log, "PPL = ") == std::format("{:.4f} +/- {:.5f}", quality->perplexity, quality->perplexity_error));
+
+    // The tool stores the reference in 16 bits, which shifts its KL divergence a little.
+    tool(files.variant, "--kl-divergence --kl-divergence-base " + files.base.string());
+    CHECK_THAT(std::stod(tool_says(files.log, "Mean    KLD:")), WithinRel(quality->kld, 0.02));
+    CHECK_THAT(std::stod(tool_says(files.log, "Same top p:")), WithinAbs(100 * quality->same_top, 0.3));
+}
+
+TEST_CASE("a model compared with itself has no KL divergence", "[runtime]")
+{
+    const TempDir folder;
+    const auto model = LoadedModel::load(demo_model(), {});
+    REQUIRE(model);
+    const auto tokens = model->tokenize(random_text(200));
+    const QualitySettings settings{.context = 64};
+    Monitor monitor;
+    const auto logits = folder / "reference";
+    const auto reference = record_reference(*model, *tokens, settings, logits, "id", monitor);
+    REQUIRE(reference);
+    const auto again = evaluate_quality(*model, *tokens, settings, logits, "id", monitor);
+    REQUIRE(again);
+    CHECK(again->perplexity == reference->perplexity);
+    CHECK(again->kld < 1e-9);
+    CHECK(again->same_top == 1);
+    CHECK(!evaluate_quality(*model, *tokens, settings, logits, "other", monitor));
+    std::filesystem::resize_file(logits, 5000);
+    CHECK(!evaluate_quality(*model, *tokens, settings, logits, "id", monitor));
+}
+
+TEST_CASE("too little text is said before the model runs", "[runtime]")
+{
+    CHECK(!count_chunks(1023, {.context = 512}));
+    CHECK(count_chunks(1024, {.context = 512}) == 2);
+    CHECK(count_chunks(5200, {.context = 512}) == 10);
+    CHECK(count_chunks(5200, {.context = 512, .chunks = 3}) == 3);
+}
+
+TEST_CASE("sampled texts are the same for the same seed, and others for another", "[runtime]")
+{
+    const auto model = LoadedModel::load(demo_model(), {});
+    REQUIRE(model);
+    Monitor monitor;
+    const auto first = sample_texts(*model, {.sequences = 18, .tokens = 12, .seed = 5}, monitor);
+    REQUIRE(first);
+    CHECK(first->size() == 18);
+    CHECK(*first == *sample_texts(*model, {.sequences = 18, .tokens = 12, .seed = 5}, monitor));
+    CHECK(*first != *sample_texts(*model, {.sequences = 18, .tokens = 12, .seed = 6}, monitor));
+    std::size_t letters = 0;
+    for (const std::string& text : *first) {
+        for (const char c : text) letters += std::isalpha(static_cast<unsigned char>(c)) != 0 ? 1 : 0;
+    }
+    CHECK(letters > 18 * 12);  // words, not noise
+}
+
+}  // namespace
+}  // namespace apreqel

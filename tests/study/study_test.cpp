@@ -1,0 +1,187 @@
+#include "study/study.h"
+
+#include "base/file.h"
+#include "gguf/container.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+#include "support/tool.h"
+#include "support/compare.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <algorithm>
+
+namespace apreqel {
+namespace {
+
+/// Records the steps, and asks to stop when a step of that name has begun.
+struct Recorder : Monitor {
+    explicit Recorder(std::string stop = "") : stop_at(std::move(stop)) {}
+    void begin(std::string_view step, double) override
+    {
+        steps.emplace_back(step);
+        stopped = stopped || (!stop_at.empty() && step.contains(stop_at));
+    }
+    void warn(std::string_view message) override { warnings.emplace_back(message); }
+    [[nodiscard]] bool stop_requested() const override { return stopped; }
+
+    std::string stop_at;
+    bool stopped = false;
+    std::vector<std::string> steps;
+    std::vector<std::string> warnings;
+};
+
+Study small_study(const std::filesystem::path& model, Monitor& monitor)
+{
+    StudySettings settings{.types = {*parse_type("q4_K"), *parse_type("q8_0")}, .embedding_type = *parse_type("q6_K")};
+    settings.run.threads = 2;
+    settings.quality = {.context = 64, .chunks = 4, .kld_chunks = 2};
+    settings.speed = {.repetitions = 2, .generated = 2, .prompt = 4};
+    const Workspace workspace(model, {});
+    REQUIRE(workspace.create());
+    return {.inventory = read_inventory(model).value(), .workspace = workspace, .settings = settings, .monitor = monitor};
+}
+
+std::vector<std::string> leftovers(const std::filesystem::path& folder)
+{
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+        if (entry.path().filename().string().contains(".part")) names.push_back(entry.path().string());
+    }
+    return names;
+}
+
+TEST_CASE("run writes a mixed model as planned, measures it, and does nothing twice", "[study]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.blocks = 3});
+    const auto output = folder / "mixed.gguf";
+    Recorder first;
+    const Study study = small_study(model, first);
+    const auto result = run(study, {0.4, 0.2, 0.4}, output);
+    REQUIRE(result);
+    CHECK(result->plan.allocation.size() == 6);
+    CHECK(result->uniform.size() == 2);
+    CHECK(result->mix.memory_bytes >= result->uniform[0].memory_bytes);
+    CHECK(result->mix.memory_bytes <= result->uniform[1].memory_bytes);
+    CHECK(result->mix.quality.kld_tokens > 0);
+    CHECK(result->reference.quality.perplexity > 0);
+
+    const auto mixed = read_inventory(output);
+    REQUIRE(mixed);
+    for (const LayerType& entry : result->plan.allocation) {
+        for (const std::size_t t : mixed->layers[*mixed->find_layer(entry.layer)].tensors) CHECK(type_name(mixed->tensors[t].type) == entry.type);
+    }
+    const auto container = Container::read(*InputFile::open(output));
+    CHECK(container->text("apreqel.method") == "paper");
+    CHECK(container->text("apreqel.allocation")->contains("blk.2.ffn="));
+
+    Recorder second;
+    const Study again = small_study(model, second);
+    const auto repeated = run(again, {0.4, 0.2, 0.4}, output);
+    REQUIRE(repeated);
+    for (const std::string& step : second.steps) CHECK(step.contains("write"));  // the output; all else is known
+    CHECK(to_json(repeated->plan) == to_json(result->plan));
+    CHECK(leftovers(folder.path()).empty());
+}
+
+TEST_CASE("an interrupted run keeps what is done and goes on from there", "[study]")
+{
+    const std::string stop_at = GENERATE("sample", "score", "write", "full precision", "q8_0", "latency");
+    INFO("stopped at " << stop_at);
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.blocks = 2});
+    Recorder stopping(stop_at);
+    const auto stopped = run(small_study(model, stopping), {1, 1, 1}, folder / "mixed.gguf");
+    REQUIRE(!stopped);
+    CHECK(stopped.error().code == ErrorCode::interrupted);
+    CHECK(!std::filesystem::exists(folder / "mixed.gguf"));
+    CHECK(leftovers(folder.path()).empty());
+
+    Recorder resumed;
+    REQUIRE(run(small_study(model, resumed), {1, 1, 1}, folder / "mixed.gguf"));
+    for (const std::string& step : stopping.steps) {
+        if (step == stopping.steps.back()) continue;
+        INFO(step);
+        const auto times = std::ranges::count(resumed.steps, step);
+        CHECK((times == 0 || step.contains("sample") || step.contains("latency") || step.contains("write")));
+    }
+}
+
+TEST_CASE("a change of settings is measured anew, and back again is not", "[study]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path());
+    Recorder recorder;
+    Study study = small_study(model, recorder);
+    REQUIRE(score(study));
+    study.settings.gamma = 0.5;
+    recorder.steps.clear();
+    const auto other = score(study);
+    REQUIRE(other);
+    CHECK(other->gamma == 0.5);
+    CHECK(std::ranges::contains(recorder.steps, "score"));
+    REQUIRE(profile(study));
+    recorder.steps.clear();
+    study.settings.quality.chunks = 3;
+    REQUIRE(profile(study));
+    CHECK(!recorder.steps.empty());
+    recorder.steps.clear();
+    study.settings.quality.chunks = 4;
+    REQUIRE(profile(study));
+    CHECK(recorder.steps.empty());
+}
+
+TEST_CASE("llama-quantize makes the same tensors from the tensor type file", "[study]")
+{
+    APREQEL_NEEDS_TOOL("llama-quantize");
+    const std::string architecture = GENERATE("llama", "phi3", "qwen3moe");
+    INFO(architecture);
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.architecture = architecture, .blocks = 3});
+    const auto inventory = read_inventory(model);
+    REQUIRE(inventory);
+    Plan plan{.embedding_type = "q6_K"};
+    const std::vector<std::string> types{"q3_K", "q5_K", "q8_0", "q4_K", "q6_K"};
+    for (std::size_t l = 0; l < inventory->layers.size(); ++l) plan.allocation.push_back({inventory->layers[l].name, types[l % types.size()]});
+    Monitor monitor;
+    REQUIRE(quantize(*inventory, plan, Workspace(model, {}), folder / "ours.gguf", 2, monitor));
+    REQUIRE(write_text(folder / "types", tensor_type_file(plan)));
+    REQUIRE(run_tool(std::format("llama-quantize --pure --token-embedding-type q6_K --output-tensor-type q6_K --tensor-type-file {} {} {} Q2_K",
+                                 (folder / "types").string(), model.string(), (folder / "theirs.gguf").string())));
+    CHECK(different_tensor(folder / "ours.gguf", folder / "theirs.gguf") == "");
+}
+
+TEST_CASE("a plan that does not fit the model is refused", "[study]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.blocks = 1});
+    const auto inventory = read_inventory(model).value();
+    const auto message = [&](const Plan& plan) {
+        Monitor monitor;
+        const auto made = quantize(inventory, plan, Workspace(model, {}), folder / "out.gguf", 1, monitor);
+        CHECK(!std::filesystem::exists(folder / "out.gguf"));
+        return made ? std::string() : made.error().message;
+    };
+    const Plan good{.allocation = {{"blk.0.attn", "q4_K"}, {"blk.0.ffn", "q8_0"}}};
+    Plan plan = good;
+    plan.model = "someone else";
+    CHECK(message(plan).contains("another model"));
+    plan = good;
+    plan.allocation.pop_back();
+    CHECK(message(plan).contains("no type for layer blk.0.ffn"));
+    plan = good;
+    plan.allocation[1].layer = "blk.7.ffn";
+    CHECK(message(plan).contains("blk.7.ffn"));
+    plan.allocation[1].layer = "blk.0.attn";
+    CHECK(message(plan).contains("twice"));
+    plan = good;
+    plan.allocation[0].type = "q4_Z";
+    CHECK(message(plan).contains("q4_Z"));
+    plan.allocation[0].type = "iq2_xxs";
+    CHECK(message(plan).contains("importance matrix"));
+}
+
+}  // namespace
+}  // namespace apreqel
