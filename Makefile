@@ -1,37 +1,36 @@
 # The front door. Every target does all its own set-up, and little of it the second time.
 ENV := scripts/env
-PREFIX ?= /usr/local
+PRESET ?= release
+PREFIX ?= $(HOME)/.local
 
 .PHONY: help build demo test asan bench format lint install clean
 
 help:
 	@echo "make demo      set up, build, and write and measure a mixed model from models/demo.gguf"
-	@echo "make test      set up, build, and run every test"
+	@echo "make test      set up, build, and run every test (PRESET=dev: warnings are errors, asserts are on)"
 	@echo "make build     set up and build ./apreqel"
 	@echo "make bench     run the benchmarks (bench/README.md)"
 	@echo "make asan      run the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make format    format the sources;  make lint  check format and clang-tidy"
 	@echo "make install   install to PREFIX ($(PREFIX))"
 
-build/release/build.ninja: CMakeLists.txt CMakePresets.json tests/CMakeLists.txt
-	$(ENV) cmake --preset release
+build/%/build.ninja: CMakeLists.txt CMakePresets.json tests/CMakeLists.txt
+	$(ENV) cmake --preset $*
 
-build: build/release/build.ninja
-	$(ENV) cmake --build --preset release
+build: build/$(PRESET)/build.ninja
+	$(ENV) cmake --build --preset $(PRESET)
 
 demo: build
 	./apreqel run models/demo.gguf --weights balanced -o demo-mixed.gguf --force
 
+# One test at a time: libllama's threads wait for each other in busy loops.
 test: build
-	$(ENV) ctest --preset release
+	$(ENV) ctest --preset $(PRESET)
 
 asan:
-	$(ENV) cmake --preset asan
-	$(ENV) cmake --build --preset asan
-	$(ENV) ctest --preset asan
+	$(MAKE) --no-print-directory test PRESET=asan
 
-bench:
-	$(ENV) cmake --preset bench
+bench: build/bench/build.ninja
 	$(ENV) cmake --build --preset bench
 	$(ENV) bench/run
 
@@ -42,10 +41,12 @@ format:
 
 lint: build
 	$(ENV) clang-format --dry-run --Werror $(sources)
-	$(ENV) run-clang-tidy -quiet -p build/release '/src/'
+	$(ENV) run-clang-tidy -quiet -p build/$(PRESET) '/src/'
 
 install: build
-	$(ENV) cmake --install build/release --prefix $(PREFIX)
+	$(ENV) cmake --install build/$(PRESET) --prefix $(PREFIX)
+	@$(PREFIX)/bin/apreqel --version >/dev/null 2>&1 || \
+		echo "This machine has no libllama: run the program as $(CURDIR)/$(ENV) $(PREFIX)/bin/apreqel"
 
 clean:
 	rm -rf build demo-mixed.gguf models/demo.gguf.apreqel

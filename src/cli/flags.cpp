@@ -127,13 +127,16 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     return Study{.inventory = std::move(*inventory), .workspace = workspace, .settings = std::move(settings), .monitor = monitor};
 }
 
-Result<> check_output(const std::filesystem::path& output, bool force)
+Result<> check_output(const std::filesystem::path& output, bool force, const std::vector<std::filesystem::path>& inputs)
 {
     std::error_code error;
     const auto status = std::filesystem::status(output, error);
     if (std::filesystem::is_directory(status)) return usage_error("write {}: it is a folder", output.string());
     if (std::filesystem::exists(status) && !force) {
         return std::unexpected(Error{ErrorCode::usage, std::format("write {}: it exists", output.string()), "replace it with --force"});
+    }
+    for (const auto& input : inputs) {
+        if (std::filesystem::equivalent(input, output, error)) return usage_error("write {}: it is an input", output.string());
     }
     const auto folder = output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
     if (::access(folder.c_str(), W_OK) != 0) return fail("write {}: its folder is not there or cannot be written", output.string());

@@ -43,9 +43,10 @@ void add_measuring(CLI::App& verb, Flags& flags); ///< --text, --context, --chun
 /// Reads the model and makes its workspace.
 [[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);
 
-/// An error if `output` cannot be written later: it exists and --force is not given, or its folder is not there.
-/// Asked before long work begins.
-[[nodiscard]] Result<> check_output(const std::filesystem::path& output, bool force);
+/// An error if `output` cannot be written later: it exists and --force is not given, it is one of the `inputs`, or its
+/// folder is not there. Asked before long work begins.
+[[nodiscard]] Result<> check_output(const std::filesystem::path& output, bool force,
+                                    const std::vector<std::filesystem::path>& inputs = {});
 
 /// The hint that follows an interruption.
 [[nodiscard]] Error with_resume_hint(Error error, const Study& study);

@@ -33,7 +33,7 @@ Result<> run_plan(const PlanFlags& flags)
     if (!scores_path) return std::unexpected(scores_path.error());
     for (const auto& output : {flags.output, flags.tensor_types}) {
         if (output.empty()) continue;
-        if (auto writable = check_output(output, flags.force); !writable) return writable;
+        if (auto writable = check_output(output, flags.force, {*profile_path, *scores_path}); !writable) return writable;
     }
     const auto profile = read_profile(*profile_path);
     if (!profile) return std::unexpected(profile.error());

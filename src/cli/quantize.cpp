@@ -16,7 +16,7 @@ Result<> run_quantize(const QuantizeFlags& flags)
 {
     if (!flags.dry_run) {
         if (flags.output.empty()) return usage_error("quantize: --output FILE is needed");
-        if (auto writable = check_output(flags.output, flags.force); !writable) return writable;
+        if (auto writable = check_output(flags.output, flags.force, {flags.model, flags.plan}); !writable) return writable;
     }
     const auto plan = read_plan(flags.plan);
     if (!plan) return std::unexpected(plan.error());

@@ -36,7 +36,7 @@ Result<> run_run(const Flags& flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
-    if (auto writable = check_output(flags.output, flags.force); !writable) return writable;
+    if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
     const auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());

@@ -289,6 +289,12 @@ Result<Container> Container::read(const InputFile& file)
     return container;
 }
 
+bool MetadataEntry::is_list_of(std::string_view type_name) const
+{
+    const char* const name = gguf_type_name(static_cast<gguf_type>(type));
+    return is_array && name != nullptr && type_name == name;
+}
+
 const MetadataEntry* Container::find(std::string_view key) const
 {
     const auto entry = std::ranges::find(metadata_, key, &MetadataEntry::key);

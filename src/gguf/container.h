@@ -24,6 +24,9 @@ struct MetadataEntry {
     std::size_t begin = 0;    ///< first byte of the entry
     std::size_t value = 0;    ///< first byte of the value, after its type
     std::size_t end = 0;
+
+    /// True for an array of `type` in GGUF's own spelling: "str", "f32", "u8".
+    [[nodiscard]] bool is_list_of(std::string_view type_name) const;
 };
 
 /// One line of the tensor table.

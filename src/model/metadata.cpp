@@ -1,7 +1,5 @@
 #include "model/metadata.h"
 
-#include <gguf.h>
-
 #include <algorithm>
 #include <array>
 #include <unordered_set>
@@ -39,12 +37,12 @@ constexpr std::array<std::string_view, 14> kEqualHeads{"bloom",  "chatglm", "cod
 /// Arrays of the vocabulary that libllama takes as being of this type, with one element a token.
 struct PerToken {
     std::string_view key;
-    int type;
+    std::string_view type;
 };
 
 constexpr std::array kPerToken{
-    PerToken{"tokenizer.ggml.scores", GGUF_TYPE_FLOAT32},
-    PerToken{"tokenizer.ggml.token_type", GGUF_TYPE_INT32},
+    PerToken{"tokenizer.ggml.scores", "f32"},
+    PerToken{"tokenizer.ggml.token_type", "i32"},
 };
 
 class Checker {
@@ -126,21 +124,20 @@ private:
     Result<> check_vocabulary() const
     {
         const MetadataEntry* tokens = container_.find("tokenizer.ggml.tokens");
-        if (tokens != nullptr && (!tokens->is_array || tokens->type != GGUF_TYPE_STRING))
+        if (tokens != nullptr && !tokens->is_list_of("str"))
             return damaged(tokens->key, "not a list of texts");
         const std::uint64_t count = tokens == nullptr ? 0 : tokens->count;
         for (const PerToken& each : kPerToken) {
             const MetadataEntry* entry = container_.find(each.key);
             if (entry == nullptr) continue;
-            if (!entry->is_array || entry->type != each.type || entry->count != count)
+            if (!entry->is_list_of(each.type) || entry->count != count)
                 return damaged(each.key, "not one value for each token");
         }
         if (const MetadataEntry* merges = container_.find("tokenizer.ggml.merges")) {
-            if (!merges->is_array || merges->type != GGUF_TYPE_STRING) return damaged(merges->key, "not a list of texts");
+            if (!merges->is_list_of("str")) return damaged(merges->key, "not a list of texts");
         }
         if (const MetadataEntry* map = container_.find("tokenizer.ggml.precompiled_charsmap")) {
-            const bool bytes = map->is_array && (map->type == GGUF_TYPE_UINT8 || map->type == GGUF_TYPE_INT8);
-            if (!bytes) return damaged(map->key, "not a list of bytes");
+            if (!map->is_list_of("u8") && !map->is_list_of("i8")) return damaged(map->key, "not a list of bytes");
         }
         if (tokens == nullptr) return {};
         std::unordered_set<std::string_view> seen;

@@ -118,7 +118,7 @@ TEST_CASE("a wrong command line is a usage error", "[cli]")
 {
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
-    check_error(apreqel(folder, {}), 2, "subcommand");
+    check_error(apreqel(folder, {}), 2, "required");
     check_error(apreqel(folder, {"fly"}), 2, "fly");
     check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--wings"}), 2, "--wings");
     check_error(apreqel(folder, {"run", "m.gguf"}), 2, "--output");

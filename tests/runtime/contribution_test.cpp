@@ -133,7 +133,7 @@ TEST_CASE("a long prompt is scored in slices as if it were one", "[runtime]")
     std::vector<std::size_t> rows(inventory->blocks * 2 + 1);
     double largest = 0;
     Monitor monitor;
-    const auto seen = visit_hidden_states(*model, inventory->blocks, std::vector{prompt}, [&](std::size_t state, std::span<const float> values, std::size_t width) {
+    const auto seen = visit_hidden_states(*model, inventory->blocks, std::span(&prompt, 1), [&](std::size_t state, std::span<const float> values, std::size_t width) {
         for (std::size_t i = 0; i < values.size(); ++i) {
             const double expected = states[state][rows[state] * width + i];
             largest = std::max(largest, std::abs(values[i] - expected) / (1 + std::abs(expected)));

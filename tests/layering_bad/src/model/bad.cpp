@@ -1,0 +1,2 @@
+#include "gguf/container.h"
+#include <ggml.h>
