@@ -1,10 +1,22 @@
 #include "cli/flags.h"
 
+#include "base/file.h"
+
 #include <algorithm>
 #include <ranges>
 #include <unistd.h>
 
 namespace apreqel {
+namespace {
+
+/// A range check that does not clutter the help text.
+template <typename Number>
+CLI::Validator between(Number least, Number most)
+{
+    return CLI::Range(least, most).description("");
+}
+
+}  // namespace
 
 void add_model(CLI::App& verb, Flags& flags)
 {
@@ -47,7 +59,7 @@ void add_weights(CLI::App& verb, Flags& flags)
 
 void add_running(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("-t,--threads", flags.settings.run.threads, "Threads [physical cores]")->type_name("N")->check(CLI::Range(1, 4096));
+    verb.add_option("-t,--threads", flags.settings.run.threads, "Threads [physical cores]")->type_name("N")->check(between(1, 4096));
     verb.add_option("--gpu-layers", flags.settings.run.gpu_layers, "Blocks on the GPU, if there is one [all]")->type_name("N");
 }
 
@@ -65,7 +77,7 @@ void add_scoring(CLI::App& verb, Flags& flags)
         ->type_name("FILE");
     verb.add_option("--gamma", flags.settings.gamma, "Similarity below which a token is a reward for its layer")
         ->type_name("NUMBER")
-        ->check(CLI::Range(-1.0, 1.0))
+        ->check(between(-1.0, 1.0))
         ->capture_default_str();
 }
 
@@ -76,7 +88,7 @@ void add_measuring(CLI::App& verb, Flags& flags)
     verb.add_option("--text", flags.settings.text, "Text to measure perplexity on [sampled from the model]")->type_name("FILE");
     verb.add_option("--context", quality.context, "Tokens per chunk of text, as llama-perplexity -c")
         ->type_name("N")
-        ->check(CLI::Range(8, 1 << 20))
+        ->check(between(8, 1 << 20))
         ->capture_default_str();
     verb.add_option("--chunks", quality.chunks, "Chunks of text to measure on [all]")->type_name("N");
     verb.add_option("--kld-chunks", quality.kld_chunks, "Leading chunks to compare with the full-precision model; 0: none")
@@ -84,15 +96,15 @@ void add_measuring(CLI::App& verb, Flags& flags)
         ->capture_default_str();
     verb.add_option("-r,--repetitions", speed.repetitions, "Rounds of the latency measurement")
         ->type_name("N")
-        ->check(CLI::Range(1, 10000))
+        ->check(between(1, 10000))
         ->capture_default_str();
     verb.add_option("--generate", speed.generated, "Tokens generated per round, as llama-bench -n")
         ->type_name("N")
-        ->check(CLI::Range(1, 1 << 20))
+        ->check(between(1, 1 << 20))
         ->capture_default_str();
     verb.add_option("--prompt-tokens", speed.prompt, "Prompt tokens processed per round, as llama-bench -p; 0: none")
         ->type_name("N")
-        ->check(CLI::Range(0, 1 << 20))
+        ->check(between(0, 1 << 20))
         ->capture_default_str();
     verb.add_flag("--remeasure", flags.settings.remeasure, "Measure again what the workspace already holds");
 }
@@ -120,6 +132,11 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     if (!embedding) return std::unexpected(embedding.error());
     if (auto possible = check_target_type(*embedding); !possible) return std::unexpected(possible.error());
     settings.embedding_type = *embedding;
+    // A missing file is better found before hours of work than after.
+    for (const auto& file : {settings.text, settings.prompts}) {
+        if (file.empty()) continue;
+        if (const auto opened = InputFile::open(file); !opened) return std::unexpected(opened.error());
+    }
     auto inventory = read_inventory(flags.model);
     if (!inventory) return std::unexpected(inventory.error());
     const Workspace workspace(flags.model, flags.workspace);

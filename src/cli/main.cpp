@@ -42,6 +42,7 @@ int main(int argc, char** argv)
     app.set_help_flag("-h,--help", "Print this help and exit");
     app.require_subcommand(1);
     app.get_formatter()->column_width(32);
+    app.get_formatter()->enable_footer_formatting(false);
     Action action;
     add_run(app, action);
     add_inspect(app, action);
@@ -50,6 +51,10 @@ int main(int argc, char** argv)
     add_plan(app, action);
     add_quantize(app, action);
     add_measure(app, action);
+    const std::string_view first = argc > 1 ? argv[1] : "";
+    if (!first.empty() && !first.starts_with('-') && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+        return report({ErrorCode::usage, std::format("there is no verb {}", first), "apreqel --help lists the verbs"});
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& asked) {

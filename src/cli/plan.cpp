@@ -65,8 +65,8 @@ void add_plan(CLI::App& app, Action& chosen)
     // One method so far; the flag exists so that scripts can name the one they rely on.
     verb->add_option("--method", "How to choose: paper (all distributions, TOPSIS, Algorithm 1)")
         ->type_name("METHOD")
-        ->check(CLI::IsMember({"paper"}));
-    verb->add_option("--runners-up", flags->runners_up, "Next-best distributions to show")->type_name("N")->check(CLI::Range(0, 1000))->capture_default_str();
+        ->check(CLI::IsMember({"paper"}).description(""));
+    verb->add_option("--runners-up", flags->runners_up, "Next-best distributions to show")->type_name("N")->check(CLI::Range(0, 1000).description(""))->capture_default_str();
     add_output(*verb, *flags, "Write the plan here, as quantize --plan reads it");
     verb->add_option("--tensor-types", flags->tensor_types, "Write the allocation here, as llama-quantize --tensor-type-file reads it")
         ->type_name("FILE");

@@ -7,18 +7,28 @@
 namespace apreqel {
 namespace {
 
-/// Predicted beside measured, and how far off the prediction was.
-std::string compare(const Metrics& predicted, const Measurement& mix)
+/// Predicted beside measured, and how far off the prediction was. The plan's latency was predicted from an earlier
+/// session; a machine that has changed its speed since is told from a wrong prediction by predicting it again from the
+/// uniform types of the session that measured the mix.
+std::string compare(const RunResult& result)
 {
-    const Metrics measured{static_cast<double>(mix.memory_bytes), mix.speed.latency_ms.median, mix.quality.perplexity};
-    const auto row = [&](const char* name, std::size_t j, auto format) {
-        return std::vector<std::string>{name, format(predicted[j]), format(measured[j]),
-                                        std::format("{:+.2f} %", 100 * (measured[j] / predicted[j] - 1))};
+    const Candidate& chosen = result.plan.chosen();
+    double latency = 0;
+    for (std::size_t i = 0; i < result.uniform.size(); ++i) {
+        const double share = static_cast<double>(chosen.counts[i]) / static_cast<double>(result.plan.allocation.size());
+        latency += share * result.uniform[i].speed.latency_ms.median;
+    }
+    const auto row = [](const char* name, double predicted, double measured, auto format) {
+        return std::vector<std::string>{name, format(predicted), format(measured), std::format("{:+.2f} %", 100 * (measured / predicted - 1))};
     };
+    const auto milliseconds = [](double value) { return std::format("{:.3f}", value); };
+    const double measured = result.mix.speed.latency_ms.median;
     return format_table({{"metric", "predicted", "measured", "difference"},
-                         row("memory", 0, format_bytes),
-                         row("ms/token", 1, [](double value) { return std::format("{:.3f}", value); }),
-                         row("perplexity", 2, [](double value) { return std::format("{:.4f}", value); })});
+                         row("memory", chosen.estimate[0], static_cast<double>(result.mix.memory_bytes), format_bytes),
+                         row("ms/token, from the plan", chosen.estimate[1], measured, milliseconds),
+                         row("ms/token, from this session", latency, measured, milliseconds),
+                         row("perplexity", chosen.estimate[2], result.mix.quality.perplexity,
+                             [](double value) { return std::format("{:.4f}", value); })});
 }
 
 std::string describe(const RunResult& result, const std::filesystem::path& output)
@@ -29,7 +39,7 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     rows.push_back(measurement_row(result.reference));
     return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
                        format_plan(result.plan), result.device, result.text, format_table(rows),
-                       compare(result.plan.chosen().estimate, result.mix), output.filename().string(), output.string());
+                       compare(result), output.filename().string(), output.string());
 }
 
 Result<> run_run(const Flags& flags)

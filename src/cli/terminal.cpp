@@ -70,7 +70,9 @@ void Terminal::advance(double done)
 void Terminal::end(std::string_view outcome)
 {
     clear_line();
-    if (!quiet_) std::println(stderr, "{}: {} ({})", step_, outcome, duration(seconds_between(start_, Clock::now())));
+    if (quiet_) return;
+    const std::string took = duration(seconds_between(start_, Clock::now()));
+    std::println(stderr, "{}{}{} ({})", step_, outcome.empty() ? "" : ": ", outcome, took);
 }
 
 void Terminal::warn(std::string_view message)
