@@ -1,8 +1,8 @@
 // quantize_bench make DIR          writes DIR/llama.gguf, a synthetic model of 317 M parameters
 // quantize_bench variants DIR      writes the paper's five uniform variants, in one read of the source
 // quantize_bench mixes DIR N       splices N mixed models from them, and keeps their plans as tensor type files
-#include "base/monitor.h"
 #include "base/file.h"
+#include "base/monitor.h"
 #include "quantize/write_models.h"
 #include "support/tiny_model.h"
 
@@ -45,7 +45,9 @@ void variants(const std::filesystem::path& folder)
     const auto paths = variant_paths(folder);
     std::vector<ModelSpec> specs;
     for (std::size_t i = 0; i < kTypes.size(); ++i) {
-        specs.push_back({.path = paths[i], .types = assign_types(*inventory, *parse_type(kTypes[i]), *parse_type("q6_K")).types, .notes = {}});
+        specs.push_back({.path = paths[i],
+                         .types = assign_types(*inventory, *parse_type(kTypes[i]), *parse_type("q6_K")).types,
+                         .notes = {}});
     }
     Monitor monitor;
     check(write_models(*inventory, specs, {}, 2, monitor));
@@ -65,7 +67,8 @@ void mixes(const std::filesystem::path& folder, int count)
             plan.allocation.push_back({layer.name, type});
         }
         check(write_text(folder / std::format("mix{}.types", mix), tensor_type_file(plan)));
-        const ModelSpec spec{.path = folder / "mix.gguf", .types = assign_types(*inventory, types, *parse_type("q6_K")).types, .notes = {}};
+        const ModelSpec spec{
+            .path = folder / "mix.gguf", .types = assign_types(*inventory, types, *parse_type("q6_K")).types, .notes = {}};
         Monitor monitor;
         check(write_models(*inventory, std::span(&spec, 1), donors, 2, monitor));
     }
@@ -76,8 +79,12 @@ void mixes(const std::filesystem::path& folder, int count)
 int main(int argc, char** argv)
 {
     const std::string verb = argc > 2 ? argv[1] : "";
-    if (verb == "make") make(argv[2]);
-    else if (verb == "variants") variants(argv[2]);
-    else if (verb == "mixes" && argc > 3) mixes(argv[2], std::atoi(argv[3]));
-    else return 2;
+    if (verb == "make")
+        make(argv[2]);
+    else if (verb == "variants")
+        variants(argv[2]);
+    else if (verb == "mixes" && argc > 3)
+        mixes(argv[2], std::atoi(argv[3]));
+    else
+        return 2;
 }

@@ -10,15 +10,15 @@ namespace apreqel {
 
 /// One layer's token-level cosine similarities between the hidden state that enters it and the one that leaves it.
 struct LayerScore {
-    std::string layer;          ///< "blk.3.attn"
-    double score = 0;           ///< rewards − penalties
+    std::string layer;            ///< "blk.3.attn"
+    double score = 0;             ///< rewards − penalties
     std::uint64_t rewards = 0;    ///< tokens with similarity below γ
     std::uint64_t penalties = 0;  ///< tokens with similarity of γ or above
     double mean_similarity = 1;   ///< over all tokens; 1 where a file gives none
 };
 
 struct Scores {
-    std::string model;        ///< fingerprint of the model scored; empty: not stated
+    std::string model;  ///< fingerprint of the model scored; empty: not stated
     std::string model_name;
     double gamma = 0.9;
     std::size_t prompts = 0;

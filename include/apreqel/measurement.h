@@ -11,7 +11,7 @@ namespace apreqel {
 /// A median over repetitions with a distribution-free confidence interval from order statistics.
 struct Sampled {
     double median = 0;
-    double low = 0;         ///< interval bounds
+    double low = 0;  ///< interval bounds
     double high = 0;
     double confidence = 0;  ///< coverage of [low, high], at least 0.95 where the repetitions allow it
     std::vector<double> samples;
@@ -20,17 +20,17 @@ struct Sampled {
 /// Perplexity and KL divergence, as llama-perplexity defines them (facts: tools/perplexity).
 struct Quality {
     double perplexity = 0;
-    double perplexity_error = 0;  ///< standard error
-    double kld = 0;               ///< mean KL divergence to the full-precision model, nats per token
-    double kld_error = 0;         ///< standard error
-    double same_top = 0;          ///< share of tokens whose most likely token is that of the full-precision model
+    double perplexity_error = 0;   ///< standard error
+    double kld = 0;                ///< mean KL divergence to the full-precision model, nats per token
+    double kld_error = 0;          ///< standard error
+    double same_top = 0;           ///< share of tokens whose most likely token is that of the full-precision model
     std::uint64_t tokens = 0;      ///< tokens scored for perplexity
     std::uint64_t kld_tokens = 0;  ///< tokens scored for KL divergence; 0: not measured
 };
 
 /// Speed on one device, as llama-bench defines tg and pp.
 struct Speed {
-    Sampled latency_ms;     ///< milliseconds per generated token
+    Sampled latency_ms;  ///< milliseconds per generated token
     Sampled prompt_tokens_per_second;
 };
 

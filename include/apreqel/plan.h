@@ -36,11 +36,11 @@ struct Candidate {
 };
 
 struct Ranking {
-    std::uint64_t candidates = 0;   ///< C(L + M − 1, M − 1)
-    Metrics norm{};                 ///< Euclidean norm of each column over all candidates
-    Metrics ideal{};                ///< best weighted normalised value per metric
-    Metrics anti_ideal{};           ///< worst weighted normalised value per metric
-    std::vector<Candidate> best;    ///< by closeness, descending
+    std::uint64_t candidates = 0;  ///< C(L + M − 1, M − 1)
+    Metrics norm{};                ///< Euclidean norm of each column over all candidates
+    Metrics ideal{};               ///< best weighted normalised value per metric
+    Metrics anti_ideal{};          ///< worst weighted normalised value per metric
+    std::vector<Candidate> best;   ///< by closeness, descending
 };
 
 /// C(layers + types − 1, types − 1), or nothing if it does not fit 64 bits.

@@ -1,10 +1,10 @@
 #include "base/file.h"
 
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstring>
 
 namespace apreqel {
 namespace {
@@ -140,7 +140,8 @@ Result<std::string> read_text(const std::filesystem::path& path, std::uint64_t m
 {
     auto file = InputFile::open(path);
     if (!file) return std::unexpected(file.error());
-    if (file->size() > max_bytes) return fail("read {}: {} bytes, more than the {} allowed", path.string(), file->size(), max_bytes);
+    if (file->size() > max_bytes)
+        return fail("read {}: {} bytes, more than the {} allowed", path.string(), file->size(), max_bytes);
     std::string text(file->size(), '\0');
     if (auto read = file->read_at(0, std::as_writable_bytes(std::span(text))); !read) return std::unexpected(read.error());
     return text;

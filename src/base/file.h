@@ -53,7 +53,8 @@ public:
     [[nodiscard]] Result<> reserve(std::uint64_t bytes);
     [[nodiscard]] Result<> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
     /// Copies `bytes` from `source`, inside the kernel where it can.
-    [[nodiscard]] Result<> copy_at(std::uint64_t offset, const InputFile& source, std::uint64_t source_offset, std::uint64_t bytes);
+    [[nodiscard]] Result<> copy_at(std::uint64_t offset, const InputFile& source, std::uint64_t source_offset,
+                                   std::uint64_t bytes);
     [[nodiscard]] Result<> commit();
 
 private:

@@ -2,9 +2,9 @@
 
 #include "base/file.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <ranges>
-#include <unistd.h>
 
 namespace apreqel {
 namespace {
@@ -20,7 +20,8 @@ CLI::Validator between(Number least, Number most)
 
 void add_model(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("MODEL", flags.model, "Full-precision GGUF (f32, f16 or bf16); of a split model the first shard")->required();
+    verb.add_option("MODEL", flags.model, "Full-precision GGUF (f32, f16 or bf16); of a split model the first shard")
+        ->required();
 }
 
 void add_output(CLI::App& verb, Flags& flags, const std::string& description)
@@ -31,7 +32,8 @@ void add_output(CLI::App& verb, Flags& flags, const std::string& description)
 
 void add_workspace(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("-C,--workspace", flags.workspace, "Folder for everything measured and built [MODEL.apreqel]")->type_name("DIR");
+    verb.add_option("-C,--workspace", flags.workspace, "Folder for everything measured and built [MODEL.apreqel]")
+        ->type_name("DIR");
 }
 
 void add_common(CLI::App& verb, Flags& flags)
@@ -50,16 +52,19 @@ void add_types(CLI::App& verb, Flags& flags)
 
 void add_weights(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("-w,--weights", flags.weights,
-                    "What matters: three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2; or balanced, memory, "
-                    "latency, accuracy")
+    verb.add_option(
+            "-w,--weights", flags.weights,
+            "What matters: three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2; or balanced, memory, "
+            "latency, accuracy")
         ->type_name("WEIGHTS")
         ->capture_default_str();
 }
 
 void add_running(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("-t,--threads", flags.settings.run.threads, "Threads [physical cores]")->type_name("N")->check(between(1, 4096));
+    verb.add_option("-t,--threads", flags.settings.run.threads, "Threads [physical cores]")
+        ->type_name("N")
+        ->check(between(1, 4096));
     verb.add_option("--gpu-layers", flags.settings.run.gpu_layers, "Blocks on the GPU, if there is one [all]")->type_name("N");
 }
 
@@ -72,8 +77,9 @@ void add_sampling(CLI::App& verb, Flags& flags)
 
 void add_scoring(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("--prompts", flags.settings.prompts,
-                    "Prompts to score layers on: one per line, or JSONL with a prompt, text or turns field [sampled from the model]")
+    verb.add_option(
+            "--prompts", flags.settings.prompts,
+            "Prompts to score layers on: one per line, or JSONL with a prompt, text or turns field [sampled from the model]")
         ->type_name("FILE");
     verb.add_option("--gamma", flags.settings.gamma, "Similarity below which a token is a reward for its layer")
         ->type_name("NUMBER")
@@ -141,7 +147,8 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     if (!inventory) return std::unexpected(inventory.error());
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
-    return Study{.inventory = std::move(*inventory), .workspace = workspace, .settings = std::move(settings), .monitor = monitor};
+    return Study{
+        .inventory = std::move(*inventory), .workspace = workspace, .settings = std::move(settings), .monitor = monitor};
 }
 
 Result<> check_output(const std::filesystem::path& output, bool force, const std::vector<std::filesystem::path>& inputs)
@@ -150,20 +157,23 @@ Result<> check_output(const std::filesystem::path& output, bool force, const std
     const auto status = std::filesystem::status(output, error);
     if (std::filesystem::is_directory(status)) return usage_error("write {}: it is a folder", output.string());
     if (std::filesystem::exists(status) && !force) {
-        return std::unexpected(Error{ErrorCode::usage, std::format("write {}: it exists", output.string()), "replace it with --force"});
+        return std::unexpected(
+            Error{ErrorCode::usage, std::format("write {}: it exists", output.string()), "replace it with --force"});
     }
     for (const auto& input : inputs) {
         if (std::filesystem::equivalent(input, output, error)) return usage_error("write {}: it is an input", output.string());
     }
     const auto folder = output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
-    if (::access(folder.c_str(), W_OK) != 0) return fail("write {}: its folder is not there or cannot be written", output.string());
+    if (::access(folder.c_str(), W_OK) != 0)
+        return fail("write {}: its folder is not there or cannot be written", output.string());
     return {};
 }
 
 Error with_resume_hint(Error error, const Study& study)
 {
     if (error.code == ErrorCode::interrupted) {
-        error.hint = std::format("finished steps are kept in {}; the same command goes on from there", study.workspace.directory().string());
+        error.hint = std::format("finished steps are kept in {}; the same command goes on from there",
+                                 study.workspace.directory().string());
     }
     return error;
 }

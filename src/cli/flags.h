@@ -29,13 +29,13 @@ struct Flags {
 void add_model(CLI::App& verb, Flags& flags);
 void add_output(CLI::App& verb, Flags& flags, const std::string& description);
 void add_workspace(CLI::App& verb, Flags& flags);
-void add_common(CLI::App& verb, Flags& flags);    ///< --json, --quiet
-void add_types(CLI::App& verb, Flags& flags);     ///< --types, --embedding-type
+void add_common(CLI::App& verb, Flags& flags);  ///< --json, --quiet
+void add_types(CLI::App& verb, Flags& flags);   ///< --types, --embedding-type
 void add_weights(CLI::App& verb, Flags& flags);
-void add_running(CLI::App& verb, Flags& flags);   ///< --threads, --gpu-layers
-void add_sampling(CLI::App& verb, Flags& flags);  ///< --seed
-void add_scoring(CLI::App& verb, Flags& flags);   ///< --prompts, --gamma
-void add_measuring(CLI::App& verb, Flags& flags); ///< --text, --context, --chunks, --repetitions, …
+void add_running(CLI::App& verb, Flags& flags);    ///< --threads, --gpu-layers
+void add_sampling(CLI::App& verb, Flags& flags);   ///< --seed
+void add_scoring(CLI::App& verb, Flags& flags);    ///< --prompts, --gamma
+void add_measuring(CLI::App& verb, Flags& flags);  ///< --text, --context, --chunks, --repetitions, …
 
 /// Types by name, separated by commas. Errors: unknown, listed twice, not a target for quantization.
 [[nodiscard]] Result<std::vector<QuantType>> parse_types(const std::string& names);

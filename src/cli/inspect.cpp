@@ -26,7 +26,9 @@ std::string_view destination(const Tensor& tensor, const Inventory& inventory)
     if (tensor.place == TensorPlace::embedding) return "embedding type";
     if (tensor.place == TensorPlace::fixed) return "kept";
     for (const Layer& layer : inventory.layers) {
-        if (tensor.name.starts_with("blk." + std::to_string(layer.block) + ".") && layer.kind == LayerKind::ffn && tensor.role.starts_with("ffn_")) return "ffn";
+        if (tensor.name.starts_with("blk." + std::to_string(layer.block) + ".") && layer.kind == LayerKind::ffn &&
+            tensor.role.starts_with("ffn_"))
+            return "ffn";
     }
     return "attention";
 }
@@ -41,7 +43,8 @@ std::string roles_table(const Inventory& inventory)
     };
     std::vector<Group> groups;
     for (const Tensor& tensor : inventory.tensors) {
-        std::vector<std::string> cells{tensor.role, std::string(destination(tensor, inventory)), shape_of(tensor), type_name(tensor.type)};
+        std::vector<std::string> cells{tensor.role, std::string(destination(tensor, inventory)), shape_of(tensor),
+                                       type_name(tensor.type)};
         auto group = std::ranges::find(groups, cells, &Group::cells);
         if (group == groups.end()) group = groups.insert(groups.end(), Group{.cells = std::move(cells)});
         ++group->tensors;
@@ -60,23 +63,27 @@ std::string tensors_table(const Inventory& inventory)
 {
     std::vector<std::vector<std::string>> rows{{"tensor", "takes the type of", "shape", "source", "bytes"}};
     for (const Tensor& tensor : inventory.tensors) {
-        rows.push_back({tensor.name, std::string(destination(tensor, inventory)), shape_of(tensor), type_name(tensor.type), std::to_string(tensor.size_bytes)});
+        rows.push_back({tensor.name, std::string(destination(tensor, inventory)), shape_of(tensor), type_name(tensor.type),
+                        std::to_string(tensor.size_bytes)});
     }
     return format_table(rows);
 }
 
 std::string types_table(const std::vector<TypeWeight>& weights)
 {
-    std::vector<std::vector<std::string>> rows{{"all layers", "bpw of the type", "memory", "bpw of the file", "file, bytes", "fallbacks"}};
+    std::vector<std::vector<std::string>> rows{
+        {"all layers", "bpw of the type", "memory", "bpw of the file", "file, bytes", "fallbacks"}};
     for (const TypeWeight& weight : weights) {
         const auto type = parse_type(weight.type);
-        rows.push_back({weight.type, type ? std::format("{:.4f}", bits_per_weight(*type)) : "", format_bytes(static_cast<double>(weight.tensor_bytes)),
-                        std::format("{:.3f}", weight.bits_per_weight), std::to_string(weight.file_bytes), std::to_string(weight.fallbacks.size())});
+        rows.push_back({weight.type, type ? std::format("{:.4f}", bits_per_weight(*type)) : "",
+                        format_bytes(static_cast<double>(weight.tensor_bytes)), std::format("{:.3f}", weight.bits_per_weight),
+                        std::to_string(weight.file_bytes), std::to_string(weight.fallbacks.size())});
     }
     std::string text = format_table(rows);
     for (const TypeWeight& weight : weights) {
         for (const Fallback& entry : weight.fallbacks) {
-            text += std::format("{} cannot be {} (its rows do not divide into blocks): it would be {}\n", entry.tensor, entry.wanted, entry.used);
+            text += std::format("{} cannot be {} (its rows do not divide into blocks): it would be {}\n", entry.tensor,
+                                entry.wanted, entry.used);
         }
     }
     return text;
@@ -85,20 +92,23 @@ std::string types_table(const std::vector<TypeWeight>& weights)
 std::string support(const Inventory& inventory)
 {
     if (inventory.residual == Residual::sequential) return "Supported: score, profile, plan, quantize, measure, run.";
-    return std::format("Supported: profile, quantize, measure. Not supported: score, and so run: {}.", inventory.residual_reason);
+    return std::format("Supported: profile, quantize, measure. Not supported: score, and so run: {}.",
+                       inventory.residual_reason);
 }
 
 std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& weights, bool tensors)
 {
     const double bytes = static_cast<double>(inventory.size_bytes());
-    std::string text = std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)", inventory.name, inventory.architecture,
-                                   inventory.blocks, inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
-                                   format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
+    std::string text =
+        std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)", inventory.name, inventory.architecture,
+                    inventory.blocks, inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
+                    format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
     if (inventory.experts > 0) text += std::format(", {} experts", inventory.experts);
     if (inventory.tied_embeddings) text += ", embedding tied to output";
     if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
     text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
-    if (weights.empty()) return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";
+    if (weights.empty())
+        return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";
     return text + "\n" + types_table(weights);
 }
 
@@ -123,7 +133,8 @@ Result<> run_inspect(const InspectFlags& flags)
 
 void add_inspect(CLI::App& app, Action& chosen)
 {
-    CLI::App* verb = app.add_subcommand("inspect", "Show blocks, layers, tensors, what each type would weigh, and what falls back");
+    CLI::App* verb =
+        app.add_subcommand("inspect", "Show blocks, layers, tensors, what each type would weigh, and what falls back");
     auto flags = std::make_shared<InspectFlags>();
     add_model(*verb, *flags);
     add_types(*verb, *flags);

@@ -30,7 +30,8 @@ constexpr const char* kFooter =
     "  apreqel inspect model-f16.gguf                                        what each type would weigh\n"
     "  apreqel measure a.gguf b.gguf --reference model-f16.gguf              any GGUF files side by side\n"
     "\n"
-    "Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 no plan satisfies the limits, 130 interrupted.";
+    "Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 no plan satisfies the limits, 130 "
+    "interrupted.";
 
 int main(int argc, char** argv)
 {

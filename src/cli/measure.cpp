@@ -53,10 +53,12 @@ Result<> run_measure(MeasureFlags flags)
 
 void add_measure(CLI::App& app, Action& chosen)
 {
-    CLI::App* verb = app.add_subcommand("measure", "Measure any GGUF files side by side: memory, latency, perplexity, KL divergence");
+    CLI::App* verb =
+        app.add_subcommand("measure", "Measure any GGUF files side by side: memory, latency, perplexity, KL divergence");
     auto flags = std::make_shared<MeasureFlags>();
     verb->add_option("FILE", flags->files, "GGUF files of one model")->required();
-    verb->add_option("--reference", flags->reference, "Full-precision model to compare with [the first FILE that is one]")->type_name("FILE");
+    verb->add_option("--reference", flags->reference, "Full-precision model to compare with [the first FILE that is one]")
+        ->type_name("FILE");
     add_measuring(*verb, *flags);
     add_sampling(*verb, *flags);
     add_running(*verb, *flags);

@@ -16,7 +16,8 @@ struct PlanFlags : Flags {
 };
 
 /// The file named, or else the workspace's.
-Result<std::filesystem::path> input_path(const std::filesystem::path& named, const std::filesystem::path& workspace, const char* flag, const char* name)
+Result<std::filesystem::path> input_path(const std::filesystem::path& named, const std::filesystem::path& workspace,
+                                         const char* flag, const char* name)
 {
     if (!named.empty()) return named;
     if (!workspace.empty()) return workspace / name;
@@ -66,9 +67,13 @@ void add_plan(CLI::App& app, Action& chosen)
     verb->add_option("--method", "How to choose: paper (all distributions, TOPSIS, Algorithm 1)")
         ->type_name("METHOD")
         ->check(CLI::IsMember({"paper"}).description(""));
-    verb->add_option("--runners-up", flags->runners_up, "Next-best distributions to show")->type_name("N")->check(CLI::Range(0, 1000).description(""))->capture_default_str();
+    verb->add_option("--runners-up", flags->runners_up, "Next-best distributions to show")
+        ->type_name("N")
+        ->check(CLI::Range(0, 1000).description(""))
+        ->capture_default_str();
     add_output(*verb, *flags, "Write the plan here, as quantize --plan reads it");
-    verb->add_option("--tensor-types", flags->tensor_types, "Write the allocation here, as llama-quantize --tensor-type-file reads it")
+    verb->add_option("--tensor-types", flags->tensor_types,
+                     "Write the allocation here, as llama-quantize --tensor-type-file reads it")
         ->type_name("FILE");
     add_common(*verb, *flags);
     verb->callback([&chosen, flags] { chosen = [flags] { return run_plan(*flags); }; });

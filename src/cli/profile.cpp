@@ -17,8 +17,9 @@ std::string describe(const Profile& profile)
     for (const UniformVariant& variant : profile.types) {
         if (variant.fallbacks.empty()) continue;
         const Fallback& first = variant.fallbacks.front();
-        text += std::format("{}: {} of its tensors cannot have it (rows do not divide into blocks) and fall back, the first {} to {}\n",
-                            variant.type, variant.fallbacks.size(), first.tensor, first.used);
+        text += std::format(
+            "{}: {} of its tensors cannot have it (rows do not divide into blocks) and fall back, the first {} to {}\n",
+            variant.type, variant.fallbacks.size(), first.tensor, first.used);
     }
     return text;
 }

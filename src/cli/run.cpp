@@ -19,7 +19,8 @@ std::string compare(const RunResult& result)
         latency += share * result.uniform[i].speed.latency_ms.median;
     }
     const auto row = [](const char* name, double predicted, double measured, auto format) {
-        return std::vector<std::string>{name, format(predicted), format(measured), std::format("{:+.2f} %", 100 * (measured / predicted - 1))};
+        return std::vector<std::string>{name, format(predicted), format(measured),
+                                        std::format("{:+.2f} %", 100 * (measured / predicted - 1))};
     };
     const auto milliseconds = [](double value) { return std::format("{:.3f}", value); };
     const double measured = result.mix.speed.latency_ms.median;
@@ -38,8 +39,8 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     rows.push_back(measurement_row(result.mix));
     rows.push_back(measurement_row(result.reference));
     return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
-                       format_plan(result.plan), result.device, result.text, format_table(rows),
-                       compare(result), output.filename().string(), output.string());
+                       format_plan(result.plan), result.device, result.text, format_table(rows), compare(result),
+                       output.filename().string(), output.string());
 }
 
 Result<> run_run(const Flags& flags)

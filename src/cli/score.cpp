@@ -9,13 +9,13 @@ namespace {
 
 std::string describe(const Scores& scores)
 {
-    std::string text = std::format("{}: {} prompts, {} tokens ({}), γ = {}\n\n", scores.model_name, scores.prompts, scores.tokens,
-                                   scores.prompts_source, scores.gamma);
+    std::string text = std::format("{}: {} prompts, {} tokens ({}), γ = {}\n\n", scores.model_name, scores.prompts,
+                                   scores.tokens, scores.prompts_source, scores.gamma);
     std::vector<std::vector<std::string>> rows{{"layer", "score", "rewards", "penalties", "mean similarity"}};
     for (const std::size_t l : order_by_contribution(scores.layers)) {
         const LayerScore& layer = scores.layers[l];
-        rows.push_back({layer.layer, std::format("{}", layer.score), std::to_string(layer.rewards), std::to_string(layer.penalties),
-                        std::format("{:.4f}", layer.mean_similarity)});
+        rows.push_back({layer.layer, std::format("{}", layer.score), std::to_string(layer.rewards),
+                        std::to_string(layer.penalties), std::format("{:.4f}", layer.mean_similarity)});
     }
     return text + format_table(rows);
 }

@@ -22,7 +22,8 @@ std::string format_sampled(const Sampled& sampled)
 
 std::vector<std::string> candidate_row(std::string name, const Metrics& estimate, std::string closeness)
 {
-    return {std::move(name), std::move(closeness), format_bytes(estimate[0]), std::format("{:.3f}", estimate[1]), std::format("{:.4f}", estimate[2])};
+    return {std::move(name), std::move(closeness), format_bytes(estimate[0]), std::format("{:.3f}", estimate[1]),
+            std::format("{:.4f}", estimate[2])};
 }
 
 }  // namespace
@@ -71,7 +72,8 @@ std::string format_count(double count)
 
 std::vector<std::string> measurement_header(std::string_view first)
 {
-    return {std::string(first), "memory", "bpw", "ms/token [95 % interval]", "tokens/s", "prompt tokens/s", "perplexity", "KL divergence", "same top"};
+    return {std::string(first), "memory",        "bpw",     "ms/token [95 % interval]", "tokens/s", "prompt tokens/s",
+            "perplexity",       "KL divergence", "same top"};
 }
 
 std::vector<std::string> measurement_row(const Measurement& measurement)
@@ -125,34 +127,39 @@ std::string format_plan(const Plan& plan)
 {
     const Ranking& ranking = plan.ranking;
     const Candidate& chosen = plan.chosen();
-    std::string text = std::format("Plan for {}: {} of {} candidates, weights memory {:.3g}, latency {:.3g}, accuracy {:.3g}\n\n",
-                                   plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, chosen.counts),
-                                   ranking.candidates, plan.weights[0], plan.weights[1], plan.weights[2]);
+    std::string text =
+        std::format("Plan for {}: {} of {} candidates, weights memory {:.3g}, latency {:.3g}, accuracy {:.3g}\n\n",
+                    plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, chosen.counts),
+                    ranking.candidates, plan.weights[0], plan.weights[1], plan.weights[2]);
 
     std::vector<std::vector<std::string>> rows{{"distribution", "closeness", "memory", "ms/token", "perplexity"}};
     for (const Candidate& candidate : ranking.best) {
-        rows.push_back(candidate_row(format_distribution(plan.types, candidate.counts), candidate.estimate, std::format("{:.6f}", candidate.closeness)));
+        rows.push_back(candidate_row(format_distribution(plan.types, candidate.counts), candidate.estimate,
+                                     std::format("{:.6f}", candidate.closeness)));
     }
     for (std::size_t i = 0; i < plan.types.size(); ++i) {
         rows.push_back(candidate_row(std::format("all {}, measured", plan.types[i]), plan.costs[i], ""));
     }
     text += format_table(rows);
 
-    text += std::format("\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
-                        chosen.distance_ideal, chosen.distance_anti_ideal);
+    text += std::format(
+        "\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
+        chosen.distance_ideal, chosen.distance_anti_ideal);
     rows = {{"metric", "ideal", "this plan", "anti-ideal", "share of the distance to the ideal"}};
     for (std::size_t j = 0; j < kMetrics; ++j) {
         const double value = ranking.norm[j] > 0 ? chosen.estimate[j] / ranking.norm[j] * plan.weights[j] : 0;
         const double gap = (value - ranking.ideal[j]) * (value - ranking.ideal[j]);
         const double all = chosen.distance_ideal * chosen.distance_ideal;
         rows.push_back({std::string(kMetricNames[j]), std::format("{:.4g}", ranking.ideal[j]), std::format("{:.4g}", value),
-                        std::format("{:.4g}", ranking.anti_ideal[j]), all > 0 ? std::format("{:.0f} %", 100 * gap / all) : "—"});
+                        std::format("{:.4g}", ranking.anti_ideal[j]),
+                        all > 0 ? std::format("{:.0f} %", 100 * gap / all) : "—"});
     }
     text += format_table(rows);
 
     text += "\n" + format_allocation(plan.allocation);
     for (const Fallback& entry : plan.fallbacks) {
-        text += std::format("{} cannot be {} (its rows do not divide into blocks): it will be {}\n", entry.tensor, entry.wanted, entry.used);
+        text += std::format("{} cannot be {} (its rows do not divide into blocks): it will be {}\n", entry.tensor, entry.wanted,
+                            entry.used);
     }
     return text;
 }

@@ -2,11 +2,11 @@
 
 #include "runtime/session.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <print>
-#include <unistd.h>
 
 namespace apreqel {
 namespace {

@@ -39,7 +39,12 @@ std::int64_t rounded(double value, double scale) { return std::llround(value / s
 class Ranker {
 public:
     Ranker(std::size_t layers, std::span<const Metrics> costs, const Weights& weights, std::size_t keep, Ranking& ranking)
-        : costs_(costs), weights_(weights), keep_(keep), ranking_(ranking), layers_(static_cast<double>(layers)), counts_(costs.size())
+        : costs_(costs),
+          weights_(weights),
+          keep_(keep),
+          ranking_(ranking),
+          layers_(static_cast<double>(layers)),
+          counts_(costs.size())
     {
         for (std::size_t j = 0; j < kMetrics; ++j) {
             ranking.norm[j] = column_norm(costs, j, layers_, static_cast<double>(ranking.candidates));
@@ -67,11 +72,15 @@ public:
     }
 
 private:
-    [[nodiscard]] double weighted(double estimate, std::size_t metric) const { return estimate / ranking_.norm[metric] * weights_[metric]; }
+    [[nodiscard]] double weighted(double estimate, std::size_t metric) const
+    {
+        return estimate / ranking_.norm[metric] * weights_[metric];
+    }
 
     [[nodiscard]] Metrics plus(Metrics value, std::size_t type, std::size_t count) const
     {
-        for (std::size_t j = 0; j < kMetrics; ++j) value[j] += weighted(costs_[type][j], j) * static_cast<double>(count) / layers_;
+        for (std::size_t j = 0; j < kMetrics; ++j)
+            value[j] += weighted(costs_[type][j], j) * static_cast<double>(count) / layers_;
         return value;
     }
 
@@ -110,7 +119,8 @@ private:
         double ideal = 0;
         double anti_ideal = 0;
         for (std::size_t j = 0; j < kMetrics; ++j) {
-            for (std::size_t i = 0; i < costs_.size(); ++i) candidate.estimate[j] += static_cast<double>(counts_[i]) / layers_ * costs_[i][j];
+            for (std::size_t i = 0; i < costs_.size(); ++i)
+                candidate.estimate[j] += static_cast<double>(counts_[i]) / layers_ * costs_[i][j];
             const double value = weighted(candidate.estimate[j], j);
             ideal += (value - ranking_.ideal[j]) * (value - ranking_.ideal[j]);
             anti_ideal += (value - ranking_.anti_ideal[j]) * (value - ranking_.anti_ideal[j]);
@@ -184,9 +194,11 @@ Result<Ranking> rank_distributions(std::size_t layers, std::span<const Metrics> 
                            costs.size(), layers, *candidates, kMostCandidates);
     }
     for (std::size_t j = 0; j < kMetrics; ++j) {
-        if (!std::isfinite(weights[j]) || weights[j] < 0) return usage_error("plan: the weight of {} is {}, it must be 0 or more", kMetricNames[j], weights[j]);
+        if (!std::isfinite(weights[j]) || weights[j] < 0)
+            return usage_error("plan: the weight of {} is {}, it must be 0 or more", kMetricNames[j], weights[j]);
         for (const Metrics& cost : costs) {
-            if (!std::isfinite(cost[j]) || cost[j] <= 0) return fail("plan: a {} of {} cannot be ranked, it must be positive", kMetricNames[j], cost[j]);
+            if (!std::isfinite(cost[j]) || cost[j] <= 0)
+                return fail("plan: a {} of {} cannot be ranked, it must be positive", kMetricNames[j], cost[j]);
         }
     }
     if (std::ranges::all_of(weights, [](double weight) { return weight == 0; })) return usage_error("plan: all weights are 0");

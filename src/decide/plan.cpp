@@ -12,7 +12,8 @@ Result<> check(const Profile& profile, const Scores& scores)
     if (profile.types.empty()) return fail("plan: the profile has no types");
     if (scores.layers.empty()) return fail("plan: the scores have no layers");
     if (!profile.model.empty() && !scores.model.empty() && profile.model != scores.model) {
-        return fail("plan: the profile is of model {} ({}), the scores are of {} ({})", profile.model_name, profile.model, scores.model_name, scores.model);
+        return fail("plan: the profile is of model {} ({}), the scores are of {} ({})", profile.model_name, profile.model,
+                    scores.model_name, scores.model);
     }
     if (profile.layers != scores.layers.size()) {
         return fail("plan: the profile is of {} layers, the scores are of {}", profile.layers, scores.layers.size());
@@ -36,7 +37,8 @@ Result<> check(const Profile& profile, const Scores& scores)
             return fail("plan: the scores have a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", layer.layer);
         }
         if (!seen.insert(layer.layer).second) return fail("plan: the scores have layer {} twice", layer.layer);
-        if (!std::isfinite(layer.score) || !std::isfinite(layer.mean_similarity)) return fail("plan: the score of {} is not a finite number", layer.layer);
+        if (!std::isfinite(layer.score) || !std::isfinite(layer.mean_similarity))
+            return fail("plan: the score of {} is not a finite number", layer.layer);
     }
     return {};
 }
@@ -48,7 +50,8 @@ std::vector<Fallback> fallbacks_of(const Profile& profile, const std::vector<Lay
     for (const UniformVariant& variant : profile.types) {
         for (const Fallback& entry : variant.fallbacks) {
             const std::string layer = layer_of_tensor(entry.tensor);
-            const bool chosen = std::ranges::any_of(allocation, [&](const LayerType& l) { return l.layer == layer && l.type == variant.type; });
+            const bool chosen =
+                std::ranges::any_of(allocation, [&](const LayerType& l) { return l.layer == layer && l.type == variant.type; });
             const bool first = &variant == &profile.types.front();
             if (chosen || (layer.empty() && first)) fallbacks.push_back(entry);
         }
@@ -78,8 +81,8 @@ Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weigh
     for (const UniformVariant& variant : profile.types) {
         plan.types.push_back(variant.type);
         bits.push_back(variant.bits_per_weight);
-        plan.costs.push_back({static_cast<double>(variant.measurement.memory_bytes), variant.measurement.speed.latency_ms.median,
-                              variant.measurement.quality.perplexity});
+        plan.costs.push_back({static_cast<double>(variant.measurement.memory_bytes),
+                              variant.measurement.speed.latency_ms.median, variant.measurement.quality.perplexity});
     }
     auto ranking = rank_distributions(profile.layers, plan.costs, weights, runners_up + 1);
     if (!ranking) return std::unexpected(ranking.error());

@@ -32,9 +32,10 @@ std::optional<double> parse_weight(std::string_view text)
 
 std::unexpected<Error> refuse(std::string_view text, std::string_view why)
 {
-    return std::unexpected(Error{ErrorCode::usage, std::format("weights \"{}\": {}", text, why),
-                                 "give 0.2,0.6,0.2 (memory,latency,accuracy), or memory=.2,latency=.6,accuracy=.2, or one of balanced, "
-                                 "memory, latency, accuracy"});
+    return std::unexpected(
+        Error{ErrorCode::usage, std::format("weights \"{}\": {}", text, why),
+              "give 0.2,0.6,0.2 (memory,latency,accuracy), or memory=.2,latency=.6,accuracy=.2, or one of balanced, "
+              "memory, latency, accuracy"});
 }
 
 }  // namespace
@@ -56,7 +57,8 @@ Result<Weights> parse_weights(std::string_view text)
             const std::size_t equals = number.find('=');
             const std::string_view name = number.substr(0, equals);
             metric = static_cast<std::size_t>(std::ranges::find(kMetricNames, name) - kMetricNames.begin());
-            if (equals == std::string_view::npos || metric == kMetrics) return refuse(text, std::format("\"{}\" names no metric", parts[p]));
+            if (equals == std::string_view::npos || metric == kMetrics)
+                return refuse(text, std::format("\"{}\" names no metric", parts[p]));
             if (std::exchange(given[metric], true)) return refuse(text, std::format("{} is given twice", name));
             number.remove_prefix(equals + 1);
         }

@@ -124,8 +124,7 @@ private:
     Result<> check_vocabulary() const
     {
         const MetadataEntry* tokens = container_.find("tokenizer.ggml.tokens");
-        if (tokens != nullptr && !tokens->is_list_of("str"))
-            return damaged(tokens->key, "not a list of texts");
+        if (tokens != nullptr && !tokens->is_list_of("str")) return damaged(tokens->key, "not a list of texts");
         const std::uint64_t count = tokens == nullptr ? 0 : tokens->count;
         for (const PerToken& each : kPerToken) {
             const MetadataEntry* entry = container_.find(each.key);

@@ -32,7 +32,7 @@ struct TypeAssignment {
 /// A GGUF file to write.
 struct ModelSpec {
     std::filesystem::path path;
-    std::vector<QuantType> types;                             ///< one per Inventory::tensors
+    std::vector<QuantType> types;                            ///< one per Inventory::tensors
     std::vector<std::pair<std::string, std::string>> notes;  ///< string metadata added, such as {"apreqel.plan", "…"}
 };
 

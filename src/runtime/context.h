@@ -19,7 +19,10 @@ void start_backend();
 /// Tokens to decode in one call, for one or more sequences.
 class Batch {
 public:
-    explicit Batch(std::size_t capacity) : batch_(llama_batch_init(static_cast<int32_t>(capacity), 0, 1)) { batch_.n_tokens = 0; }
+    explicit Batch(std::size_t capacity) : batch_(llama_batch_init(static_cast<int32_t>(capacity), 0, 1))
+    {
+        batch_.n_tokens = 0;
+    }
     Batch(const Batch&) = delete;
     Batch& operator=(const Batch&) = delete;
     ~Batch() { llama_batch_free(batch_); }

@@ -53,7 +53,10 @@ class ResidualStream {
 public:
     ResidualStream(std::size_t blocks, const HiddenStateVisitor& visit) : blocks_(blocks), visit_(visit) {}
 
-    static bool callback(ggml_tensor* node, bool ask, void* self) { return static_cast<ResidualStream*>(self)->observe(*node, ask); }
+    static bool callback(ggml_tensor* node, bool ask, void* self)
+    {
+        return static_cast<ResidualStream*>(self)->observe(*node, ask);
+    }
 
     /// Empty if the evaluation just done showed every state; else what was missing.
     [[nodiscard]] std::string finish()
@@ -96,7 +99,10 @@ private:
         return parsed->stem == "ffn_norm" && next_ > 0 ? norm_input(&node) : nullptr;
     }
 
-    void show(std::span<const float> rows, const ggml_tensor& state) { visit_(next_++, rows, static_cast<std::size_t>(state.ne[0])); }
+    void show(std::span<const float> rows, const ggml_tensor& state)
+    {
+        visit_(next_++, rows, static_cast<std::size_t>(state.ne[0]));
+    }
 
     std::vector<float> read(const ggml_tensor& tensor)
     {

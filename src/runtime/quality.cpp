@@ -156,7 +156,8 @@ public:
             if (reference.empty()) return;
             const auto base = reference.subspan(row * logits.size(), logits.size());
             scores[row].kld = kl_divergence(base, logits, softmax);
-            scores[row].same_top = std::ranges::max_element(base) - base.begin() == std::ranges::max_element(logits) - logits.begin();
+            scores[row].same_top =
+                std::ranges::max_element(base) - base.begin() == std::ranges::max_element(logits) - logits.begin();
         });
         for (const TokenScore& score : scores) {
             nll_.add(score.nll);
@@ -199,14 +200,17 @@ std::string reference_header(const LoadedModel& model, std::string_view identity
     return header;
 }
 
-std::size_t compared_chunks(std::size_t chunks, const QualitySettings& settings) { return std::min(chunks, settings.kld_chunks); }
-
+std::size_t compared_chunks(std::size_t chunks, const QualitySettings& settings)
+{
+    return std::min(chunks, settings.kld_chunks);
+}
 
 }  // namespace
 
 Result<std::size_t> count_chunks(std::size_t tokens, const QualitySettings& settings)
 {
-    if (settings.context < 8) return usage_error("measure: a context of {} tokens is too short, at least 8 are needed", settings.context);
+    if (settings.context < 8)
+        return usage_error("measure: a context of {} tokens is too short, at least 8 are needed", settings.context);
     if (tokens < 2 * settings.context) {
         return usage_error("measure: the text has {} tokens, at least {} are needed (two contexts of {})", tokens,
                            2 * settings.context, settings.context);
@@ -224,18 +228,20 @@ Result<Quality> record_reference(const LoadedModel& model, std::span<const Token
     const std::size_t chunk_bytes = scored_per_chunk(settings.context) * model.vocabulary_size() * sizeof(float);
     auto file = OutputFile::create(logits);
     if (!file) return std::unexpected(file.error());
-    if (auto reserved = file->reserve(kHeaderBytes + compared * chunk_bytes); !reserved) return std::unexpected(reserved.error());
+    if (auto reserved = file->reserve(kHeaderBytes + compared * chunk_bytes); !reserved)
+        return std::unexpected(reserved.error());
     const std::string header = reference_header(model, identity, settings.context, compared);
     if (auto written = file->write_at(0, std::as_bytes(std::span(header))); !written) return std::unexpected(written.error());
 
     QualitySum sum;
-    const auto visited = visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
-        sum.add(chunk, {});
-        if (chunk.chunk >= compared) return {};
-        // The rows of a chunk lie one after another in libllama's buffer.
-        const std::span all(chunk.rows.front().data(), chunk.rows.size() * model.vocabulary_size());
-        return file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, std::as_bytes(all));
-    });
+    const auto visited =
+        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+            sum.add(chunk, {});
+            if (chunk.chunk >= compared) return {};
+            // The rows of a chunk lie one after another in libllama's buffer.
+            const std::span all(chunk.rows.front().data(), chunk.rows.size() * model.vocabulary_size());
+            return file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, std::as_bytes(all));
+        });
     if (!visited) return std::unexpected(visited.error());
     auto quality = sum.result(model);
     if (!quality) return quality;
@@ -244,7 +250,8 @@ Result<Quality> record_reference(const LoadedModel& model, std::span<const Token
 }
 
 Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token> tokens, const QualitySettings& settings,
-                                 const std::optional<std::filesystem::path>& logits, std::string_view identity, Monitor& monitor)
+                                 const std::optional<std::filesystem::path>& logits, std::string_view identity,
+                                 Monitor& monitor)
 {
     const auto chunks = count_chunks(tokens.size(), settings);
     if (!chunks) return std::unexpected(chunks.error());
@@ -257,23 +264,26 @@ Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token
         if (!opened) return std::unexpected(opened.error());
         file.emplace(std::move(*opened));
         std::string header(kHeaderBytes, '\0');
-        if (auto read = file->read_at(0, std::as_writable_bytes(std::span(header))); !read) return std::unexpected(read.error());
+        if (auto read = file->read_at(0, std::as_writable_bytes(std::span(header))); !read)
+            return std::unexpected(read.error());
         if (header != reference_header(model, identity, settings.context, compared)) {
-            return fail("measure {}: the reference logits in {} are of another model, text or setting", model.path().string(), logits->string());
+            return fail("measure {}: the reference logits in {} are of another model, text or setting", model.path().string(),
+                        logits->string());
         }
     }
     QualitySum sum;
     std::vector<float> reference;
-    const auto visited = visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
-        reference.clear();
-        if (chunk.chunk < compared) {
-            reference.resize(chunk_floats);
-            const auto bytes = std::as_writable_bytes(std::span(reference));
-            if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read) return read;
-        }
-        sum.add(chunk, reference);
-        return {};
-    });
+    const auto visited =
+        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+            reference.clear();
+            if (chunk.chunk < compared) {
+                reference.resize(chunk_floats);
+                const auto bytes = std::as_writable_bytes(std::span(reference));
+                if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read) return read;
+            }
+            sum.add(chunk, reference);
+            return {};
+        });
     if (!visited) return std::unexpected(visited.error());
     return sum.result(model);
 }

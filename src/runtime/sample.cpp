@@ -22,7 +22,8 @@ llama_sampler_ptr make_sampler(const LoadedModel& model, std::uint64_t seed)
     }
     llama_sampler_ptr chain(llama_sampler_chain_init(llama_sampler_chain_default_params()));
     const auto count = static_cast<int32_t>(banned.size());
-    llama_sampler_chain_add(chain.get(), llama_sampler_init_logit_bias(static_cast<int32_t>(model.vocabulary_size()), count, banned.data()));
+    llama_sampler_chain_add(chain.get(),
+                            llama_sampler_init_logit_bias(static_cast<int32_t>(model.vocabulary_size()), count, banned.data()));
     llama_sampler_chain_add(chain.get(), llama_sampler_init_dist(static_cast<uint32_t>(seed)));
     return chain;
 }
@@ -34,7 +35,8 @@ Result<std::vector<std::string>> sample_texts(const LoadedModel& model, const Sa
     const auto opening = model.tokenize("\n");
     if (!opening) return std::unexpected(opening.error());
     if (opening->empty() || opening->size() >= model.trained_context()) {
-        return fail("sample text from {}: its tokenizer cannot begin a text; give one with --text and --prompts", model.path().string());
+        return fail("sample text from {}: its tokenizer cannot begin a text; give one with --text and --prompts",
+                    model.path().string());
     }
     const std::size_t length = std::min(settings.tokens, model.trained_context() - opening->size());
     llama_context_params params = context_params(model);
@@ -50,7 +52,8 @@ Result<std::vector<std::string>> sample_texts(const LoadedModel& model, const Sa
         const std::size_t members = std::min(kTogether, settings.sequences - group);
         std::vector<llama_sampler_ptr> samplers;
         std::vector<std::vector<Token>> sequences(members);
-        for (std::size_t m = 0; m < members; ++m) samplers.push_back(make_sampler(model, settings.seed * 1'000'003 + group + m));
+        for (std::size_t m = 0; m < members; ++m)
+            samplers.push_back(make_sampler(model, settings.seed * 1'000'003 + group + m));
         llama_memory_clear(llama_get_memory(context->get()), true);
         for (std::size_t position = 0; position + 1 < opening->size() + length; ++position) {
             if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "sample text: interrupted"});

@@ -6,9 +6,9 @@
 #include <ggml-backend.h>
 #include <llama.h>
 
+#include <sched.h>
 #include <algorithm>
 #include <fstream>
-#include <sched.h>
 #include <set>
 #include <thread>
 
@@ -39,7 +39,11 @@ std::string to_utf8(std::string_view bytes)
     std::string text;
     for (std::size_t i = 0; i < bytes.size();) {
         const auto lead = static_cast<unsigned char>(bytes[i]);
-        std::size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+        std::size_t length = lead < 0x80                   ? 1
+                             : lead >= 0xC2 && lead < 0xE0 ? 2
+                             : lead >= 0xE0 && lead < 0xF0 ? 3
+                             : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                           : 0;
         for (std::size_t k = 1; k < length; ++k) {
             if (!continuation(i + k)) length = 0;
         }
@@ -125,12 +129,16 @@ std::vector<Token> LoadedModel::opening() const
 Result<std::vector<Token>> LoadedModel::tokenize(std::string_view text) const
 {
     // With no vocabulary libllama aborts instead of failing.
-    if (llama_vocab_type(vocabulary()) == LLAMA_VOCAB_TYPE_NONE) return fail("tokenize: {}: the model has no tokenizer", path_.string());
+    if (llama_vocab_type(vocabulary()) == LLAMA_VOCAB_TYPE_NONE)
+        return fail("tokenize: {}: the model has no tokenizer", path_.string());
     if (text.size() > static_cast<std::size_t>(INT32_MAX)) return fail("tokenize: more than 2 GiB of text");
     const auto length = static_cast<int32_t>(text.size());
     const LogCapture log;
     std::vector<Token> tokens(text.size() + 16);
-    const auto attempt = [&] { return llama_tokenize(vocabulary(), text.data(), length, tokens.data(), static_cast<int32_t>(tokens.size()), true, false); };
+    const auto attempt = [&] {
+        return llama_tokenize(vocabulary(), text.data(), length, tokens.data(), static_cast<int32_t>(tokens.size()), true,
+                              false);
+    };
     try {
         int32_t count = attempt();
         if (count < 0 && count != INT32_MIN) {
@@ -149,10 +157,12 @@ std::string LoadedModel::detokenize(std::span<const Token> tokens) const
 {
     const auto count = static_cast<int32_t>(tokens.size());
     std::string text(tokens.size() * 8, '\0');
-    int32_t length = llama_detokenize(vocabulary(), tokens.data(), count, text.data(), static_cast<int32_t>(text.size()), true, false);
+    int32_t length =
+        llama_detokenize(vocabulary(), tokens.data(), count, text.data(), static_cast<int32_t>(text.size()), true, false);
     if (length < 0) {
         text.resize(static_cast<std::size_t>(-length));
-        length = llama_detokenize(vocabulary(), tokens.data(), count, text.data(), static_cast<int32_t>(text.size()), true, false);
+        length =
+            llama_detokenize(vocabulary(), tokens.data(), count, text.data(), static_cast<int32_t>(text.size()), true, false);
     }
     text.resize(static_cast<std::size_t>(std::max(length, 0)));
     return to_utf8(text);
@@ -171,7 +181,9 @@ Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_p
 {
     const LogCapture log;
     llama_context_ptr context(llama_init_from_model(model.get(), params));
-    if (!context) return fail("run {}: libllama cannot make a context of {} tokens: {}", model.path().string(), params.n_ctx, log.last_error());
+    if (!context)
+        return fail("run {}: libllama cannot make a context of {} tokens: {}", model.path().string(), params.n_ctx,
+                    log.last_error());
     return context;
 }
 

@@ -49,7 +49,10 @@ private:
 
 using Clock = std::chrono::steady_clock;
 
-double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double milliseconds_since(Clock::time_point start)
+{
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 /// A model ready to be timed, warmed up.
 class Runner {
@@ -101,7 +104,8 @@ public:
         std::vector<Token> tokens = model_.opening();
         while (tokens.size() < settings_.prompt) tokens.push_back(random_token());
         const Clock::time_point start = Clock::now();
-        if (llama_decode(context, llama_batch_get_one(tokens.data(), static_cast<int32_t>(tokens.size()))) != 0) return decode_error();
+        if (llama_decode(context, llama_batch_get_one(tokens.data(), static_cast<int32_t>(tokens.size()))) != 0)
+            return decode_error();
         llama_synchronize(context);
         return 1000.0 * static_cast<double>(tokens.size()) / milliseconds_since(start);
     }
@@ -110,7 +114,10 @@ private:
     Runner(LoadedModel model, const SpeedSettings& settings) : model_(std::move(model)), settings_(settings) {}
 
     Token random_token() { return static_cast<Token>(random_() % model_.vocabulary_size()); }
-    [[nodiscard]] std::unexpected<Error> decode_error() const { return fail("time {}: libllama cannot decode", model_.path().string()); }
+    [[nodiscard]] std::unexpected<Error> decode_error() const
+    {
+        return fail("time {}: libllama cannot decode", model_.path().string());
+    }
 
     LoadedModel model_;
     SpeedSettings settings_;
@@ -145,7 +152,8 @@ bool fit_together(std::span<const std::filesystem::path> models)
 Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                          const SpeedSettings& settings, Monitor& monitor)
 {
-    if (settings.repetitions == 0 || settings.generated == 0) return usage_error("time: at least one repetition of one token is needed");
+    if (settings.repetitions == 0 || settings.generated == 0)
+        return usage_error("time: at least one repetition of one token is needed");
     const bool keep = fit_together(models);
     start_backend();  // the pool asks the backends for its functions
     const ThreadPool pool(thread_count(run));

@@ -24,7 +24,10 @@ class Value {
 public:
     Value(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
 
-    [[nodiscard]] bool has(std::string_view field) const { return json_.is_object() && json_.contains(field) && !json_.at(field).is_null(); }
+    [[nodiscard]] bool has(std::string_view field) const
+    {
+        return json_.is_object() && json_.contains(field) && !json_.at(field).is_null();
+    }
 
     [[nodiscard]] Value at(std::string_view field) const
     {
@@ -63,11 +66,23 @@ public:
         return static_cast<std::uint64_t>(value);
     }
 
-    [[nodiscard]] std::string string_or(std::string_view field, std::string absent) const { return has(field) ? at(field).string() : absent; }
-    [[nodiscard]] double number_or(std::string_view field, double absent) const { return has(field) ? at(field).number() : absent; }
-    [[nodiscard]] std::uint64_t count_or(std::string_view field, std::uint64_t absent) const { return has(field) ? at(field).count() : absent; }
+    [[nodiscard]] std::string string_or(std::string_view field, std::string absent) const
+    {
+        return has(field) ? at(field).string() : absent;
+    }
+    [[nodiscard]] double number_or(std::string_view field, double absent) const
+    {
+        return has(field) ? at(field).number() : absent;
+    }
+    [[nodiscard]] std::uint64_t count_or(std::string_view field, std::uint64_t absent) const
+    {
+        return has(field) ? at(field).count() : absent;
+    }
 
-    [[noreturn]] void wrong(std::string_view must) const { throw FormatError{std::format("{} {}", where_.empty() ? "it" : where_, must)}; }
+    [[noreturn]] void wrong(std::string_view must) const
+    {
+        throw FormatError{std::format("{} {}", where_.empty() ? "it" : where_, must)};
+    }
 
 private:
     const Json& json_;
@@ -76,7 +91,8 @@ private:
 
 /// Reads `path` as a document of `schema` and makes a record of it; whatever is wrong becomes one line.
 template <typename Make>
-auto read_document(const std::filesystem::path& path, std::string_view schema, Make make) -> Result<decltype(make(std::declval<Value>()))>
+auto read_document(const std::filesystem::path& path, std::string_view schema, Make make)
+    -> Result<decltype(make(std::declval<Value>()))>
 {
     const auto text = read_text(path);
     if (!text) return std::unexpected(text.error());
@@ -92,7 +108,8 @@ auto read_document(const std::filesystem::path& path, std::string_view schema, M
         // "[json.exception.parse_error.101] parse error at line 1, column 2: …": the bracket says nothing to people.
         const std::string_view what = error.what();
         const std::size_t bracket = what.find("] ");
-        return fail("read {}: not JSON: {}", path.string(), bracket == std::string_view::npos ? what : what.substr(bracket + 2));
+        return fail("read {}: not JSON: {}", path.string(),
+                    bracket == std::string_view::npos ? what : what.substr(bracket + 2));
     }
 }
 
@@ -127,7 +144,8 @@ Sampled parse_sampled(const Value& value, const std::string& field)
 
 Speed parse_speed(const Value& value)
 {
-    return {.latency_ms = parse_sampled(value, "latency_ms"), .prompt_tokens_per_second = parse_sampled(value, "prompt_tokens_per_second")};
+    return {.latency_ms = parse_sampled(value, "latency_ms"),
+            .prompt_tokens_per_second = parse_sampled(value, "prompt_tokens_per_second")};
 }
 
 std::vector<Fallback> parse_fallbacks(const Value& value)
@@ -189,7 +207,10 @@ void put(Json& json, const std::vector<Fallback>& fallbacks)
     }
 }
 
-Json metrics_json(const Metrics& metrics) { return {{"memory_bytes", metrics[0]}, {"latency_ms", metrics[1]}, {"perplexity", metrics[2]}}; }
+Json metrics_json(const Metrics& metrics)
+{
+    return {{"memory_bytes", metrics[0]}, {"latency_ms", metrics[1]}, {"perplexity", metrics[2]}};
+}
 
 Json by_metric(const std::array<double, kMetrics>& values)
 {
@@ -462,7 +483,10 @@ Result<Plan> read_plan(const std::filesystem::path& path)
     });
 }
 
-Result<Quality> read_quality(const std::filesystem::path& path) { return read_document(path, "apreqel.quality/1", parse_quality); }
+Result<Quality> read_quality(const std::filesystem::path& path)
+{
+    return read_document(path, "apreqel.quality/1", parse_quality);
+}
 
 Result<std::vector<Speed>> read_speeds(const std::filesystem::path& path)
 {

@@ -35,7 +35,8 @@ struct TypeWeight {
 [[nodiscard]] std::string to_json(const Scores& scores, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Profile& profile);
 [[nodiscard]] std::string to_json(const Plan& plan);
-[[nodiscard]] std::string to_json(const std::vector<Measurement>& measurements, const std::string& device, const std::string& text);
+[[nodiscard]] std::string to_json(const std::vector<Measurement>& measurements, const std::string& device,
+                                  const std::string& text);
 [[nodiscard]] std::string to_json(const RunResult& result);
 
 /// The part of a measurement that is a property of the model, and the part that is one of the device.

@@ -24,18 +24,20 @@ public:
     {
         const auto quality = measure_quality(inventory, name);
         if (!quality) return std::unexpected(quality.error());
-        return Measurement{.name = name,
-                           .memory_bytes = inventory.size_bytes(),
-                           .bits_per_weight = 8.0 * static_cast<double>(inventory.size_bytes()) / static_cast<double>(inventory.parameters()),
-                           .quality = *quality,
-                           .speed = {}};
+        return Measurement{
+            .name = name,
+            .memory_bytes = inventory.size_bytes(),
+            .bits_per_weight = 8.0 * static_cast<double>(inventory.size_bytes()) / static_cast<double>(inventory.parameters()),
+            .quality = *quality,
+            .speed = {}};
     }
 
 private:
     Result<Quality> measure_quality(const Inventory& inventory, const std::string& name)
     {
         const bool is_reference = inventory.fingerprint == study_.inventory.fingerprint;
-        const auto artifact = study_.workspace.keyed("quality/quality.json", std::format("{}, file {}", key_, inventory.fingerprint));
+        const auto artifact =
+            study_.workspace.keyed("quality/quality.json", std::format("{}, file {}", key_, inventory.fingerprint));
         const bool measured = std::filesystem::exists(artifact) && !study_.settings.remeasure;
         const bool complete = !is_reference || std::filesystem::exists(logits_);
         if (measured && complete) return read_quality(artifact);
@@ -60,9 +62,9 @@ private:
     QualityStage(const Study& study, std::string text)
         : study_(study),
           text_(std::move(text)),
-          key_(std::format("model {}, text {}, context {}, chunks {}, compared {}, {}", study.inventory.fingerprint, digest({text_}),
-                           study.settings.quality.context, study.settings.quality.chunks, study.settings.quality.kld_chunks,
-                           backend_version())),
+          key_(std::format("model {}, text {}, context {}, chunks {}, compared {}, {}", study.inventory.fingerprint,
+                           digest({text_}), study.settings.quality.context, study.settings.quality.chunks,
+                           study.settings.quality.kld_chunks, backend_version())),
           logits_(study.workspace.keyed("reference.logits", key_))
     {
     }
@@ -113,7 +115,8 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
     const auto artifact = study.workspace.keyed("speed/models.json", key);
     if (std::filesystem::exists(artifact) && !study.settings.remeasure) {
         auto speeds = read_speeds(artifact);
-        if (speeds && speeds->size() != models.size()) return fail("read {}: it has {} models, {} are needed", artifact.string(), speeds->size(), models.size());
+        if (speeds && speeds->size() != models.size())
+            return fail("read {}: it has {} models, {} are needed", artifact.string(), speeds->size(), models.size());
         return speeds;
     }
     auto speeds = measure_speed(paths, study.settings.run, settings, study.monitor);

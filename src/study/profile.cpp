@@ -9,7 +9,8 @@ namespace apreqel {
 
 std::string tool_version() { return std::format("apreqel {}, {}", kVersion, backend_version()); }
 
-std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, QuantType type, QuantType embedding_type)
+std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, QuantType type,
+                                   QuantType embedding_type)
 {
     return workspace.keyed(std::format("variants/{}.gguf", type_name(type)),
                            std::format("model {}, embedding {}", inventory.fingerprint, type_name(embedding_type)));
@@ -22,7 +23,9 @@ Result<std::vector<std::filesystem::path>> build_variants(const Study& study)
     for (const QuantType type : study.settings.types) {
         paths.push_back(variant_path(study.workspace, study.inventory, type, study.settings.embedding_type));
         if (std::filesystem::exists(paths.back())) continue;
-        missing.push_back({.path = paths.back(), .types = assign_types(study.inventory, type, study.settings.embedding_type).types, .notes = {}});
+        missing.push_back({.path = paths.back(),
+                           .types = assign_types(study.inventory, type, study.settings.embedding_type).types,
+                           .notes = {}});
     }
     if (missing.empty()) return paths;
     if (auto written = write_models(study.inventory, missing, {}, thread_count(study.settings.run), study.monitor); !written) {
@@ -31,7 +34,8 @@ Result<std::vector<std::filesystem::path>> build_variants(const Study& study)
     return paths;
 }
 
-Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<QuantType>& types, QuantType embedding_type)
+Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<QuantType>& types,
+                                            QuantType embedding_type)
 {
     std::vector<TypeWeight> weights;
     for (const QuantType type : types) {
@@ -74,7 +78,8 @@ Result<Profile> profile(const Study& study)
                                .fallbacks = assign_types(study.inventory, type, study.settings.embedding_type).fallbacks};
         profile.types.push_back(std::move(variant));
     }
-    if (auto written = write_text(study.workspace.path("profile.json"), to_json(profile)); !written) return std::unexpected(written.error());
+    if (auto written = write_text(study.workspace.path("profile.json"), to_json(profile)); !written)
+        return std::unexpected(written.error());
     return profile;
 }
 

@@ -18,16 +18,21 @@ struct Blueprint {
 Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan)
 {
     if (!plan.model.empty() && plan.model != inventory.fingerprint) {
-        return fail("quantize {}: the plan is for another model ({}, fingerprint {})", inventory.files.front().string(), plan.model_name, plan.model);
+        return fail("quantize {}: the plan is for another model ({}, fingerprint {})", inventory.files.front().string(),
+                    plan.model_name, plan.model);
     }
     const auto embedding = parse_type(plan.embedding_type.empty() ? kEmbeddingType : plan.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());
-    Blueprint blueprint{.embedding_type = *embedding, .layer_types = std::vector<QuantType>(inventory.layers.size()), .assignment = {}};
+    Blueprint blueprint{
+        .embedding_type = *embedding, .layer_types = std::vector<QuantType>(inventory.layers.size()), .assignment = {}};
     std::vector<bool> assigned(inventory.layers.size());
     for (const LayerType& entry : plan.allocation) {
         const auto layer = inventory.find_layer(entry.layer);
-        if (!layer) return fail("quantize {}: the plan has a layer {}, the model has not", inventory.files.front().string(), entry.layer);
-        if (assigned[*layer]) return fail("quantize {}: the plan has layer {} twice", inventory.files.front().string(), entry.layer);
+        if (!layer)
+            return fail("quantize {}: the plan has a layer {}, the model has not", inventory.files.front().string(),
+                        entry.layer);
+        if (assigned[*layer])
+            return fail("quantize {}: the plan has layer {} twice", inventory.files.front().string(), entry.layer);
         const auto type = parse_type(entry.type);
         if (!type) return std::unexpected(type.error());
         if (auto possible = check_target_type(*type); !possible) return std::unexpected(possible.error());
@@ -48,10 +53,12 @@ std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan)
     std::vector<std::pair<std::string, std::string>> notes{{"apreqel.version", tool_version()}};
     if (!plan.method.empty()) notes.emplace_back("apreqel.method", plan.method);
     if (!plan.ranking.best.empty()) {
-        notes.emplace_back("apreqel.weights", std::format("memory={},latency={},accuracy={}", plan.weights[0], plan.weights[1], plan.weights[2]));
+        notes.emplace_back("apreqel.weights",
+                           std::format("memory={},latency={},accuracy={}", plan.weights[0], plan.weights[1], plan.weights[2]));
     }
     std::string allocation;
-    for (const LayerType& entry : plan.allocation) allocation += std::format("{}{}={}", allocation.empty() ? "" : " ", entry.layer, entry.type);
+    for (const LayerType& entry : plan.allocation)
+        allocation += std::format("{}{}={}", allocation.empty() ? "" : " ", entry.layer, entry.type);
     notes.emplace_back("apreqel.allocation", allocation);
     return notes;
 }
@@ -70,7 +77,8 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     const auto blueprint = read_blueprint(inventory, plan);
     if (!blueprint) return std::unexpected(blueprint.error());
     for (const Fallback& entry : blueprint->assignment.fallbacks) {
-        monitor.warn(std::format("{} cannot be {} (its rows do not divide into blocks): it is {}", entry.tensor, entry.wanted, entry.used));
+        monitor.warn(std::format("{} cannot be {} (its rows do not divide into blocks): it is {}", entry.tensor, entry.wanted,
+                                 entry.used));
     }
     std::vector<QuantType> types = blueprint->layer_types;
     std::ranges::sort(types);

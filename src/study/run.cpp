@@ -12,8 +12,10 @@ Result<RunResult> run(const Study& study, const Weights& weights, const std::fil
     if (!measured) return std::unexpected(measured.error());
     const auto plan = make_plan(*measured, *scores, weights);
     if (!plan) return std::unexpected(plan.error());
-    if (auto written = write_text(study.workspace.path("plan.json"), to_json(*plan)); !written) return std::unexpected(written.error());
-    if (auto built = quantize(study.inventory, *plan, study.workspace, output, thread_count(study.settings.run), study.monitor); !built) {
+    if (auto written = write_text(study.workspace.path("plan.json"), to_json(*plan)); !written)
+        return std::unexpected(written.error());
+    if (auto built = quantize(study.inventory, *plan, study.workspace, output, thread_count(study.settings.run), study.monitor);
+        !built) {
         return std::unexpected(built.error());
     }
     // The mix and the uniform types once more, in the same rounds: only then do their latencies compare.

@@ -24,13 +24,13 @@ inline constexpr std::string_view kPaperTypes = "q3_K,q4_K,q5_K,q6_K,q8_0";
 inline constexpr std::string_view kEmbeddingType = "q6_K";
 
 struct StudySettings {
-    std::vector<QuantType> types;          ///< uniform variants to measure, in this order
-    QuantType embedding_type;              ///< of embedding and output tensors, in every variant
-    std::filesystem::path text;            ///< evaluation text; empty: sampled from the model
-    std::filesystem::path prompts;         ///< prompts to score layers on; empty: sampled from the model
+    std::vector<QuantType> types;   ///< uniform variants to measure, in this order
+    QuantType embedding_type;       ///< of embedding and output tensors, in every variant
+    std::filesystem::path text;     ///< evaluation text; empty: sampled from the model
+    std::filesystem::path prompts;  ///< prompts to score layers on; empty: sampled from the model
     double gamma = 0.9;
-    std::uint64_t seed = 1;                ///< of everything sampled
-    bool remeasure = false;                ///< measure again what the workspace already holds
+    std::uint64_t seed = 1;  ///< of everything sampled
+    bool remeasure = false;  ///< measure again what the workspace already holds
     RunSettings run;
     QualitySettings quality;
     SpeedSettings speed;
@@ -47,7 +47,8 @@ struct Study {
 };
 
 /// What each of the study's types would weigh. Nothing is quantized.
-[[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<QuantType>& types, QuantType embedding_type);
+[[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<QuantType>& types,
+                                                          QuantType embedding_type);
 
 /// → scores.json
 [[nodiscard]] Result<Scores> score(const Study& study);

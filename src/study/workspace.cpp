@@ -1,15 +1,16 @@
 #include "study/workspace.h"
 
 #define XXH_INLINE_ALL
-#include <format>
 #include <xxhash.h>
+#include <format>
 
 namespace apreqel {
 
 std::string digest(std::initializer_list<std::string_view> parts)
 {
     std::string all;
-    for (const std::string_view part : parts) all += std::format("{}:{}", part.size(), part);  // lengths keep {"ab"} and {"a", "b"} apart
+    for (const std::string_view part : parts)
+        all += std::format("{}:{}", part.size(), part);  // lengths keep {"ab"} and {"a", "b"} apart
     return std::format("{:016x}", XXH3_64bits(all.data(), all.size()));
 }
 

@@ -7,10 +7,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <sys/wait.h>
 #include <cstdlib>
 #include <format>
 #include <string>
-#include <sys/wait.h>
 #include <vector>
 
 namespace apreqel {
@@ -33,7 +33,8 @@ Outcome apreqel(const TempDir& folder, const std::vector<std::string>& arguments
     command += std::format(" >{} 2>{} </dev/null {}", (streams / "out").string(), (streams / "err").string(), redirect);
     const int status = std::system(command.c_str());
     const auto out = read_text(streams / "out");
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), out ? *out : "", read_text(streams / "err").value()};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), out ? *out : "",
+            read_text(streams / "err").value()};
 }
 
 void check_golden(const std::string& name, const std::string& found)
@@ -84,8 +85,8 @@ TEST_CASE("plan explains itself from files alone", "[cli]")
     const TempDir folder;
     REQUIRE(write_text(folder / "profile.json", kProfile));
     REQUIRE(write_text(folder / "scores.json", kScores));
-    const auto table = apreqel(folder, {"plan", "--profile", "profile.json", "--scores", "scores.json", "-w", "0.3,0.3,0.4", "-o", "plan.json",
-                                        "--tensor-types", "types.txt"});
+    const auto table = apreqel(folder, {"plan", "--profile", "profile.json", "--scores", "scores.json", "-w", "0.3,0.3,0.4",
+                                        "-o", "plan.json", "--tensor-types", "types.txt"});
     CHECK(table.exit_code == 0);
     CHECK(table.err.empty());
     check_golden("plan.txt", table.out);
@@ -147,11 +148,13 @@ TEST_CASE("bad files are errors that name the file, and leave nothing behind", "
     check_error(apreqel(folder, {"profile", "m.gguf", "--text", "absent.txt"}), 1, "absent.txt");
     check_error(apreqel(folder, {"score", "m.gguf", "--prompts", "absent.txt"}), 1, "absent.txt");
     REQUIRE(write_text(folder / "short.txt", "few words"));
-    check_error(apreqel(folder, {"profile", "m.gguf", "-q", "--text", "short.txt", "--types", "q4_K"}), 2, "at least 1024 are needed");
+    check_error(apreqel(folder, {"profile", "m.gguf", "-q", "--text", "short.txt", "--types", "q4_K"}), 2,
+                "at least 1024 are needed");
     REQUIRE(write_text(folder / "profile.json", "{"));
     REQUIRE(write_text(folder / "scores.json", kScores));
     check_error(apreqel(folder, {"plan", "-C", "."}), 1, "profile.json: not JSON");
-    REQUIRE(write_text(folder / "plan.json", R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.9.attn","type":"q4_K"}]})"));
+    REQUIRE(
+        write_text(folder / "plan.json", R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.9.attn","type":"q4_K"}]})"));
     check_error(apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "-o", "out.gguf"}), 1, "blk.9.attn");
     CHECK(!std::filesystem::exists(folder / "out.gguf"));
     CHECK(read_text(folder / "text.gguf") == "not a model");
@@ -161,8 +164,9 @@ TEST_CASE("a quantized source is refused, and can still be inspected", "[cli]")
 {
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
-    REQUIRE(write_text(folder / "plan.json",
-                       R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q8_0"}]})"));
+    REQUIRE(write_text(
+        folder / "plan.json",
+        R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q8_0"}]})"));
     const auto made = apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "-o", "small.gguf", "-q"});
     CHECK(made.exit_code == 0);
     CHECK(made.out.contains(std::format("{} bytes", std::filesystem::file_size(folder / "small.gguf"))));
@@ -177,13 +181,15 @@ TEST_CASE("measure compares files side by side and stock llama.cpp loads what wa
 {
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
-    REQUIRE(write_text(folder / "plan.json",
-                       R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q8_0"}]})"));
+    REQUIRE(write_text(
+        folder / "plan.json",
+        R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q8_0"}]})"));
     REQUIRE(apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "-o", "small.gguf"}).exit_code == 0);
     std::string text;
     for (int i = 0; i < 400; ++i) text += std::format("word {} ", i * i);
     REQUIRE(write_text(folder / "text.txt", text));
-    const std::vector<std::string> settings{"--text", "text.txt", "--context", "32", "-r", "2", "--generate", "2", "--prompt-tokens", "4", "-q"};
+    const std::vector<std::string> settings{"--text",     "text.txt", "--context",       "32", "-r", "2",
+                                            "--generate", "2",        "--prompt-tokens", "4",  "-q"};
     std::vector<std::string> arguments{"measure", "small.gguf", "--reference", "m.gguf", "--json"};
     arguments.insert(arguments.end(), settings.begin(), settings.end());
     const auto measured = apreqel(folder, arguments);
@@ -206,7 +212,8 @@ TEST_CASE("a result that cannot be written is an error, and a reader that goes a
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
     CHECK(apreqel(folder, {"inspect", "m.gguf"}, ">/dev/full").exit_code == 1);
-    const std::string command = std::format("cd {} && {{ sleep 0.2; {} inspect m.gguf; echo $? >status; }} | true", folder.path().string(), APREQEL_PROGRAM);
+    const std::string command = std::format("cd {} && {{ sleep 0.2; {} inspect m.gguf; echo $? >status; }} | true",
+                                            folder.path().string(), APREQEL_PROGRAM);
     REQUIRE(std::system(command.c_str()) == 0);
     CHECK(read_text(folder / "status") == "0\n");
 }

@@ -36,20 +36,23 @@ std::vector<std::vector<std::size_t>> compositions(std::size_t layers, std::size
 }
 
 /// The whole K × 3 matrix, as the paper has it.
-std::vector<double> candidate_matrix(const std::vector<std::vector<std::size_t>>& all, const std::vector<Metrics>& costs, std::size_t layers)
+std::vector<double> candidate_matrix(const std::vector<std::vector<std::size_t>>& all, const std::vector<Metrics>& costs,
+                                     std::size_t layers)
 {
     std::vector<double> matrix;
     for (const auto& counts : all) {
         for (std::size_t j = 0; j < kMetrics; ++j) {
             double estimate = 0;
-            for (std::size_t i = 0; i < counts.size(); ++i) estimate += static_cast<double>(counts[i]) / static_cast<double>(layers) * costs[i][j];
+            for (std::size_t i = 0; i < counts.size(); ++i)
+                estimate += static_cast<double>(counts[i]) / static_cast<double>(layers) * costs[i][j];
             matrix.push_back(estimate);
         }
     }
     return matrix;
 }
 
-const std::vector<Metrics> kFive{{3.7e6, 1.40, 52.0}, {4.5e6, 1.15, 50.5}, {5.3e6, 1.31, 50.4}, {6.2e6, 1.62, 50.3}, {7.7e6, 1.21, 50.2}};
+const std::vector<Metrics> kFive{
+    {3.7e6, 1.40, 52.0}, {4.5e6, 1.15, 50.5}, {5.3e6, 1.31, 50.4}, {6.2e6, 1.62, 50.3}, {7.7e6, 1.21, 50.2}};
 
 TEST_CASE("the number of distributions is the binomial coefficient", "[decide]")
 {

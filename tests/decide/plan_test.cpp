@@ -7,7 +7,10 @@
 namespace apreqel {
 namespace {
 
-LayerScore scored(std::string layer, double score, double mean = 1) { return {.layer = std::move(layer), .score = score, .mean_similarity = mean}; }
+LayerScore scored(std::string layer, double score, double mean = 1)
+{
+    return {.layer = std::move(layer), .score = score, .mean_similarity = mean};
+}
 
 UniformVariant variant(std::string type, double bits, std::uint64_t memory, double latency, double perplexity)
 {
@@ -28,7 +31,8 @@ Profile small_profile()
 
 Scores small_scores()
 {
-    return {.model = "m1", .layers = {scored("blk.0.attn", -4), scored("blk.0.ffn", 4), scored("blk.1.attn", -2), scored("blk.1.ffn", 0)}};
+    return {.model = "m1",
+            .layers = {scored("blk.0.attn", -4), scored("blk.0.ffn", 4), scored("blk.1.attn", -2), scored("blk.1.ffn", 0)}};
 }
 
 TEST_CASE("weights are read as numbers, by name, or as a preset", "[decide]")
@@ -42,8 +46,9 @@ TEST_CASE("weights are read as numbers, by name, or as a preset", "[decide]")
 
 TEST_CASE("weights that mean nothing are refused", "[decide]")
 {
-    for (const char* text : {"", "1", "1,2", "1,2,3,4", "0,0,0", "-1,1,1", "nan,1,1", "inf,1,1", "1,2,x", "1,2,3x", "memory=1,memory=2", "speed=1",
-                             "memory", "memory=,latency=1", "fast", "1e999,1,1", "memory=1,0.5,0.5"}) {
+    for (const char* text :
+         {"", "1", "1,2", "1,2,3,4", "0,0,0", "-1,1,1", "nan,1,1", "inf,1,1", "1,2,x", "1,2,3x", "memory=1,memory=2", "speed=1",
+          "memory", "memory=,latency=1", "fast", "1e999,1,1", "memory=1,0.5,0.5"}) {
         if (std::string(text) == "memory") continue;  // a preset
         INFO(text);
         const auto weights = parse_weights(text);
@@ -54,7 +59,8 @@ TEST_CASE("weights that mean nothing are refused", "[decide]")
 
 TEST_CASE("layers are ordered by score, then mean similarity, then position", "[decide]")
 {
-    const std::vector<LayerScore> layers{scored("a", 1, .9), scored("b", 3), scored("c", 1, .8), scored("d", 1, .8), scored("e", -5)};
+    const std::vector<LayerScore> layers{scored("a", 1, .9), scored("b", 3), scored("c", 1, .8), scored("d", 1, .8),
+                                         scored("e", -5)};
     CHECK(order_by_contribution(layers) == std::vector<std::size_t>{1, 2, 3, 0, 4});
 }
 
@@ -85,7 +91,9 @@ TEST_CASE("a plan is complete and the same every time", "[decide]")
 TEST_CASE("a plan keeps the fallbacks of the types it chose", "[decide]")
 {
     Profile profile = small_profile();
-    profile.types[0].fallbacks = {{"token_embd.weight", "q6_K", "q8_0"}, {"blk.0.attn_q.weight", "q4_K", "q5_0"}, {"blk.1.ffn_up.weight", "q4_K", "q5_0"}};
+    profile.types[0].fallbacks = {{"token_embd.weight", "q6_K", "q8_0"},
+                                  {"blk.0.attn_q.weight", "q4_K", "q5_0"},
+                                  {"blk.1.ffn_up.weight", "q4_K", "q5_0"}};
     const auto all_small = make_plan(profile, small_scores(), {1, 0, 0});
     REQUIRE(all_small);
     CHECK(all_small->fallbacks.size() == 3);

@@ -9,9 +9,9 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
 
-#include <cmath>
 #include <ggml-backend.h>
 #include <ggml.h>
+#include <cmath>
 
 namespace apreqel {
 namespace {
@@ -66,7 +66,8 @@ std::vector<std::vector<Token>> some_prompts(std::size_t vocabulary)
 {
     std::vector<std::vector<Token>> prompts(3);
     for (std::size_t p = 0; p < prompts.size(); ++p) {
-        for (std::size_t i = 0; i < 5 + 7 * p; ++i) prompts[p].push_back(static_cast<Token>((i * 37 + p * 11 + 1) % vocabulary));
+        for (std::size_t i = 0; i < 5 + 7 * p; ++i)
+            prompts[p].push_back(static_cast<Token>((i * 37 + p * 11 + 1) % vocabulary));
     }
     return prompts;
 }
@@ -133,13 +134,16 @@ TEST_CASE("a long prompt is scored in slices as if it were one", "[runtime]")
     std::vector<std::size_t> rows(inventory->blocks * 2 + 1);
     double largest = 0;
     Monitor monitor;
-    const auto seen = visit_hidden_states(*model, inventory->blocks, std::span(&prompt, 1), [&](std::size_t state, std::span<const float> values, std::size_t width) {
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const double expected = states[state][rows[state] * width + i];
-            largest = std::max(largest, std::abs(values[i] - expected) / (1 + std::abs(expected)));
-        }
-        rows[state] += values.size() / width;
-    }, monitor);
+    const auto seen = visit_hidden_states(
+        *model, inventory->blocks, std::span(&prompt, 1),
+        [&](std::size_t state, std::span<const float> values, std::size_t width) {
+            for (std::size_t i = 0; i < values.size(); ++i) {
+                const double expected = states[state][rows[state] * width + i];
+                largest = std::max(largest, std::abs(values[i] - expected) / (1 + std::abs(expected)));
+            }
+            rows[state] += values.size() / width;
+        },
+        monitor);
     REQUIRE(seen);
     for (const std::size_t count : rows) CHECK(count == 400);
     CHECK(largest < 0.02);  // other batch sizes take other kernels

@@ -45,7 +45,8 @@ void check_digits(const std::string& said, const Quality& quality)
 {
     const std::size_t sign = said.find(" +/- ");
     CHECK(said.substr(0, sign) == std::format("{:.4f}", quality.perplexity));
-    CHECK_THAT(std::stod(said.substr(sign + 5)), WithinRel(quality.perplexity_error, 1e-6) || WithinAbs(quality.perplexity_error, 6e-6));
+    CHECK_THAT(std::stod(said.substr(sign + 5)),
+               WithinRel(quality.perplexity_error, 1e-6) || WithinAbs(quality.perplexity_error, 6e-6));
 }
 
 struct Files {
@@ -89,7 +90,8 @@ TEST_CASE("perplexity and KL divergence agree with the stock tool", "[runtime]")
     REQUIRE(quality);
 
     const auto tool = [&](const std::filesystem::path& model, const std::string& flags) {
-        const std::string command = std::format("llama-perplexity -m {} -f {} -c {} --chunks 6 -t 2 {}", model.string(), files.text.string(), context, flags);
+        const std::string command = std::format("llama-perplexity -m {} -f {} -c {} --chunks 6 -t 2 {}", model.string(),
+                                                files.text.string(), context, flags);
         REQUIRE(std::system((command + " >" + files.log.string() + " 2>&1 </dev/null").c_str()) == 0);
     };
     tool(demo_model(), "--kl-divergence-base " + files.base.string());

@@ -2,10 +2,10 @@
 
 #include "base/file.h"
 #include "gguf/container.h"
+#include "support/compare.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
-#include "support/compare.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -80,7 +80,8 @@ TEST_CASE("run writes a mixed model as planned, measures it, and does nothing tw
     const auto mixed = read_inventory(output);
     REQUIRE(mixed);
     for (const LayerType& entry : result->plan.allocation) {
-        for (const std::size_t t : mixed->layers[*mixed->find_layer(entry.layer)].tensors) CHECK(type_name(mixed->tensors[t].type) == entry.type);
+        for (const std::size_t t : mixed->layers[*mixed->find_layer(entry.layer)].tensors)
+            CHECK(type_name(mixed->tensors[t].type) == entry.type);
     }
     const auto container = Container::read(*InputFile::open(output));
     CHECK(container->text("apreqel.method") == "paper");
@@ -165,12 +166,14 @@ TEST_CASE("llama-quantize makes the same tensors from the tensor type file", "[s
     REQUIRE(inventory);
     Plan plan{.embedding_type = "q6_K"};
     const std::vector<std::string> types{"q3_K", "q5_K", "q8_0", "q4_K", "q6_K"};
-    for (std::size_t l = 0; l < inventory->layers.size(); ++l) plan.allocation.push_back({inventory->layers[l].name, types[l % types.size()]});
+    for (std::size_t l = 0; l < inventory->layers.size(); ++l)
+        plan.allocation.push_back({inventory->layers[l].name, types[l % types.size()]});
     Monitor monitor;
     REQUIRE(quantize(*inventory, plan, Workspace(model, {}), folder / "ours.gguf", 2, monitor));
     REQUIRE(write_text(folder / "types", tensor_type_file(plan)));
-    REQUIRE(run_tool(std::format("llama-quantize --pure --token-embedding-type q6_K --output-tensor-type q6_K --tensor-type-file {} {} {} Q2_K",
-                                 (folder / "types").string(), model.string(), (folder / "theirs.gguf").string())));
+    REQUIRE(run_tool(std::format(
+        "llama-quantize --pure --token-embedding-type q6_K --output-tensor-type q6_K --tensor-type-file {} {} {} Q2_K",
+        (folder / "types").string(), model.string(), (folder / "theirs.gguf").string())));
     CHECK(different_tensor(folder / "ours.gguf", folder / "theirs.gguf") == "");
 }
 

@@ -1,2 +1,2 @@
-#include "gguf/container.h"
 #include <ggml.h>
+#include "gguf/container.h"
