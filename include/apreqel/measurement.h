@@ -45,6 +45,7 @@ struct Measurement {
 
 /// A tensor that could not take the type asked for, and the one it got.
 struct Fallback {
+    std::string layer;  ///< "blk.3.ffn"; empty for a tensor outside the layers
     std::string tensor;
     std::string wanted;
     std::string used;

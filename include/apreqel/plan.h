@@ -86,10 +86,6 @@ struct Plan {
 [[nodiscard]] Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weights& weights,
                                      std::size_t runners_up = 4);
 
-/// The layer a tensor belongs to: "blk.3.ffn_up.weight" → "blk.3.ffn"; what is not FFN in a block is its attention; ""
-/// for tensors outside the blocks.
-[[nodiscard]] std::string layer_of_tensor(std::string_view tensor);
-
 /// The allocation as llama-quantize reads it with --tensor-type-file: one `pattern=type` a line.
 [[nodiscard]] std::string tensor_type_file(const Plan& plan);
 

@@ -21,16 +21,16 @@ std::string shape_of(const Tensor& tensor)
     return text;
 }
 
-std::string_view destination(const Tensor& tensor, const Inventory& inventory)
+/// What decides the type of tensor `index`.
+std::string_view destination(const Inventory& inventory, std::size_t index)
 {
-    if (tensor.place == TensorPlace::embedding) return "embedding type";
-    if (tensor.place == TensorPlace::fixed) return "kept";
-    for (const Layer& layer : inventory.layers) {
-        if (tensor.name.starts_with("blk." + std::to_string(layer.block) + ".") && layer.kind == LayerKind::ffn &&
-            tensor.role.starts_with("ffn_"))
-            return "ffn";
+    switch (inventory.tensors[index].place) {
+        case TensorPlace::fixed: return "kept";
+        case TensorPlace::embedding: return "embedding type";
+        case TensorPlace::layer: break;
     }
-    return "attention";
+    const auto holds = [&](const Layer& layer) { return std::ranges::contains(layer.tensors, index); };
+    return std::ranges::find_if(inventory.layers, holds)->kind == LayerKind::ffn ? "ffn" : "attention";
 }
 
 /// Tensors of one role, shape, type and destination in one row.
@@ -42,8 +42,9 @@ std::string roles_table(const Inventory& inventory)
         double parameters = 0;
     };
     std::vector<Group> groups;
-    for (const Tensor& tensor : inventory.tensors) {
-        std::vector<std::string> cells{tensor.role, std::string(destination(tensor, inventory)), shape_of(tensor),
+    for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
+        const Tensor& tensor = inventory.tensors[t];
+        std::vector<std::string> cells{tensor.role, std::string(destination(inventory, t)), shape_of(tensor),
                                        type_name(tensor.type)};
         auto group = std::ranges::find(groups, cells, &Group::cells);
         if (group == groups.end()) group = groups.insert(groups.end(), Group{.cells = std::move(cells)});
@@ -62,8 +63,9 @@ std::string roles_table(const Inventory& inventory)
 std::string tensors_table(const Inventory& inventory)
 {
     std::vector<std::vector<std::string>> rows{{"tensor", "takes the type of", "shape", "source", "bytes"}};
-    for (const Tensor& tensor : inventory.tensors) {
-        rows.push_back({tensor.name, std::string(destination(tensor, inventory)), shape_of(tensor), type_name(tensor.type),
+    for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
+        const Tensor& tensor = inventory.tensors[t];
+        rows.push_back({tensor.name, std::string(destination(inventory, t)), shape_of(tensor), type_name(tensor.type),
                         std::to_string(tensor.size_bytes)});
     }
     return format_table(rows);

@@ -49,26 +49,15 @@ std::vector<Fallback> fallbacks_of(const Profile& profile, const std::vector<Lay
     std::vector<Fallback> fallbacks;
     for (const UniformVariant& variant : profile.types) {
         for (const Fallback& entry : variant.fallbacks) {
-            const std::string layer = layer_of_tensor(entry.tensor);
-            const bool chosen =
-                std::ranges::any_of(allocation, [&](const LayerType& l) { return l.layer == layer && l.type == variant.type; });
-            const bool first = &variant == &profile.types.front();
-            if (chosen || (layer.empty() && first)) fallbacks.push_back(entry);
+            const auto has_it = [&](const LayerType& l) { return l.layer == entry.layer && l.type == variant.type; };
+            const bool embedding = entry.layer.empty() && &variant == &profile.types.front();  // the same in every variant
+            if (embedding || std::ranges::any_of(allocation, has_it)) fallbacks.push_back(entry);
         }
     }
     return fallbacks;
 }
 
 }  // namespace
-
-std::string layer_of_tensor(std::string_view tensor)
-{
-    if (!tensor.starts_with("blk.")) return "";
-    const std::size_t dot = tensor.find('.', 4);
-    if (dot == std::string_view::npos) return "";
-    const bool ffn = tensor.substr(dot + 1).starts_with("ffn_");
-    return std::format("{}.{}", tensor.substr(0, dot), ffn ? "ffn" : "attn");
-}
 
 Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weights& weights, std::size_t runners_up)
 {

@@ -34,13 +34,14 @@ QuantType fallback_for(QuantType type, std::int64_t columns)
     return columns % block_size(narrow) == 0 ? narrow : QuantType{GGML_TYPE_F16};
 }
 
-void assign(TypeAssignment& assignment, const Inventory& inventory, std::size_t index, QuantType wanted)
+void assign(TypeAssignment& assignment, const Inventory& inventory, const std::string& layer, std::size_t index,
+            QuantType wanted)
 {
     const Tensor& tensor = inventory.tensors[index];
     QuantType used = wanted;
     if (tensor.columns() % block_size(wanted) != 0) {
         used = fallback_for(wanted, tensor.columns());
-        assignment.fallbacks.push_back({tensor.name, type_name(wanted), type_name(used)});
+        assignment.fallbacks.push_back({layer, tensor.name, type_name(wanted), type_name(used)});
     }
     assignment.types[index] = used;
 }
@@ -52,11 +53,12 @@ TypeAssignment assign_types(const Inventory& inventory, std::span<const QuantTyp
     TypeAssignment assignment;
     for (const Tensor& tensor : inventory.tensors) assignment.types.push_back(tensor.type);
     for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
-        if (inventory.tensors[i].place == TensorPlace::embedding) assign(assignment, inventory, i, embedding_type);
+        if (inventory.tensors[i].place == TensorPlace::embedding) assign(assignment, inventory, "", i, embedding_type);
     }
     for (std::size_t layer = 0; layer < inventory.layers.size(); ++layer) {
-        for (const std::size_t tensor : inventory.layers[layer].tensors)
-            assign(assignment, inventory, tensor, layer_types[layer]);
+        const Layer& members = inventory.layers[layer];
+        for (const std::size_t tensor : members.tensors)
+            assign(assignment, inventory, members.name, tensor, layer_types[layer]);
     }
     return assignment;
 }

@@ -153,7 +153,10 @@ std::vector<Fallback> parse_fallbacks(const Value& value)
     std::vector<Fallback> fallbacks;
     if (!value.has("fallbacks")) return fallbacks;
     for (const Value& entry : value.at("fallbacks").elements()) {
-        fallbacks.push_back({entry.at("tensor").string(), entry.at("wanted").string(), entry.at("used").string()});
+        fallbacks.push_back({.layer = entry.string_or("layer", ""),
+                             .tensor = entry.at("tensor").string(),
+                             .wanted = entry.at("wanted").string(),
+                             .used = entry.at("used").string()});
     }
     return fallbacks;
 }
@@ -203,7 +206,8 @@ void put(Json& json, const std::vector<Fallback>& fallbacks)
 {
     json["fallbacks"] = Json::array();
     for (const Fallback& entry : fallbacks) {
-        json["fallbacks"].push_back({{"tensor", entry.tensor}, {"wanted", entry.wanted}, {"used", entry.used}});
+        json["fallbacks"].push_back(
+            {{"layer", entry.layer}, {"tensor", entry.tensor}, {"wanted", entry.wanted}, {"used", entry.used}});
     }
 }
 

@@ -91,9 +91,10 @@ TEST_CASE("a plan is complete and the same every time", "[decide]")
 TEST_CASE("a plan keeps the fallbacks of the types it chose", "[decide]")
 {
     Profile profile = small_profile();
-    profile.types[0].fallbacks = {{"token_embd.weight", "q6_K", "q8_0"},
-                                  {"blk.0.attn_q.weight", "q4_K", "q5_0"},
-                                  {"blk.1.ffn_up.weight", "q4_K", "q5_0"}};
+    profile.types[0].fallbacks = {{"", "token_embd.weight", "q6_K", "q8_0"},
+                                  {"blk.0.attn", "blk.0.attn_q.weight", "q4_K", "q5_0"},
+                                  {"blk.1.ffn", "blk.1.ffn_up.weight", "q4_K", "q5_0"}};
+    profile.types[1].fallbacks = {profile.types[0].fallbacks[0]};
     const auto all_small = make_plan(profile, small_scores(), {1, 0, 0});
     REQUIRE(all_small);
     CHECK(all_small->fallbacks.size() == 3);
@@ -131,14 +132,6 @@ TEST_CASE("a profile or scores that do not fit are refused with the cause", "[de
     CHECK(message(profile, scores).contains("twice"));
     profile.types.clear();
     CHECK(message(profile, scores).contains("no types"));
-}
-
-TEST_CASE("tensors belong to the attention or the FFN of their block", "[decide]")
-{
-    CHECK(layer_of_tensor("blk.12.ffn_up_exps.weight") == "blk.12.ffn");
-    CHECK(layer_of_tensor("blk.1.attn_qkv.weight") == "blk.1.attn");
-    CHECK(layer_of_tensor("blk.1.ssm_in.weight") == "blk.1.attn");
-    CHECK(layer_of_tensor("token_embd.weight").empty());
 }
 
 TEST_CASE("the tensor type file has one pattern a layer that cannot match another block", "[decide]")

@@ -49,7 +49,8 @@ TEST_CASE("a profile is read back as it was written", "[study]")
                     .device = "cpu",
                     .text = "t",
                     .version = "v"};
-    UniformVariant variant{.type = "q3_K", .bits_per_weight = 3.4375, .fallbacks = {{"blk.0.attn_q.weight", "q3_K", "q4_0"}}};
+    UniformVariant variant{
+        .type = "q3_K", .bits_per_weight = 3.4375, .fallbacks = {{"blk.0.attn", "blk.0.attn_q.weight", "q3_K", "q4_0"}}};
     variant.measurement = {.name = "q3_K",
                            .memory_bytes = 123456789012,
                            .bits_per_weight = 3.9,
