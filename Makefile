@@ -3,10 +3,11 @@ ENV := scripts/env
 PRESET ?= release
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help build demo test asan bench format lint install clean
+.PHONY: help build demo study test asan bench format lint install clean
 
 help:
 	@echo "make demo      set up, build, and write and measure a mixed model from models/demo.gguf"
+	@echo "make study     set up, build, and repeat the paper's evaluation on models/demo.gguf"
 	@echo "make test      set up, build, and run every test (PRESET=dev: warnings are errors, asserts are on)"
 	@echo "make build     set up and build ./apreqel"
 	@echo "make bench     run the benchmarks (bench/README.md)"
@@ -22,6 +23,9 @@ build: build/$(PRESET)/build.ninja
 
 demo: build
 	./apreqel run models/demo.gguf --weights balanced -o demo-mixed.gguf --force
+
+study: build
+	./apreqel study models/demo.gguf --markdown demo-study.md --csv demo-study.csv --force
 
 # One test at a time: libllama's threads wait for each other in busy loops.
 test: build

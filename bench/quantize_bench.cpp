@@ -1,4 +1,4 @@
-// quantize_bench make DIR          writes DIR/llama.gguf, a synthetic model of 317 M parameters
+// quantize_bench make DIR          writes DIR/llama.gguf, a synthetic model of 336 M parameters
 // quantize_bench variants DIR      writes the paper's five uniform variants, in one read of the source
 // quantize_bench mixes DIR N       splices N mixed models from them, and keeps their plans as tensor type files
 #include "base/file.h"

@@ -19,6 +19,7 @@ namespace apreqel {
 inline constexpr std::size_t kMetrics = 3;
 inline constexpr std::array<std::string_view, kMetrics> kMetricNames{"memory", "latency", "accuracy"};
 using Metrics = std::array<double, kMetrics>;
+[[nodiscard]] Metrics metrics_of(const Measurement& measurement);
 
 /// Importance of each metric, non-negative, used as given. Order: memory, latency, accuracy.
 using Weights = std::array<double, kMetrics>;

@@ -1,6 +1,6 @@
 #include "cli/flags.h"
-#include "cli/table.h"
 #include "cli/verbs.h"
+#include "report/table.h"
 
 #include <map>
 #include <memory>

@@ -1,7 +1,7 @@
 #include "base/file.h"
 #include "cli/flags.h"
-#include "cli/table.h"
 #include "cli/verbs.h"
+#include "report/table.h"
 
 #include <memory>
 

@@ -59,6 +59,11 @@ std::vector<Fallback> fallbacks_of(const Profile& profile, const std::vector<Lay
 
 }  // namespace
 
+Metrics metrics_of(const Measurement& measurement)
+{
+    return {static_cast<double>(measurement.memory_bytes), measurement.speed.latency_ms.median, measurement.quality.perplexity};
+}
+
 Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weights& weights, std::size_t runners_up)
 {
     if (auto fit = check(profile, scores); !fit) return std::unexpected(fit.error());
@@ -70,8 +75,7 @@ Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weigh
     for (const UniformVariant& variant : profile.types) {
         plan.types.push_back(variant.type);
         bits.push_back(variant.bits_per_weight);
-        plan.costs.push_back({static_cast<double>(variant.measurement.memory_bytes),
-                              variant.measurement.speed.latency_ms.median, variant.measurement.quality.perplexity});
+        plan.costs.push_back(metrics_of(variant.measurement));
     }
     auto ranking = rank_distributions(profile.layers, plan.costs, weights, runners_up + 1);
     if (!ranking) return std::unexpected(ranking.error());

@@ -401,6 +401,42 @@ std::string to_json(const RunResult& result)
     return text_of(json);
 }
 
+std::string to_json(const Evaluation& evaluation)
+{
+    const Profile& profile = evaluation.profile;
+    Json json = document("apreqel.study/1");
+    json["model"] = profile.model;
+    json["model_name"] = profile.model_name;
+    json["device"] = profile.device;
+    json["text"] = profile.text;
+    json["version"] = profile.version;
+    json["embedding_type"] = profile.embedding_type;
+    json["reference"] = measurement_json(evaluation.reference);
+    json["uniform"] = Json::array();
+    for (const Measurement& measurement : evaluation.uniform) json["uniform"].push_back(measurement_json(measurement));
+    json["settings"] = Json::array();
+    for (const SettingResult& setting : evaluation.settings) {
+        Json entry{{"category", setting.category}, {"weights", by_metric(setting.plan.weights)}};
+        put(entry, setting.plan.chosen(), setting.plan.types);
+        json["settings"].push_back(entry);
+    }
+    json["models"] = Json::array();
+    for (const MixedModel& model : evaluation.models) {
+        Json entry = measurement_json(model.measurement);
+        for (const LayerType& layer : model.allocation) entry["allocation"][layer.layer] = layer.type;
+        json["models"].push_back(entry);
+    }
+    json["orders"] = Json::array();
+    for (const OrderResult& order : evaluation.orders) {
+        Json entry{{"order", order.order}, {"models", order.models}};
+        const auto gain = hypervolume_gain(evaluation.uniform, models_of(evaluation, order));
+        if (gain && gain->gain) entry["hypervolume_gain"] = *gain->gain;
+        if (gain && gain->low) entry["hypervolume_gain_interval"] = {*gain->low, *gain->high};
+        json["orders"].push_back(entry);
+    }
+    return text_of(json);
+}
+
 std::string to_json(const Quality& quality)
 {
     Json json = document("apreqel.quality/1");

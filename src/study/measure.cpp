@@ -91,14 +91,17 @@ void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monito
     std::vector<const Measurement*> by_latency;
     for (const Measurement& measurement : measurements) by_latency.push_back(&measurement);
     std::ranges::stable_sort(by_latency, {}, [](const Measurement* m) { return m->speed.latency_ms.median; });
+    constexpr std::size_t kShown = 5;
+    std::size_t count = 0;
     std::string pairs;
     for (std::size_t i = 1; i < by_latency.size(); ++i) {
         const Measurement& faster = *by_latency[i - 1];
         const Measurement& slower = *by_latency[i];
         if (tell_apart(faster.speed.latency_ms.samples, slower.speed.latency_ms.samples)) continue;
-        pairs += std::format("{}{} and {}", pairs.empty() ? "" : ", ", faster.name, slower.name);
+        if (++count <= kShown) pairs += std::format("{}{} and {}", pairs.empty() ? "" : ", ", faster.name, slower.name);
     }
-    if (pairs.empty()) return;
+    if (count == 0) return;
+    if (count > kShown) pairs += std::format(", and {} more pairs", count - kShown);
     monitor.warn(std::format("latency: too noisy to tell apart {}; close other programs or raise --repetitions", pairs));
 }
 

@@ -10,6 +10,7 @@
 #include "study/format.h"
 #include "study/workspace.h"
 
+#include <apreqel/evaluation.h>
 #include <apreqel/inventory.h>
 #include <apreqel/plan.h>
 
@@ -78,6 +79,14 @@ struct ModelFile {
 
 /// Everything: scores, profile, plan, the mixed model at `output`, and all of them measured side by side.
 [[nodiscard]] Result<RunResult> run(const Study& study, const Weights& weights, const std::filesystem::path& output);
+
+struct EvaluationSettings {
+    bool ablation = true;      ///< also with layers in other orders than the paper's
+    bool keep_models = false;  ///< leave the mixed models in the workspace, mixes/
+};
+
+/// The paper's evaluation: 28 weight settings planned, spliced and measured beside the uniform variants. → study.json
+[[nodiscard]] Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings);
 
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);

@@ -207,6 +207,43 @@ TEST_CASE("measure compares files side by side and stock llama.cpp loads what wa
     CHECK(run_tool(std::format("llama-perplexity -m {} -f {} -c 32 --chunks 2", path, (folder / "text.txt").string())));
 }
 
+TEST_CASE("a study measures every setting, goes on where it was, and leaves no models behind", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 2, .file = "m.gguf"});
+    std::string text;
+    for (int i = 0; i < 400; ++i) text += std::format("word {} ", i * i);
+    REQUIRE(write_text(folder / "text.txt", text));
+    REQUIRE(write_text(folder / "prompts.txt", "one two\nthree four\n"));
+    const std::vector<std::string> study{"study",       "m.gguf",     "--text",     "text.txt",  "--prompts",
+                                         "prompts.txt", "--types",    "q4_0,q8_0",  "--context", "32",
+                                         "-r",          "3",          "--generate", "2",         "--prompt-tokens",
+                                         "0",           "--markdown", "tables.md",  "--csv",     "all.csv"};
+    const auto first = apreqel(folder, study);
+    CHECK(first.exit_code == 0);
+    CHECK(first.out.contains("Hypervolume"));
+    CHECK(first.out.contains("random 5"));
+    CHECK(std::filesystem::is_empty(folder / "m.gguf.apreqel" / "mixes"));
+    const std::string json = read_text(folder / "m.gguf.apreqel" / "study.json").value();
+    CHECK(json.contains("\"schema\": \"apreqel.study/1\""));
+    const std::string csv = read_text(folder / "all.csv").value();
+    CHECK(std::ranges::count(csv, '\n') == 1 + 2 + 9 * 28);
+    CHECK(read_text(folder / "tables.md").value().contains("| contribution |"));
+
+    std::vector<std::string> again = study;
+    again.push_back("--force");
+    const auto second = apreqel(folder, again);
+    CHECK(second.out == first.out);
+    CHECK(!second.err.contains("perplexity"));
+    CHECK(apreqel(folder, study).exit_code == 2);  // the tables exist
+
+    const auto one =
+        apreqel(folder, {"study", "m.gguf", "--text", "text.txt", "--prompts", "prompts.txt", "--types", "q8_0", "--context",
+                         "32", "-r", "2", "--generate", "2", "--prompt-tokens", "0", "--no-ablation", "-q"});
+    CHECK(one.exit_code == 0);
+    CHECK(one.out.contains("no gain to state"));
+}
+
 TEST_CASE("a result that cannot be written is an error, and a reader that goes away is none", "[cli]")
 {
     const TempDir folder;

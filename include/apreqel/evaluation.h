@@ -1,0 +1,116 @@
+// The paper's evaluation: what a set of mixed models is worth beside the uniform ones.
+#pragma once
+
+#include <apreqel/plan.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace apreqel {
+
+/// a is nowhere worse than b and somewhere better. All metrics are costs.
+[[nodiscard]] bool dominates(const Metrics& a, const Metrics& b);
+
+/// For each point, whether no other point dominates it.
+[[nodiscard]] std::vector<bool> non_dominated(std::span<const Metrics> points);
+
+[[nodiscard]] std::vector<Metrics> metrics_of_all(std::span<const Measurement> models);
+
+/// The best value per metric. At least one point.
+[[nodiscard]] Metrics best_of(std::span<const Metrics> points);
+
+/// The worst value per metric: the paper's reference point, taken over the uniform variants. At least one point.
+[[nodiscard]] Metrics worst_of(std::span<const Metrics> points);
+
+/// Volume that `points` dominate below `reference`, in the product of the metrics' units. Points that are not better than
+/// the reference in every metric add nothing, nor do duplicates. Error: a value that is not finite.
+[[nodiscard]] Result<double> hypervolume(std::span<const Metrics> points, const Metrics& reference);
+
+/// Hypervolumes below the worst uniform value per metric, in units of the box between best and worst uniform values.
+struct HypervolumeGain {
+    double uniform = 0;
+    double mixed = 0;
+    std::optional<double> gain{};  ///< (mixed − uniform) / uniform; nothing where no uniform variant is inside the reference
+    std::optional<double> low{};   ///< 95 % interval of the gain over resampled latency rounds, where there are several
+    std::optional<double> high{};
+};
+
+[[nodiscard]] Result<HypervolumeGain> hypervolume_gain(std::span<const Metrics> uniform, std::span<const Metrics> mixed);
+
+/// The same of models measured in the same rounds, with the interval: rounds are drawn with replacement, the same for all
+/// models, since a round that is slow is slow for all. Perplexity has no part in it: all models read the same text.
+[[nodiscard]] Result<HypervolumeGain> hypervolume_gain(std::span<const Measurement> uniform,
+                                                       std::span<const Measurement> mixed);
+
+/// One of the paper's weight settings and the category it belongs to.
+struct WeightSetting {
+    std::string_view category;
+    Weights weights;
+};
+
+inline constexpr std::string_view kFairness = "fairness";
+
+/// The 28 of the paper's evaluation: fairness, and one category for each metric, named as in kMetricNames.
+[[nodiscard]] std::vector<WeightSetting> paper_settings();
+
+/// An order of layers, from the one that deserves precision most. The paper's is `contribution`; the others are the
+/// ablation's: does the ranking matter?
+struct LayerOrder {
+    std::string name;  ///< contribution, similarity, depth, reverse, random 1 …
+    std::vector<std::size_t> layers;
+};
+
+/// The paper's order; with `ablation` also mean similarity alone, depth, the paper's reversed, and 5 random ones.
+[[nodiscard]] std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool ablation);
+
+/// A weight setting, and what the plan for it chose.
+struct SettingResult {
+    std::string category;
+    Plan plan;
+};
+
+/// A mixed model that was built and measured, once, however many settings and orders lead to it.
+struct MixedModel {
+    std::vector<LayerType> allocation;
+    Measurement measurement;
+};
+
+/// The models of the settings, in their order, with layers in one order.
+struct OrderResult {
+    std::string order;
+    std::vector<std::size_t> models;  ///< one per setting: index of its model
+};
+
+/// Everything planned, built and measured for one model. Tables and gains follow from it.
+struct Evaluation {
+    Profile profile;
+    Scores scores;
+    Measurement reference;             ///< the full-precision model; its speed is not measured
+    std::vector<Measurement> uniform;  ///< in the same rounds as the mixed models
+    std::vector<SettingResult> settings;
+    std::vector<MixedModel> models;
+    std::vector<OrderResult> orders;  ///< the paper's first
+};
+
+/// The measured models of one order, one per setting.
+[[nodiscard]] std::vector<Measurement> models_of(const Evaluation& evaluation, const OrderResult& order);
+
+/// How far a category is from the best of all settings (paper, Table 2), and how many bits it spends (Figure 5).
+struct CategoryResult {
+    std::string category;
+    Metrics mean_difference{};  ///< mean over its settings of (value − best) / best, per metric
+    double mean_bits_per_weight = 0;
+    double bits_per_weight_deviation = 0;  ///< standard deviation
+};
+
+/// By category, in the order of the settings, for the paper's order of layers.
+[[nodiscard]] std::vector<CategoryResult> compare_categories(const Evaluation& evaluation);
+
+/// For each metric, the categories whose settings reach its best value among the models of the paper's order.
+[[nodiscard]] std::array<std::vector<std::string>, kMetrics> best_categories(const Evaluation& evaluation);
+
+}  // namespace apreqel

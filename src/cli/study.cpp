@@ -1,0 +1,69 @@
+#include "base/file.h"
+#include "cli/flags.h"
+#include "cli/verbs.h"
+#include "report/tables.h"
+
+#include <memory>
+
+namespace apreqel {
+namespace {
+
+struct StudyFlags : Flags {
+    std::filesystem::path markdown;
+    std::filesystem::path csv;
+    bool no_ablation = false;
+    bool keep_models = false;
+};
+
+Result<> run_study(const StudyFlags& flags)
+{
+    for (const auto& output : {flags.output, flags.markdown, flags.csv}) {
+        if (output.empty()) continue;
+        if (auto writable = check_output(output, flags.force, {flags.model}); !writable) return writable;
+    }
+    Terminal terminal(flags.quiet);
+    const auto study = open_study(flags, terminal);
+    if (!study) return std::unexpected(study.error());
+    const auto evaluation = evaluate(*study, {.ablation = !flags.no_ablation, .keep_models = flags.keep_models});
+    if (!evaluation) return std::unexpected(with_resume_hint(evaluation.error(), *study));
+    const auto tables = study_tables(*evaluation);
+    if (!tables) return std::unexpected(tables.error());
+
+    const std::string json = to_json(*evaluation);
+    const Profile& profile = evaluation->profile;
+    const std::string heading =
+        std::format("{}, {} layers, {} models measured on {}; text: {}", profile.model_name, profile.layers,
+                    evaluation->models.size() + evaluation->uniform.size(), profile.device, profile.text);
+    const auto write = [](const std::filesystem::path& path, const std::string& text) -> Result<> {
+        return path.empty() ? Result<>() : write_text(path, text);
+    };
+    if (auto written = write(flags.output, json); !written) return written;
+    if (auto written = write(flags.markdown, heading + "\n\n" + tables_markdown(*tables)); !written) return written;
+    if (auto written = write(flags.csv, measurements_csv(*evaluation)); !written) return written;
+    return print_result(flags.json ? json : heading + "\n\n" + tables_text(*tables));
+}
+
+}  // namespace
+
+void add_study(CLI::App& app, Action& chosen)
+{
+    CLI::App* verb = app.add_subcommand(
+        "study", "The paper's evaluation: 28 weight settings, built and measured, and their hypervolume → study.json");
+    auto flags = std::make_shared<StudyFlags>();
+    add_model(*verb, *flags);
+    add_output(*verb, *flags, "Write what was measured here too, as JSON [DIR/study.json]");
+    verb->add_option("--markdown", flags->markdown, "Write the tables here, as Markdown")->type_name("FILE");
+    verb->add_option("--csv", flags->csv, "Write every measured model here, one a line")->type_name("FILE");
+    verb->add_flag("--no-ablation", flags->no_ablation, "Only the paper's order of layers: a fraction of the models");
+    verb->add_flag("--keep-models", flags->keep_models, "Leave the mixed models in DIR/mixes");
+    add_types(*verb, *flags);
+    add_scoring(*verb, *flags);
+    add_measuring(*verb, *flags);
+    add_sampling(*verb, *flags);
+    add_running(*verb, *flags);
+    add_workspace(*verb, *flags);
+    add_common(*verb, *flags);
+    verb->callback([&chosen, flags] { chosen = [flags] { return run_study(*flags); }; });
+}
+
+}  // namespace apreqel

@@ -1,0 +1,204 @@
+#include "report/tables.h"
+
+#include "report/table.h"
+
+#include <algorithm>
+#include <format>
+
+namespace apreqel {
+namespace {
+
+std::string percent(double share) { return std::format("{:+.2f} %", 100 * share); }
+
+std::vector<std::string> gain_row(std::string name, const HypervolumeGain& gain)
+{
+    return {std::move(name), std::format("{:.4f}", gain.uniform), std::format("{:.4f}", gain.mixed),
+            gain.gain ? percent(*gain.gain) : "—",
+            gain.low ? std::format("[{}, {}]", percent(*gain.low), percent(*gain.high)) : "—"};
+}
+
+/// Table 1 of the paper, of what was measured and of what was estimated before.
+Result<Table> hypervolume_table(const Evaluation& evaluation)
+{
+    const auto measured = hypervolume_gain(evaluation.uniform, models_of(evaluation, evaluation.orders.front()));
+    if (!measured) return std::unexpected(measured.error());
+    std::vector<Metrics> estimates;
+    for (const SettingResult& setting : evaluation.settings) estimates.push_back(setting.plan.chosen().estimate);
+    const auto estimated = hypervolume_gain(evaluation.settings.front().plan.costs, estimates);
+    if (!estimated) return std::unexpected(estimated.error());
+    Table table{.title = "Hypervolume",
+                .rows = {{"", "uniform", "28 settings", "gain", "95 % interval"},
+                         gain_row("measured", *measured),
+                         gain_row("estimated", *estimated)},
+                .note =
+                    "reference point: the worst uniform value per metric; unit: the box between best and worst uniform values; "
+                    "interval: over resampled latency rounds"};
+    if (!measured->gain)
+        table.note += "; no uniform type is better than the worst in every metric, so there is no gain to state";
+    return table;
+}
+
+/// Table 2 and Figure 5 of the paper.
+Table category_table(const Evaluation& evaluation)
+{
+    Table table{.title = "Mean difference to the best value, by category",
+                .rows = {{"category", "memory", "latency", "perplexity", "bpw", "± deviation"}},
+                .note = {}};
+    for (const CategoryResult& category : compare_categories(evaluation)) {
+        std::vector<std::string> row{category.category};
+        for (const double difference : category.mean_difference) row.push_back(percent(difference));
+        row.push_back(std::format("{:.3f}", category.mean_bits_per_weight));
+        row.push_back(std::format("{:.3f}", category.bits_per_weight_deviation));
+        table.rows.push_back(std::move(row));
+    }
+    const auto winners = best_categories(evaluation);
+    for (std::size_t j = 0; j < kMetrics; ++j) {
+        std::string names;
+        for (const std::string& winner : winners[j]) names += (names.empty() ? "" : ", ") + winner;
+        const bool own = std::ranges::contains(winners[j], kMetricNames[j]);
+        table.note += std::format("{}the best {} is of category {}{}", table.note.empty() ? "" : "; ", kMetricNames[j], names,
+                                  own ? "" : ": not the one that asked for it");
+    }
+    return table;
+}
+
+/// Does the ranking of layers matter? The same distributions, with layers in other orders.
+Result<Table> order_table(const Evaluation& evaluation)
+{
+    Table table{.title = "Orders of layers, the same distributions",
+                .rows = {{"order", "hypervolume gain", "95 % interval", "mean perplexity", "mean KL divergence"}},
+                .note = {}};
+    std::size_t random = 0;
+    std::size_t beaten = 0;
+    double paper = 0;
+    for (const OrderResult& order : evaluation.orders) {
+        const std::vector<Measurement> models = models_of(evaluation, order);
+        const auto gain = hypervolume_gain(evaluation.uniform, models);
+        if (!gain) return std::unexpected(gain.error());
+        double perplexity = 0;
+        double kld = 0;
+        for (const Measurement& model : models) {
+            perplexity += model.quality.perplexity / static_cast<double>(models.size());
+            kld += model.quality.kld / static_cast<double>(models.size());
+        }
+        std::vector<std::string> row = gain_row(order.order, *gain);
+        row.erase(row.begin() + 1, row.begin() + 3);
+        row.push_back(std::format("{:.4f}", perplexity));
+        row.push_back(models.front().quality.kld_tokens > 0 ? std::format("{:.5f}", kld) : "—");
+        table.rows.push_back(std::move(row));
+        if (order.order == "contribution") paper = gain->gain.value_or(0);
+        if (!order.order.starts_with("random")) continue;
+        ++random;
+        if (paper > gain->gain.value_or(0)) ++beaten;
+    }
+    if (random > 0)
+        table.note = std::format("the contribution score's order gains more than {} of {} random orders", beaten, random);
+    return table;
+}
+
+Table setting_table(const Evaluation& evaluation)
+{
+    Table table{.title = "Settings: predicted and measured",
+                .rows = {{"category", "weights", "distribution", "memory", "predicted", "ms/token", "predicted", "perplexity",
+                          "predicted", "on the front"}},
+                .note =
+                    "weights: memory, latency, accuracy; on the front: no other of these models or uniform types is better in "
+                    "one metric and no worse in the others"};
+    const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front());
+    std::vector<Metrics> points = metrics_of_all(models);
+    points.append_range(metrics_of_all(evaluation.uniform));
+    const std::vector<bool> front = non_dominated(points);
+    const auto row = [&](std::string category, std::string weights, std::string distribution, const Metrics& measured,
+                         const Metrics* estimate, bool on_front) {
+        table.rows.push_back({std::move(category), std::move(weights), std::move(distribution), format_bytes(measured[0]),
+                              estimate ? format_bytes((*estimate)[0]) : "—", std::format("{:.3f}", measured[1]),
+                              estimate ? std::format("{:.3f}", (*estimate)[1]) : "—", std::format("{:.4f}", measured[2]),
+                              estimate ? std::format("{:.4f}", (*estimate)[2]) : "—", on_front ? "yes" : "no"});
+    };
+    for (std::size_t s = 0; s < models.size(); ++s) {
+        const SettingResult& setting = evaluation.settings[s];
+        const Weights& w = setting.plan.weights;
+        row(setting.category, std::format("{:.2f} {:.2f} {:.2f}", w[0], w[1], w[2]),
+            format_distribution(setting.plan.types, setting.plan.chosen().counts), points[s], &setting.plan.chosen().estimate,
+            front[s]);
+    }
+    for (std::size_t u = 0; u < evaluation.uniform.size(); ++u) {
+        row("uniform", "", evaluation.uniform[u].name, points[models.size() + u], nullptr, front[models.size() + u]);
+    }
+    return table;
+}
+
+/// A cell that may hold anything, such as a type name from a file.
+std::string markdown_cell(const std::string& text)
+{
+    std::string cell;
+    for (const char c : text) {
+        if (c == '|' || c == '\\' || c == '<') cell += '\\';
+        cell += c == '\n' ? ' ' : c;
+    }
+    return cell;
+}
+
+}  // namespace
+
+Result<std::vector<Table>> study_tables(const Evaluation& evaluation)
+{
+    auto hypervolume = hypervolume_table(evaluation);
+    if (!hypervolume) return std::unexpected(hypervolume.error());
+    auto orders = order_table(evaluation);
+    if (!orders) return std::unexpected(orders.error());
+    return std::vector<Table>{std::move(*hypervolume), category_table(evaluation), std::move(*orders),
+                              setting_table(evaluation)};
+}
+
+std::string tables_text(const std::vector<Table>& tables)
+{
+    std::string text;
+    for (const Table& table : tables) {
+        text += std::format("{}{}\n{}", text.empty() ? "" : "\n", table.title, format_table(table.rows));
+        if (!table.note.empty()) text += table.note + "\n";
+    }
+    return text;
+}
+
+std::string tables_markdown(const std::vector<Table>& tables)
+{
+    std::string text;
+    for (const Table& table : tables) {
+        text += std::format("{}## {}\n\n", text.empty() ? "" : "\n", table.title);
+        for (std::size_t r = 0; r < table.rows.size(); ++r) {
+            for (const std::string& cell : table.rows[r]) text += "| " + markdown_cell(cell) + " ";
+            text += "|\n";
+            if (r > 0) continue;
+            for (std::size_t c = 0; c < table.rows[r].size(); ++c) text += c == 0 ? "|---" : "|---:";
+            text += "|\n";
+        }
+        if (!table.note.empty()) text += "\n" + markdown_cell(table.note) + ".\n";
+    }
+    return text;
+}
+
+std::string measurements_csv(const Evaluation& evaluation)
+{
+    std::string lines =
+        "order,category,weight_memory,weight_latency,weight_accuracy,name,memory_bytes,bits_per_weight,latency_ms,"
+        "latency_low_ms,latency_high_ms,perplexity,perplexity_error,kl_divergence,kl_divergence_error\n";
+    const auto add = [&](const std::string& head, const Measurement& m) {
+        const Sampled& latency = m.speed.latency_ms;
+        lines += std::format("{},{},{},{},{},{},{},{},{},{},{}\n", head, m.name, m.memory_bytes, m.bits_per_weight,
+                             latency.median, latency.low, latency.high, m.quality.perplexity, m.quality.perplexity_error,
+                             m.quality.kld, m.quality.kld_error);
+    };
+    for (const Measurement& uniform : evaluation.uniform) add("uniform,,,,", uniform);
+    for (const OrderResult& order : evaluation.orders) {
+        for (std::size_t s = 0; s < order.models.size(); ++s) {
+            const SettingResult& setting = evaluation.settings[s];
+            const Weights& w = setting.plan.weights;
+            add(std::format("{},{},{},{},{}", order.order, setting.category, w[0], w[1], w[2]),
+                evaluation.models[order.models[s]].measurement);
+        }
+    }
+    return lines;
+}
+
+}  // namespace apreqel

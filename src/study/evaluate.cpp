@@ -1,0 +1,124 @@
+#include "base/file.h"
+#include "study/study.h"
+#include "study/variants.h"
+
+#include <algorithm>
+#include <map>
+
+namespace apreqel {
+namespace {
+
+/// Splicing a model takes a moment, so that only the whole set is a step worth showing.
+class Unseen : public Monitor {
+public:
+    explicit Unseen(Monitor& monitor) : monitor_(monitor) {}
+    [[nodiscard]] bool stop_requested() const override { return monitor_.stop_requested(); }
+
+private:
+    Monitor& monitor_;
+};
+
+std::vector<LayerType> allocation_of(const Plan& plan, const Profile& profile, const Scores& scores, const LayerOrder& order)
+{
+    std::vector<double> bits;
+    for (const UniformVariant& variant : profile.types) bits.push_back(variant.bits_per_weight);
+    const std::vector<std::size_t> types = allocate(plan.chosen().counts, bits, order.layers);
+    std::vector<LayerType> allocation;
+    for (std::size_t l = 0; l < types.size(); ++l) allocation.push_back({scores.layers[l].layer, plan.types[types[l]]});
+    return allocation;
+}
+
+std::string name_of(const std::vector<LayerType>& allocation)
+{
+    std::string name;
+    for (const LayerType& entry : allocation) name += std::format("{}={} ", entry.layer, entry.type);
+    return name;
+}
+
+/// Plans every setting in every order; equal allocations become one model.
+Result<> plan_settings(Evaluation& evaluation, bool ablation)
+{
+    const std::vector<LayerOrder> orders = layer_orders(evaluation.scores.layers, ablation);
+    for (const LayerOrder& order : orders) evaluation.orders.push_back({.order = order.name, .models = {}});
+    std::map<std::string, std::size_t> known;
+    for (const WeightSetting& setting : paper_settings()) {
+        auto plan = make_plan(evaluation.profile, evaluation.scores, setting.weights, 0);
+        if (!plan) return std::unexpected(plan.error());
+        for (std::size_t o = 0; o < orders.size(); ++o) {
+            std::vector<LayerType> allocation = allocation_of(*plan, evaluation.profile, evaluation.scores, orders[o]);
+            const auto [model, fresh] = known.try_emplace(name_of(allocation), evaluation.models.size());
+            if (fresh) evaluation.models.push_back({.allocation = std::move(allocation), .measurement = {}});
+            evaluation.orders[o].models.push_back(model->second);
+        }
+        evaluation.settings.push_back({.category = std::string(setting.category), .plan = std::move(*plan)});
+    }
+    return {};
+}
+
+/// Splices the models into the workspace.
+Result<std::vector<ModelFile>> build_models(const Study& study, const Evaluation& evaluation)
+{
+    std::vector<ModelFile> files;
+    Unseen unseen(study.monitor);
+    study.monitor.begin("mixed models", static_cast<double>(evaluation.models.size()));
+    for (const MixedModel& model : evaluation.models) {
+        const std::string key = std::format("model {}, embedding {}, {}, {}", study.inventory.fingerprint,
+                                            evaluation.profile.embedding_type, name_of(model.allocation), tool_version());
+        files.push_back({study.workspace.keyed("mixes/mix.gguf", key), std::format("mix {}", files.size() + 1)});
+        if (!std::filesystem::exists(files.back().path)) {
+            const Plan plan{.model = study.inventory.fingerprint,
+                            .method = "",
+                            .embedding_type = evaluation.profile.embedding_type,
+                            .allocation = model.allocation};
+            if (auto built = quantize(study.inventory, plan, study.workspace, files.back().path,
+                                      thread_count(study.settings.run), unseen);
+                !built) {
+                return std::unexpected(built.error());
+            }
+        }
+        study.monitor.advance(static_cast<double>(files.size()));
+    }
+    study.monitor.end(std::format("{} spliced", files.size()));
+    return files;
+}
+
+}  // namespace
+
+Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings)
+{
+    auto profiled = profile(study);
+    if (!profiled) return std::unexpected(profiled.error());
+    auto scores = score(study);
+    if (!scores) return std::unexpected(scores.error());
+    Evaluation evaluation{.profile = std::move(*profiled), .scores = std::move(*scores)};
+    if (auto planned = plan_settings(evaluation, settings.ablation); !planned) return std::unexpected(planned.error());
+
+    // The uniform variants again, in the same rounds as the mixes: only then do their latencies compare.
+    std::vector<ModelFile> files;
+    for (const QuantType type : study.settings.types) {
+        files.push_back({variant_path(study.workspace, study.inventory, type, study.settings.embedding_type), type_name(type)});
+    }
+    const auto mixes = build_models(study, evaluation);
+    if (!mixes) return std::unexpected(mixes.error());
+    files.insert(files.end(), mixes->begin(), mixes->end());
+    auto measured = measure(study, files);
+    if (!measured) return std::unexpected(measured.error());
+    auto reference = measure_reference(study);
+    if (!reference) return std::unexpected(reference.error());
+    evaluation.reference = std::move(*reference);
+    const auto middle = measured->begin() + static_cast<std::ptrdiff_t>(study.settings.types.size());
+    evaluation.uniform.assign(measured->begin(), middle);
+    for (std::size_t m = 0; m < evaluation.models.size(); ++m) {
+        evaluation.models[m].measurement = middle[static_cast<std::ptrdiff_t>(m)];
+    }
+    if (auto written = write_text(study.workspace.path("study.json"), to_json(evaluation)); !written)
+        return std::unexpected(written.error());
+    // What was measured is kept; the files are spliced again in a moment, and take room until then.
+    if (!settings.keep_models) {
+        std::error_code ignored;
+        for (const ModelFile& mix : *mixes) std::filesystem::remove(mix.path, ignored);
+    }
+    return evaluation;
+}
+
+}  // namespace apreqel

@@ -1,0 +1,95 @@
+#include <apreqel/evaluation.h>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_floating_point.hpp>
+
+#include <cmath>
+#include <limits>
+
+namespace apreqel {
+namespace {
+
+using Catch::Matchers::WithinRel;
+
+double volume(std::vector<Metrics> points, Metrics reference) { return hypervolume(points, reference).value(); }
+
+TEST_CASE("hypervolumes are the published ones", "[decide]")
+{
+    CHECK(volume({{1, 1, 1}, {2, 2, 2}}, {3, 3, 3}) == 8);  // pagmo2's tests
+    CHECK_THAT(volume({{2.3, 4.5, 3.2}, {3.4, 3.4, 3.4}, {6, 1.2, 3.6}}, {7, 7, 7}), WithinRel(66.386, 1e-12));
+    CHECK_THAT(volume({{-6, -1, -6}, {-1, -3, -5}, {-3, -4, -4}, {-4, -2, -3}, {-5, -5, -2}, {-2, -6, -1}}, {0, 0, 0}),
+               WithinRel(99.0, 1e-12));
+    CHECK(volume({{1, 2, 3}, {2, 3, 1}, {3, 1, 2}}, {4, 4, 4}) == 13);  // moarchiving's
+    // emoa's, in two metrics: a third that is the same for all adds a factor of 1
+    CHECK_THAT(volume({{0, 1, 0}, {1, 0, 0}, {.5, .5, 0}}, {2, 2, 1}), WithinRel(3.25, 1e-12));
+    CHECK_THAT(volume({{0, 1, 0}, {1, 0, 0}, {.5, .5, 0}}, {1, 1, 1}), WithinRel(0.25, 1e-12));
+}
+
+TEST_CASE("points on or outside the reference, duplicates and dominated points add no hypervolume", "[decide]")
+{
+    CHECK(volume({}, {1, 1, 1}) == 0);
+    CHECK(volume({{1, 0, 0}, {2, 0, 0}}, {1, 1, 1}) == 0);
+    CHECK(volume({{0, 0, 0}, {0, 0, 0}, {.5, .5, .5}, {5, 5, 5}}, {1, 1, 1}) == 1);
+    CHECK(!hypervolume(std::vector<Metrics>{{0, 0, NAN}}, {1, 1, 1}));
+    CHECK(!hypervolume(std::vector<Metrics>{{0, 0, 0}}, {1, 1, std::numeric_limits<double>::infinity()}));
+}
+
+TEST_CASE("dominance needs to be better somewhere and worse nowhere", "[decide]")
+{
+    CHECK(dominates({1, 1, 1}, {1, 1, 2}));
+    CHECK(!dominates({1, 1, 1}, {1, 1, 1}));
+    CHECK(!dominates({0, 2, 1}, {1, 1, 1}));
+    const std::vector<Metrics> points{{1, 2, 3}, {1, 2, 3}, {2, 2, 3}, {3, 1, 1}};
+    CHECK(non_dominated(points) == std::vector<bool>{true, true, false, true});
+}
+
+TEST_CASE("a gain does not depend on the units of the metrics", "[decide]")
+{
+    const std::vector<Metrics> uniform{{1, 5, 9}, {2, 2, 5}, {4, 4, 1}, {5, 1, 8}};
+    const std::vector<Metrics> mixed{{1.5, 2, 4}, {3, 1.5, 3}};
+    const auto gain = hypervolume_gain(uniform, mixed);
+    auto scaled = [](std::vector<Metrics> points) {
+        for (Metrics& point : points) point = {point[0] * 1e9, point[1] * 0.01, point[2] * 3};
+        return points;
+    };
+    const auto same = hypervolume_gain(scaled(uniform), scaled(mixed));
+    REQUIRE((gain && same && gain->gain && same->gain));
+    CHECK_THAT(*gain->gain, WithinRel(*same->gain, 1e-9));
+    CHECK_THAT(gain->uniform, WithinRel(same->uniform, 1e-9));
+    CHECK_THAT(*gain->gain, WithinRel(gain->mixed / gain->uniform - 1, 1e-9));
+}
+
+TEST_CASE("one type, or metrics all equal, leave no gain to state", "[decide]")
+{
+    const std::vector<Metrics> one{{1, 1, 1}};
+    CHECK(!hypervolume_gain(one, one)->gain);
+    const std::vector<Metrics> equal(5, Metrics{2, 2, 2});
+    CHECK(!hypervolume_gain(equal, one)->gain);
+    CHECK(!hypervolume_gain(std::vector<Metrics>{}, one));
+}
+
+Measurement measurement(std::uint64_t bytes, std::vector<double> latencies, double perplexity)
+{
+    Measurement m{.memory_bytes = bytes, .quality = {.perplexity = perplexity, .tokens = 1}};
+    m.speed.latency_ms = {.median = latencies[latencies.size() / 2], .samples = std::move(latencies)};
+    return m;
+}
+
+TEST_CASE("the interval of a gain holds it, and is a point where no round differs", "[decide]")
+{
+    const std::vector<Measurement> steady{measurement(1, {5, 5, 5}, 9), measurement(2, {2, 2, 2}, 5),
+                                          measurement(4, {4, 4, 4}, 1)};
+    const std::vector<Measurement> mixed{measurement(1, {2, 2, 2}, 4)};
+    const auto exact = hypervolume_gain(steady, mixed);
+    REQUIRE((exact && exact->gain && exact->low));
+    CHECK(*exact->low == *exact->gain);
+    CHECK(*exact->high == *exact->gain);
+
+    const std::vector<Measurement> noisy{measurement(1, {1.8, 2, 2.4}, 4)};
+    const auto wide = hypervolume_gain(steady, noisy);
+    REQUIRE((wide && wide->low));
+    CHECK(*wide->low < *wide->gain);
+    CHECK(*wide->high > *wide->gain);
+}
+
+}  // namespace
+}  // namespace apreqel
