@@ -55,30 +55,51 @@ Result<> plan_settings(Evaluation& evaluation, bool ablation)
     return {};
 }
 
-/// Splices the models into the workspace.
-Result<std::vector<ModelFile>> build_models(const Study& study, const Evaluation& evaluation)
+/// The uniform variant that a model of one type is, or the number of types.
+std::size_t uniform_variant(const MixedModel& model, const Profile& profile)
 {
-    std::vector<ModelFile> files;
+    const std::string& first = model.allocation.front().type;
+    const bool mixed = std::ranges::any_of(model.allocation, [&](const LayerType& entry) { return entry.type != first; });
+    const auto variant = mixed ? profile.types.end() : std::ranges::find(profile.types, first, &UniformVariant::type);
+    return static_cast<std::size_t>(variant - profile.types.begin());
+}
+
+/// The files to measure: the uniform variants, and after them the mixed models, spliced into the workspace.
+struct Files {
+    std::vector<ModelFile> models;
+    std::vector<std::size_t> of_mix;  ///< per mixed model of the evaluation: index in `models`
+};
+
+Result<Files> build_models(const Study& study, const Evaluation& evaluation)
+{
+    Files files;
+    for (const QuantType type : study.settings.types) {
+        files.models.push_back(
+            {variant_path(study.workspace, study.inventory, type, study.settings.embedding_type), type_name(type)});
+    }
+    const std::size_t uniform = files.models.size();
     Unseen unseen(study.monitor);
     study.monitor.begin("mixed models", static_cast<double>(evaluation.models.size()));
     for (const MixedModel& model : evaluation.models) {
+        files.of_mix.push_back(uniform_variant(model, evaluation.profile));
+        if (files.of_mix.back() < uniform) continue;
+        files.of_mix.back() = files.models.size();
         const std::string key = std::format("model {}, embedding {}, {}, {}", study.inventory.fingerprint,
                                             evaluation.profile.embedding_type, name_of(model.allocation), tool_version());
-        files.push_back({study.workspace.keyed("mixes/mix.gguf", key), std::format("mix {}", files.size() + 1)});
-        if (!std::filesystem::exists(files.back().path)) {
+        const auto path = study.workspace.keyed("mixes/mix.gguf", key);
+        files.models.push_back({path, std::format("mix {}", files.models.size() - uniform + 1)});
+        if (!std::filesystem::exists(path)) {
             const Plan plan{.model = study.inventory.fingerprint,
                             .method = "",
                             .embedding_type = evaluation.profile.embedding_type,
                             .allocation = model.allocation};
-            if (auto built = quantize(study.inventory, plan, study.workspace, files.back().path,
-                                      thread_count(study.settings.run), unseen);
-                !built) {
+            const unsigned threads = thread_count(study.settings.run);
+            if (auto built = quantize(study.inventory, plan, study.workspace, path, threads, unseen); !built)
                 return std::unexpected(built.error());
-            }
         }
-        study.monitor.advance(static_cast<double>(files.size()));
+        study.monitor.advance(static_cast<double>(files.of_mix.size()));
     }
-    study.monitor.end(std::format("{} spliced", files.size()));
+    study.monitor.end(std::format("{} spliced", files.models.size() - uniform));
     return files;
 }
 
@@ -93,30 +114,23 @@ Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settin
     Evaluation evaluation{.profile = std::move(*profiled), .scores = std::move(*scores)};
     if (auto planned = plan_settings(evaluation, settings.ablation); !planned) return std::unexpected(planned.error());
 
-    // The uniform variants again, in the same rounds as the mixes: only then do their latencies compare.
-    std::vector<ModelFile> files;
-    for (const QuantType type : study.settings.types) {
-        files.push_back({variant_path(study.workspace, study.inventory, type, study.settings.embedding_type), type_name(type)});
-    }
-    const auto mixes = build_models(study, evaluation);
-    if (!mixes) return std::unexpected(mixes.error());
-    files.insert(files.end(), mixes->begin(), mixes->end());
-    auto measured = measure(study, files);
+    // The uniform variants are measured again, in the same rounds as the mixes: only then do their latencies compare.
+    const auto files = build_models(study, evaluation);
+    if (!files) return std::unexpected(files.error());
+    const auto measured = measure(study, files->models);
     if (!measured) return std::unexpected(measured.error());
     auto reference = measure_reference(study);
     if (!reference) return std::unexpected(reference.error());
     evaluation.reference = std::move(*reference);
-    const auto middle = measured->begin() + static_cast<std::ptrdiff_t>(study.settings.types.size());
-    evaluation.uniform.assign(measured->begin(), middle);
-    for (std::size_t m = 0; m < evaluation.models.size(); ++m) {
-        evaluation.models[m].measurement = middle[static_cast<std::ptrdiff_t>(m)];
-    }
+    const std::size_t uniform = study.settings.types.size();
+    evaluation.uniform.assign(measured->begin(), measured->begin() + static_cast<std::ptrdiff_t>(uniform));
+    for (std::size_t m = 0; m < evaluation.models.size(); ++m) evaluation.models[m].measurement = (*measured)[files->of_mix[m]];
     if (auto written = write_text(study.workspace.path("study.json"), to_json(evaluation)); !written)
         return std::unexpected(written.error());
     // What was measured is kept; the files are spliced again in a moment, and take room until then.
     if (!settings.keep_models) {
         std::error_code ignored;
-        for (const ModelFile& mix : *mixes) std::filesystem::remove(mix.path, ignored);
+        for (std::size_t f = uniform; f < files->models.size(); ++f) std::filesystem::remove(files->models[f].path, ignored);
     }
     return evaluation;
 }

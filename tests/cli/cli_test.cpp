@@ -8,6 +8,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <sys/wait.h>
+#include <algorithm>
 #include <cstdlib>
 #include <format>
 #include <string>
@@ -72,7 +73,7 @@ TEST_CASE("help teaches every verb", "[cli]")
     CHECK(help.exit_code == 0);
     CHECK(help.err.empty());
     check_golden("help.txt", help.out);
-    for (const std::string verb : {"inspect", "score", "profile", "plan", "quantize", "measure", "run"}) {
+    for (const std::string verb : {"inspect", "score", "profile", "plan", "quantize", "measure", "run", "study"}) {
         const auto text = apreqel(folder, {verb, "--help"});
         CHECK(text.exit_code == 0);
         check_golden("help-" + verb + ".txt", text.out);
