@@ -38,9 +38,10 @@ private:
         const bool is_reference = inventory.fingerprint == study_.inventory.fingerprint;
         const auto artifact =
             study_.workspace.keyed("quality/quality.json", std::format("{}, file {}", key_, inventory.fingerprint));
-        const bool measured = std::filesystem::exists(artifact) && !study_.settings.remeasure;
         const bool complete = !is_reference || std::filesystem::exists(logits_);
-        if (measured && complete) return read_quality(artifact);
+        if (complete && !study_.settings.remeasure) {
+            if (const auto kept = read_quality(artifact)) return kept;  // else it is not there, or damaged
+        }
         if (!is_reference && study_.settings.quality.kld_chunks > 0 && !std::filesystem::exists(logits_)) {
             if (const auto reference = measure_quality(study_.inventory, "full precision"); !reference) return reference;
         }
@@ -116,11 +117,8 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
         paths.push_back(model.files.front());
     }
     const auto artifact = study.workspace.keyed("speed/models.json", key);
-    if (std::filesystem::exists(artifact) && !study.settings.remeasure) {
-        auto speeds = read_speeds(artifact);
-        if (speeds && speeds->size() != models.size())
-            return fail("read {}: it has {} models, {} are needed", artifact.string(), speeds->size(), models.size());
-        return speeds;
+    if (!study.settings.remeasure) {
+        if (auto kept = read_speeds(artifact); kept && kept->size() == models.size()) return kept;
     }
     auto speeds = measure_speed(paths, study.settings.run, settings, study.monitor);
     if (!speeds) return speeds;

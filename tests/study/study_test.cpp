@@ -155,6 +155,25 @@ TEST_CASE("a change of settings is measured anew, and back again is not", "[stud
     CHECK(recorder.steps.empty());
 }
 
+TEST_CASE("measurements that were damaged on disk are made again", "[study]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path());
+    Recorder recorder;
+    const Study study = small_study(model, recorder);
+    const auto first = profile(study);
+    REQUIRE(first);
+    for (const char* artifacts : {"quality", "speed"}) {
+        for (const auto& entry : std::filesystem::directory_iterator(model.string() + ".apreqel/" + artifacts))
+            std::filesystem::resize_file(entry.path(), 40);
+    }
+    const auto second = profile(study);
+    REQUIRE(second);
+    CHECK(second->types[0].measurement.quality.perplexity == first->types[0].measurement.quality.perplexity);
+    for (const auto& entry : std::filesystem::directory_iterator(model.string() + ".apreqel/quality"))
+        CHECK(read_quality(entry.path()));
+}
+
 TEST_CASE("llama-quantize makes the same tensors from the tensor type file", "[study]")
 {
     APREQEL_NEEDS_TOOL("llama-quantize");
