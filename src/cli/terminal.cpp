@@ -2,6 +2,7 @@
 
 #include "runtime/session.h"
 
+#include <cmath>
 #include <unistd.h>
 #include <algorithm>
 #include <csignal>
@@ -22,7 +23,7 @@ void on_signal(int signal)
 /// "42 s", "3 min 05 s", "1 h 20 min".
 std::string duration(double seconds)
 {
-    const auto whole = static_cast<long>(seconds + 0.5);
+    const auto whole = std::lround(seconds);
     if (whole < 60) return std::format("{} s", whole);
     if (whole < 3600) return std::format("{} min {:02} s", whole / 60, whole % 60);
     return std::format("{} h {:02} min", whole / 3600, whole / 60 % 60);

@@ -66,9 +66,9 @@ public:
         return static_cast<std::uint64_t>(value);
     }
 
-    [[nodiscard]] std::string string_or(std::string_view field, std::string absent) const
+    [[nodiscard]] std::string string_or(std::string_view field, std::string_view absent) const
     {
-        return has(field) ? at(field).string() : absent;
+        return has(field) ? at(field).string() : std::string(absent);
     }
     [[nodiscard]] double number_or(std::string_view field, double absent) const
     {

@@ -72,7 +72,7 @@ private:
 
     Result<Quality> evaluate(const LoadedModel& model, const std::vector<Token>& tokens, bool is_reference)
     {
-        std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
+        const std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
         const std::string identity = digest({key_, words});
         const QualitySettings& settings = study_.settings.quality;
         if (settings.kld_chunks == 0) return evaluate_quality(model, tokens, settings, std::nullopt, identity, study_.monitor);

@@ -19,7 +19,7 @@ Result<std::filesystem::path> sampled(const Study& study, std::string_view name,
 {
     const std::string key = std::format("model {} {} × {} tokens, seed {}, {}", study.inventory.fingerprint, settings.sequences,
                                         settings.tokens, settings.seed, backend_version());
-    const auto path = study.workspace.keyed(name, key);
+    auto path = study.workspace.keyed(name, key);
     if (std::filesystem::exists(path)) return path;
     const auto model = LoadedModel::load(study.model(), study.settings.run);
     if (!model) return std::unexpected(model.error());
