@@ -53,6 +53,7 @@ int main(int argc, char** argv)
     add_quantize(app, action);
     add_measure(app, action);
     add_study(app, action);
+    add_report(app, action);
     const std::string_view first = argc > 1 ? argv[1] : "";
     if (!first.empty() && !first.starts_with('-') && app.get_subcommand_no_throw(argv[1]) == nullptr) {
         return report({ErrorCode::usage, std::format("there is no verb {}", first), "apreqel --help lists the verbs"});

@@ -21,6 +21,7 @@ void add_quantize(CLI::App& app, Action& chosen);
 void add_measure(CLI::App& app, Action& chosen);
 void add_run(CLI::App& app, Action& chosen);
 void add_study(CLI::App& app, Action& chosen);
+void add_report(CLI::App& app, Action& chosen);
 
 /// Writes a verb's result to stdout. Error: stdout cannot be written; a reader that went away is none.
 [[nodiscard]] Result<> print_result(std::string_view text);

@@ -161,6 +161,70 @@ std::vector<Fallback> parse_fallbacks(const Value& value)
     return fallbacks;
 }
 
+Measurement parse_measurement(const Value& value, std::string name)
+{
+    Measurement measurement{.name = std::move(name),
+                            .memory_bytes = value.at("memory_bytes").count(),
+                            .bits_per_weight = value.number_or("file_bits_per_weight", 0)};
+    if (value.has("perplexity")) measurement.quality = parse_quality(value);
+    measurement.speed = parse_speed(value);
+    return measurement;
+}
+
+Measurement parse_measurement(const Value& value) { return parse_measurement(value, value.at("name").string()); }
+
+std::vector<Measurement> parse_measurements(const Value& value)
+{
+    std::vector<Measurement> measurements;
+    for (const Value& entry : value.elements()) measurements.push_back(parse_measurement(entry));
+    return measurements;
+}
+
+std::array<double, kMetrics> parse_by_metric(const Value& value)
+{
+    std::array<double, kMetrics> values{};
+    for (std::size_t j = 0; j < kMetrics; ++j) values[j] = value.at(kMetricNames[j]).number();
+    return values;
+}
+
+Metrics parse_metrics(const Value& value)
+{
+    return {value.at("memory_bytes").number(), value.at("latency_ms").number(), value.at("perplexity").number()};
+}
+
+/// What a plan and a study say of a distribution. `types`: the order of its counts.
+Candidate parse_candidate(const Value& value, const std::vector<std::string>& types)
+{
+    Candidate candidate{.closeness = value.at("closeness").number(),
+                        .distance_ideal = value.number_or("distance_to_ideal", 0),
+                        .distance_anti_ideal = value.number_or("distance_to_anti_ideal", 0)};
+    for (const std::string& type : types) candidate.counts.push_back(value.at("distribution").count_or(type, 0));
+    candidate.estimate = parse_metrics(value.at("estimate"));
+    return candidate;
+}
+
+Plan parse_plan(const Value& value)
+{
+    Plan plan;
+    plan.model = value.string_or("model", "");
+    plan.model_name = value.string_or("model_name", "");
+    plan.method = value.string_or("method", "");
+    plan.embedding_type = value.string_or("embedding_type", "");
+    for (const Value& entry : value.at("allocation").elements()) {
+        plan.allocation.push_back({.layer = entry.at("layer").string(), .type = entry.at("type").string()});
+    }
+    plan.fallbacks = parse_fallbacks(value);
+    if (!value.has("types") || !value.has("distribution")) return plan;
+    for (const Value& entry : value.at("types").elements()) {
+        plan.types.push_back(entry.at("type").string());
+        plan.costs.push_back(parse_metrics(entry));
+    }
+    plan.weights = parse_by_metric(value.at("weights"));
+    plan.ranking.candidates = value.count_or("candidates", 0);
+    plan.ranking.best.push_back(parse_candidate(value, plan.types));
+    return plan;
+}
+
 // ---- writing -------------------------------------------------------------------------------------------------------
 
 Json document(std::string_view schema) { return Json{{"schema", schema}}; }
@@ -169,8 +233,9 @@ std::string text_of(const Json& json) { return json.dump(2, ' ', false, Json::er
 
 void put(Json& json, const std::string& field, const Sampled& sampled)
 {
-    if (sampled.samples.empty()) return;
+    if (sampled.median == 0) return;  // not measured
     json[field] = sampled.median;
+    if (sampled.samples.empty()) return;
     json[field + "_interval"] = {sampled.low, sampled.high};
     json[field + "_confidence"] = sampled.confidence;
     json[field + "_samples"] = sampled.samples;
@@ -199,7 +264,7 @@ void put(Json& json, const Measurement& measurement)
     json["memory_bytes"] = measurement.memory_bytes;
     json["file_bits_per_weight"] = measurement.bits_per_weight;
     put(json, measurement.speed);
-    if (measurement.quality.tokens > 0) put(json, measurement.quality);
+    if (measurement.quality.perplexity > 0) put(json, measurement.quality);
 }
 
 void put(Json& json, const std::vector<Fallback>& fallbacks)
@@ -494,12 +559,9 @@ Result<Profile> read_profile(const std::filesystem::path& path)
             const auto type = parse_type(variant.type);
             if (!entry.has("bits_per_weight") && !type) throw FormatError{type.error().message};
             variant.bits_per_weight = entry.number_or("bits_per_weight", type ? bits_per_weight(*type) : 0);
-            variant.measurement.name = variant.type;
-            variant.measurement.memory_bytes = entry.at("memory_bytes").count();
-            variant.measurement.bits_per_weight = entry.number_or("file_bits_per_weight", 0);
-            variant.measurement.quality = parse_quality(entry);
             static_cast<void>(entry.at("latency_ms").number());  // required here, though not where only quality is kept
-            variant.measurement.speed = parse_speed(entry);
+            static_cast<void>(entry.at("perplexity").number());
+            variant.measurement = parse_measurement(entry, variant.type);
             variant.fallbacks = parse_fallbacks(entry);
             profile.types.push_back(std::move(variant));
         }
@@ -507,19 +569,63 @@ Result<Profile> read_profile(const std::filesystem::path& path)
     });
 }
 
-Result<Plan> read_plan(const std::filesystem::path& path)
+Result<Plan> read_plan(const std::filesystem::path& path) { return read_document(path, "apreqel.plan/1", parse_plan); }
+
+Result<RunResult> read_run(const std::filesystem::path& path)
 {
-    return read_document(path, "apreqel.plan/1", [](const Value& value) {
-        Plan plan;
-        plan.model = value.string_or("model", "");
-        plan.model_name = value.string_or("model_name", "");
-        plan.method = value.string_or("method", "");
-        plan.embedding_type = value.string_or("embedding_type", "");
-        for (const Value& entry : value.at("allocation").elements()) {
-            plan.allocation.push_back({.layer = entry.at("layer").string(), .type = entry.at("type").string()});
+    return read_document(path, "apreqel.run/1", [](const Value& value) {
+        RunResult result{.plan = parse_plan(value.at("plan")),
+                         .reference = parse_measurement(value.at("reference")),
+                         .uniform = parse_measurements(value.at("uniform")),
+                         .mix = parse_measurement(value.at("mix")),
+                         .device = value.string_or("device", ""),
+                         .text = value.string_or("text", ""),
+                         .version = value.string_or("version", "")};
+        if (result.plan.ranking.best.empty()) value.at("plan").wrong("must have types and a distribution");
+        return result;
+    });
+}
+
+Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Profile& profile, const Scores& scores)
+{
+    return read_document(path, "apreqel.study/1", [&](const Value& value) {
+        Evaluation evaluation{.profile = profile, .scores = scores};
+        if (value.string_or("model", "") != profile.model) value.at("model").wrong("is not the model of the profile");
+        evaluation.reference = parse_measurement(value.at("reference"));
+        evaluation.uniform = parse_measurements(value.at("uniform"));
+        const auto type_of = [](const auto& entry) { return entry.measurement.name; };
+        const auto names = [](const Measurement& entry) { return entry.name; };
+        if (!std::ranges::equal(evaluation.uniform, profile.types, {}, names, type_of))
+            value.at("uniform").wrong("are not the types of the profile: run the study again");
+        Plan plan{.model = profile.model, .model_name = profile.model_name};
+        for (const UniformVariant& variant : profile.types) {
+            plan.types.push_back(variant.type);
+            plan.costs.push_back(metrics_of(variant.measurement));
         }
-        plan.fallbacks = parse_fallbacks(value);
-        return plan;
+        for (const Value& entry : value.at("settings").elements()) {
+            SettingResult setting{.category = entry.at("category").string(), .plan = plan};
+            setting.plan.weights = parse_by_metric(entry.at("weights"));
+            setting.plan.ranking.best.push_back(parse_candidate(entry, plan.types));
+            evaluation.settings.push_back(std::move(setting));
+        }
+        for (const Value& entry : value.at("models").elements()) {
+            MixedModel model{.measurement = parse_measurement(entry)};
+            for (const LayerScore& layer : scores.layers)
+                model.allocation.push_back({layer.layer, entry.at("allocation").at(layer.layer).string()});
+            evaluation.models.push_back(std::move(model));
+        }
+        for (const Value& entry : value.at("orders").elements()) {
+            OrderResult order{.order = entry.at("order").string()};
+            for (const Value& model : entry.at("models").elements()) {
+                if (model.count() >= evaluation.models.size()) model.wrong("is not one of the models");
+                order.models.push_back(model.count());
+            }
+            if (order.models.size() != evaluation.settings.size()) entry.at("models").wrong("must be one for each setting");
+            evaluation.orders.push_back(std::move(order));
+        }
+        if (evaluation.orders.empty() || evaluation.settings.empty() || profile.types.empty())
+            value.wrong("must have settings, types and orders");
+        return evaluation;
     });
 }
 

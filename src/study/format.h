@@ -50,6 +50,9 @@ struct TypeWeight {
 [[nodiscard]] Result<Profile> read_profile(const std::filesystem::path& path);
 /// Only the allocation is required; the rest is filled as far as the file has it.
 [[nodiscard]] Result<Plan> read_plan(const std::filesystem::path& path);
+[[nodiscard]] Result<RunResult> read_run(const std::filesystem::path& path);
+/// `profile` and `scores`: those of the same model; the study's types are the profile's.
+[[nodiscard]] Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Profile& profile, const Scores& scores);
 [[nodiscard]] Result<Quality> read_quality(const std::filesystem::path& path);
 [[nodiscard]] Result<std::vector<Speed>> read_speeds(const std::filesystem::path& path);
 

@@ -38,6 +38,8 @@ Result<RunResult> run(const Study& study, const Weights& weights, const std::fil
                      .version = measured->version};
     measurements->pop_back();
     result.uniform = std::move(*measurements);
+    if (auto written = write_text(study.workspace.path("run.json"), to_json(result)); !written)
+        return std::unexpected(written.error());
     return result;
 }
 

@@ -1,0 +1,13 @@
+# Writes page_parts.cpp: the files in PARTS as string constants, for src/report/page.cpp.
+# (#embed would do this, once every compiler that builds C++23 has it.)
+set(source "#include \"report/page.h\"\n\nnamespace apreqel {\n\n")
+foreach(part IN LISTS PARTS)
+    get_filename_component(name ${part} NAME)
+    string(MAKE_C_IDENTIFIER ${name} name)
+    file(READ ${part} bytes HEX)
+    string(REGEX REPLACE "(................................................................)" "\\1\n" bytes "${bytes}")
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}")
+    string(APPEND source "static constexpr char ${name}[] = {\n${bytes}'\\0'};\n")
+    string(APPEND source "const std::string_view k_${name}(${name}, sizeof ${name} - 1);\n\n")
+endforeach()
+file(WRITE page_parts.cpp "${source}}  // namespace apreqel\n")

@@ -1,0 +1,96 @@
+#include "base/file.h"
+#include "cli/flags.h"
+#include "cli/verbs.h"
+#include "report/page.h"
+
+#include <memory>
+
+namespace apreqel {
+namespace {
+
+/// Reads the artifact at `path` if it is there, as `text` in the form this version writes.
+template <typename Read>
+auto read_if_there(const std::filesystem::path& path, Read read, std::string& text) -> decltype(read(path))
+{
+    using Record = typename decltype(read(path))::value_type;
+    if (!std::filesystem::exists(path)) return Record{};
+    auto record = read(path);
+    if (record) text = to_json(*record);
+    return record;
+}
+
+/// The artifacts of a workspace. Errors: none at all; one that cannot be read; two of different models.
+Result<PageData> read_artifacts(const Workspace& workspace)
+{
+    PageData data;
+    const auto scores = read_if_there(workspace.path("scores.json"), read_scores, data.scores);
+    if (!scores) return std::unexpected(scores.error());
+    const auto profile = read_if_there(workspace.path("profile.json"), read_profile, data.profile);
+    if (!profile) return std::unexpected(profile.error());
+    const auto run = read_if_there(workspace.path("run.json"), read_run, data.run);
+    if (!run) return std::unexpected(run.error());
+    if (data.scores.empty() && data.profile.empty())
+        return fail("report: {} holds nothing to report yet: first apreqel run MODEL", workspace.directory().string());
+
+    std::string_view model;
+    for (const std::string_view found : {std::string_view(scores->model), std::string_view(profile->model),
+                                         std::string_view(run->plan.model)}) {
+        if (found.empty()) continue;
+        if (!model.empty() && found != model)
+            return fail("report: the files in {} are of different models", workspace.directory().string());
+        model = found;
+    }
+    if (!data.scores.empty() && !data.profile.empty() && scores->layers.size() != profile->layers)
+        return fail("report: scores.json has {} layers and profile.json has {}", scores->layers.size(), profile->layers);
+    data.model_name = data.profile.empty() ? scores->model_name : profile->model_name;
+
+    const auto study_path = workspace.path("study.json");
+    if (data.scores.empty() || data.profile.empty() || !std::filesystem::exists(study_path)) return data;
+    const auto evaluation = read_evaluation(study_path, *profile, *scores);
+    if (!evaluation) return std::unexpected(evaluation.error());
+    auto tables = study_tables(*evaluation);
+    if (!tables) return std::unexpected(tables.error());
+    data.study = to_json(*evaluation);
+    data.tables = std::move(*tables);
+    return data;
+}
+
+Result<> run_report(const Flags& flags)
+{
+    if (flags.model.empty() && flags.workspace.empty()) return usage_error("report: MODEL or -C DIR is needed");
+    const Workspace workspace(flags.model, flags.workspace);
+    std::filesystem::path file = flags.model;
+    if (file.empty()) {
+        const auto folder = std::filesystem::path(flags.workspace.string()).lexically_normal();
+        const auto named = folder.has_filename() ? folder : folder.parent_path();
+        file = named.extension() == ".apreqel" ? named.stem() : std::filesystem::path("MODEL.gguf");
+    }
+    const std::filesystem::path output = flags.output.empty() ? workspace.path("report.html") : flags.output;
+    if (!flags.output.empty()) {
+        if (auto writable = check_output(output, flags.force, {flags.model}); !writable) return writable;
+    }
+    auto data = read_artifacts(workspace);
+    if (!data) return std::unexpected(data.error());
+    data->model_file = file.string();
+    data->workspace = flags.workspace.string();
+    data->directory = workspace.directory().string();
+    data->made_by = tool_version();
+    if (data->model_name.empty()) data->model_name = file.filename().string();
+    if (auto written = write_text(output, report_page(*data)); !written) return written;
+    return print_result(output.string() + "\n");
+}
+
+}  // namespace
+
+void add_report(CLI::App& app, Action& chosen)
+{
+    CLI::App* verb = app.add_subcommand("report", "Everything measured so far as one web page, with a weight explorer → report.html");
+    auto flags = std::make_shared<Flags>();
+    verb->add_option("MODEL", flags->model, "The model whose workspace to show; the file itself is not read");
+    add_workspace(*verb, *flags);
+    verb->add_option("-o,--output", flags->output, "Write the page here [DIR/report.html]")->type_name("FILE");
+    verb->add_flag("--force", flags->force, "Replace an existing output file");
+    verb->callback([&chosen, flags] { chosen = [flags] { return run_report(*flags); }; });
+}
+
+}  // namespace apreqel
