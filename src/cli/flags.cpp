@@ -87,15 +87,21 @@ void add_scoring(CLI::App& verb, Flags& flags)
         ->capture_default_str();
 }
 
+void add_text(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--text", flags.settings.text, "Text to measure perplexity on [sampled from the model]")->type_name("FILE");
+    verb.add_option("--context", flags.settings.quality.context, "Tokens per chunk of text, as llama-perplexity -c")
+        ->type_name("N")
+        ->check(between(8, 1 << 20))
+        ->capture_default_str();
+    verb.add_flag("--remeasure", flags.settings.remeasure, "Measure again what the workspace already holds");
+}
+
 void add_measuring(CLI::App& verb, Flags& flags)
 {
     QualitySettings& quality = flags.settings.quality;
     SpeedSettings& speed = flags.settings.speed;
-    verb.add_option("--text", flags.settings.text, "Text to measure perplexity on [sampled from the model]")->type_name("FILE");
-    verb.add_option("--context", quality.context, "Tokens per chunk of text, as llama-perplexity -c")
-        ->type_name("N")
-        ->check(between(8, 1 << 20))
-        ->capture_default_str();
+    add_text(verb, flags);
     verb.add_option("--chunks", quality.chunks, "Chunks of text to measure on [all]")->type_name("N");
     verb.add_option("--kld-chunks", quality.kld_chunks, "Leading chunks to compare with the full-precision model; 0: none")
         ->type_name("N")
@@ -112,7 +118,6 @@ void add_measuring(CLI::App& verb, Flags& flags)
         ->type_name("N")
         ->check(between(0, 1 << 20))
         ->capture_default_str();
-    verb.add_flag("--remeasure", flags.settings.remeasure, "Measure again what the workspace already holds");
 }
 
 Result<std::vector<QuantType>> parse_types(const std::string& names)

@@ -32,10 +32,12 @@ void add_workspace(CLI::App& verb, Flags& flags);
 void add_common(CLI::App& verb, Flags& flags);  ///< --json, --quiet
 void add_types(CLI::App& verb, Flags& flags);   ///< --types, --embedding-type
 void add_weights(CLI::App& verb, Flags& flags);
-void add_running(CLI::App& verb, Flags& flags);    ///< --threads, --gpu-layers
-void add_sampling(CLI::App& verb, Flags& flags);   ///< --seed
-void add_scoring(CLI::App& verb, Flags& flags);    ///< --prompts, --gamma
-void add_measuring(CLI::App& verb, Flags& flags);  ///< --text, --context, --chunks, --repetitions, …
+void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
+void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
+void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
+void add_text(CLI::App& verb, Flags& flags);                ///< --text, --context, --remeasure
+void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --probe-chunks, --precision, --minutes, --fast
+void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, --repetitions, …
 
 /// Types by name, separated by commas. Errors: unknown, listed twice, not a target for quantization.
 [[nodiscard]] Result<std::vector<QuantType>> parse_types(const std::string& names);

@@ -60,4 +60,26 @@ Result<std::span<const std::byte>> RowConverter::convert(QuantType type)
     return converted_;
 }
 
+Result<std::span<const std::byte>> RowConverter::image(QuantType type, Distortion& distortion)
+{
+    if (auto quantized = convert(type); !quantized) return quantized;
+    const auto count = static_cast<std::int64_t>(weights_.size());
+    image_.resize(weights_.size());
+    to_float(type, converted_.data(), image_.data(), count);
+    distortion = {};
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+        const double difference = double{weights_[i]} - image_[i];
+        distortion.error += difference * difference;
+        distortion.energy += double{weights_[i]} * weights_[i];
+    }
+    stored_.resize(static_cast<std::size_t>(rows_) * row_bytes(tensor_->type, tensor_->columns()));
+    if (tensor_->type.id == GGML_TYPE_F32) {
+        std::memcpy(stored_.data(), image_.data(), stored_.size());
+    } else {
+        const ggml_from_float_t from_float = ggml_get_type_traits(static_cast<ggml_type>(tensor_->type.id))->from_float_ref;
+        from_float(image_.data(), stored_.data(), count);
+    }
+    return stored_;
+}
+
 }  // namespace apreqel

@@ -19,12 +19,23 @@ public:
     /// Error: the type cannot represent weights that large.
     [[nodiscard]] Result<std::span<const std::byte>> convert(QuantType type);
 
+    /// What quantization costs: Σ‖w − ŵ‖² and Σ‖w‖² over the rows.
+    struct Distortion {
+        double error = 0;
+        double energy = 0;
+    };
+
+    /// The rows as they are after quantization to `type`, stored again as in the tensor; valid until the next call.
+    [[nodiscard]] Result<std::span<const std::byte>> image(QuantType type, Distortion& distortion);
+
 private:
     const Tensor* tensor_ = nullptr;
     std::int64_t rows_ = 0;
     float largest_ = 0;
     std::vector<float> weights_;
     std::vector<std::byte> converted_;
+    std::vector<float> image_;
+    std::vector<std::byte> stored_;
 };
 
 }  // namespace apreqel

@@ -23,7 +23,8 @@ struct ScoredChunk {
     std::span<const Token> targets;
 };
 
-using ChunkVisitor = std::function<Result<>(const ScoredChunk&)>;
+/// False: enough.
+using ChunkVisitor = std::function<Result<bool>(const ScoredChunk&)>;
 
 std::size_t scored_per_chunk(std::size_t context) { return context - 1 - context / 2; }
 
@@ -79,7 +80,9 @@ Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, s
                 scored.rows.emplace_back(logits + (member * (context - first) + row) * vocabulary, vocabulary);
             }
             scored.targets = tokens.subspan((group + member) * context + first + 1, scored.rows.size());
-            if (auto visited = visit(scored); !visited) return visited;
+            const auto more = visit(scored);
+            if (!more) return std::unexpected(more.error());
+            if (!*more) return {};
         }
         monitor.advance(static_cast<double>(group + members));
     }
@@ -147,6 +150,7 @@ public:
     /// `reference`: the full-precision logits of the same rows, one after another; empty: not compared.
     void add(const ScoredChunk& chunk, std::span<const float> reference)
     {
+        ++chunks_;
         std::vector<TokenScore> scores(chunk.rows.size());
         const auto rows = std::views::iota(std::size_t{0}, scores.size());
         std::for_each(std::execution::par, rows.begin(), rows.end(), [&](std::size_t row) {
@@ -167,6 +171,9 @@ public:
         }
     }
 
+    /// After two chunks or more, whether the KL divergence is known well enough.
+    [[nodiscard]] bool precise(double share) const { return chunks_ >= 2 && kld_.standard_error() < share * kld_.mean(); }
+
     [[nodiscard]] Result<Quality> result(const LoadedModel& model) const
     {
         if (!std::isfinite(nll_.mean()) || !std::isfinite(kld_.mean())) {
@@ -184,6 +191,7 @@ public:
     }
 
 private:
+    std::size_t chunks_ = 0;
     Mean nll_;
     Mean kld_;
     std::uint64_t same_top_ = 0;
@@ -235,12 +243,14 @@ Result<Quality> record_reference(const LoadedModel& model, std::span<const Token
 
     QualitySum sum;
     const auto visited =
-        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<bool> {
             sum.add(chunk, {});
-            if (chunk.chunk >= compared) return {};
+            if (chunk.chunk >= compared) return true;
             // The rows of a chunk lie one after another in libllama's buffer.
             const std::span all(chunk.rows.front().data(), chunk.rows.size() * model.vocabulary_size());
-            return file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, std::as_bytes(all));
+            if (auto written = file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, std::as_bytes(all)); !written)
+                return std::unexpected(written.error());
+            return true;
         });
     if (!visited) return std::unexpected(visited.error());
     auto quality = sum.result(model);
@@ -274,15 +284,16 @@ Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token
     QualitySum sum;
     std::vector<float> reference;
     const auto visited =
-        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<bool> {
             reference.clear();
             if (chunk.chunk < compared) {
                 reference.resize(chunk_floats);
                 const auto bytes = std::as_writable_bytes(std::span(reference));
-                if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read) return read;
+                if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read)
+                    return std::unexpected(read.error());
             }
             sum.add(chunk, reference);
-            return {};
+            return !sum.precise(settings.kld_precision);
         });
     if (!visited) return std::unexpected(visited.error());
     return sum.result(model);

@@ -96,12 +96,16 @@ std::string backend_version() { return std::format("libllama {}", llama_version(
 
 void LoadedModel::Deleter::operator()(llama_model* model) const { llama_model_free(model); }
 
-Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const RunSettings& settings)
+Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const RunSettings& settings, WeightAccess access)
 {
     start_backend();
     const LogCapture log;
     llama_model_params params = llama_model_default_params();
     params.n_gpu_layers = settings.gpu_layers;
+    if (access == WeightAccess::writable) {
+        params.load_mode = LLAMA_LOAD_MODE_NONE;
+        params.use_extra_bufts = false;
+    }
     LoadedModel loaded;
     loaded.path_ = path;
     loaded.settings_ = settings;

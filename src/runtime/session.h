@@ -38,11 +38,15 @@ void on_abort(void (*report)(const char* message));
 /// "libllama 0.7.0".
 [[nodiscard]] std::string backend_version();
 
+/// Whether the weights stay as in the file, mapped or repacked as libllama likes best, or may be overwritten.
+enum class WeightAccess { fixed, writable };
+
 /// A GGUF model in memory, ready to run.
 class LoadedModel {
 public:
     /// Errors: libllama cannot load the file; its own last message is the cause.
-    [[nodiscard]] static Result<LoadedModel> load(const std::filesystem::path& path, const RunSettings& settings);
+    [[nodiscard]] static Result<LoadedModel> load(const std::filesystem::path& path, const RunSettings& settings,
+                                                  WeightAccess access = WeightAccess::fixed);
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
     [[nodiscard]] const RunSettings& settings() const { return settings_; }

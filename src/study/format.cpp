@@ -66,6 +66,12 @@ public:
         return static_cast<std::uint64_t>(value);
     }
 
+    [[nodiscard]] bool boolean() const
+    {
+        if (!json_.is_boolean()) wrong("must be true or false");
+        return json_.get<bool>();
+    }
+
     [[nodiscard]] std::string string_or(std::string_view field, std::string_view absent) const
     {
         return has(field) ? at(field).string() : std::string(absent);
@@ -440,6 +446,39 @@ std::string to_json(const Profile& profile)
     return text_of(json);
 }
 
+std::string to_json(const Sensitivity& sensitivity, std::string_view key)
+{
+    Json json = document("apreqel.sensitivity/1");
+    if (!key.empty()) json["key"] = key;
+    json["model"] = sensitivity.model;
+    json["model_name"] = sensitivity.model_name;
+    json["text"] = sensitivity.text;
+    json["version"] = sensitivity.version;
+    json["embedding_type"] = sensitivity.embedding_type;
+    json["fixed_bytes"] = sensitivity.fixed_bytes;
+    json["embedding_kl_divergence"] = sensitivity.embedding_kld;
+    json["noise_floor"] = sensitivity.noise_floor;
+    json["types"] = sensitivity.types;
+    json["layers"] = Json::array();
+    for (const LayerSensitivity& layer : sensitivity.layers) {
+        Json entry{{"layer", layer.layer}, {"parameters", layer.parameters}, {"probes", Json::array()}};
+        for (const Probe& probe : layer.probes) {
+            Json cell{{"memory_bytes", probe.memory_bytes}, {"kl_divergence", probe.kld}, {"measured", probe.measured}};
+            if (probe.measured) {
+                cell["kl_divergence_error"] = probe.kld_error;
+                cell["tokens"] = probe.tokens;
+            }
+            cell["squared_error"] = probe.squared_error;
+            entry["probes"].push_back(cell);
+        }
+        json["layers"].push_back(entry);
+    }
+    json["separability"] = {{"pairs", sensitivity.separability.pairs},
+                            {"median_factor", sensitivity.separability.median_factor},
+                            {"worst_factor", sensitivity.separability.worst_factor}};
+    return text_of(json);
+}
+
 std::string to_json(const Plan& plan) { return text_of(plan_json(plan)); }
 
 std::string to_json(const std::vector<Measurement>& measurements, const std::string& device, const std::string& text)
@@ -570,6 +609,44 @@ Result<Profile> read_profile(const std::filesystem::path& path)
 }
 
 Result<Plan> read_plan(const std::filesystem::path& path) { return read_document(path, "apreqel.plan/1", parse_plan); }
+
+Result<Sensitivity> read_sensitivity(const std::filesystem::path& path)
+{
+    return read_document(path, "apreqel.sensitivity/1", [](const Value& value) {
+        Sensitivity sensitivity{.model = value.string_or("model", ""),
+                                .model_name = value.string_or("model_name", ""),
+                                .text = value.string_or("text", ""),
+                                .version = value.string_or("version", ""),
+                                .embedding_type = value.string_or("embedding_type", ""),
+                                .fixed_bytes = value.count_or("fixed_bytes", 0),
+                                .embedding_kld = value.number_or("embedding_kl_divergence", 0),
+                                .noise_floor = value.number_or("noise_floor", 0)};
+        for (const Value& type : value.at("types").elements()) sensitivity.types.push_back(type.string());
+        for (const Value& entry : value.at("layers").elements()) {
+            LayerSensitivity layer{
+                .layer = entry.at("layer").string(), .parameters = entry.at("parameters").count(), .probes = {}};
+            for (const Value& cell : entry.at("probes").elements()) {
+                const Value measured = cell.at("measured");
+                layer.probes.push_back({.memory_bytes = cell.at("memory_bytes").count(),
+                                        .measured = measured.boolean(),
+                                        .kld = cell.at("kl_divergence").number(),
+                                        .kld_error = cell.number_or("kl_divergence_error", 0),
+                                        .tokens = cell.count_or("tokens", 0),
+                                        .squared_error = cell.number_or("squared_error", 0)});
+                if (layer.probes.back().kld < 0) cell.at("kl_divergence").wrong("must not be negative");
+            }
+            if (layer.probes.size() != sensitivity.types.size()) entry.at("probes").wrong("must be one for each type");
+            sensitivity.layers.push_back(std::move(layer));
+        }
+        if (value.has("separability")) {
+            const Value held = value.at("separability");
+            sensitivity.separability = {.pairs = held.count_or("pairs", 0),
+                                        .median_factor = held.number_or("median_factor", 1),
+                                        .worst_factor = held.number_or("worst_factor", 1)};
+        }
+        return sensitivity;
+    });
+}
 
 Result<RunResult> read_run(const std::filesystem::path& path)
 {

@@ -4,6 +4,7 @@
 #include <apreqel/evaluation.h>
 #include <apreqel/inventory.h>
 #include <apreqel/plan.h>
+#include <apreqel/sensitivity.h>
 
 #include <filesystem>
 #include <string>
@@ -35,6 +36,7 @@ struct TypeWeight {
 [[nodiscard]] std::string to_json(const Inventory& inventory, const std::vector<TypeWeight>& weights);
 [[nodiscard]] std::string to_json(const Scores& scores, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Profile& profile);
+[[nodiscard]] std::string to_json(const Sensitivity& sensitivity, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Plan& plan);
 [[nodiscard]] std::string to_json(const std::vector<Measurement>& measurements, const std::string& device,
                                   const std::string& text);
@@ -50,13 +52,15 @@ struct TypeWeight {
 [[nodiscard]] Result<Profile> read_profile(const std::filesystem::path& path);
 /// Only the allocation is required; the rest is filled as far as the file has it.
 [[nodiscard]] Result<Plan> read_plan(const std::filesystem::path& path);
+[[nodiscard]] Result<Sensitivity> read_sensitivity(const std::filesystem::path& path);
 [[nodiscard]] Result<RunResult> read_run(const std::filesystem::path& path);
 /// `profile` and `scores`: those of the same model; the study's types are the profile's.
-[[nodiscard]] Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Profile& profile, const Scores& scores);
+[[nodiscard]] Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Profile& profile,
+                                                 const Scores& scores);
 [[nodiscard]] Result<Quality> read_quality(const std::filesystem::path& path);
 [[nodiscard]] Result<std::vector<Speed>> read_speeds(const std::filesystem::path& path);
 
-/// The `key` a scores file was written with, or empty.
+/// The `key` a scores or sensitivity file was written with, or empty.
 [[nodiscard]] std::string read_key(const std::filesystem::path& path);
 
 /// Prompts: one per line, or one JSON object per line with a `prompt`, `text` or `turns` (its first) field.

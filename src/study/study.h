@@ -13,6 +13,7 @@
 #include <apreqel/evaluation.h>
 #include <apreqel/inventory.h>
 #include <apreqel/plan.h>
+#include <apreqel/sensitivity.h>
 
 #include <filesystem>
 #include <string>
@@ -79,6 +80,16 @@ struct ModelFile {
 
 /// Everything: scores, profile, plan, the mixed model at `output`, and all of them measured side by side.
 [[nodiscard]] Result<RunResult> run(const Study& study, const Weights& weights, const std::filesystem::path& output);
+
+struct SenseSettings {
+    std::size_t chunks = 8;   ///< leading chunks of text each probe runs
+    double precision = 0.05;  ///< relative standard error at which a probe ends early; 0: never
+    double minutes = 0;       ///< time for probes; 0: no limit
+    bool fast = false;        ///< two types only
+};
+
+/// Every layer in every type of the study, one at a time → sensitivity.json
+[[nodiscard]] Result<Sensitivity> sense(const Study& study, const SenseSettings& settings);
 
 struct EvaluationSettings {
     bool ablation = true;      ///< also with layers in other orders than the paper's

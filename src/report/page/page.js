@@ -71,7 +71,7 @@ function chart(place, description, spec) {
 }
 
 const series = {  // shape tells what colour tells
-  domain: ['uniform type', 'mixed, on the front', 'mixed, dominated', 'this plan'],
+  domain: ['uniform', 'mixed', 'dominated', 'this plan'],
   colours: ['#d55e00', '#0072b2', '#8a939c', '#cc79a7'],
   shapes: ['square', 'circle', 'cross', 'diamond'],
 };
@@ -97,7 +97,7 @@ function scatter(place, points, jx, jy, range = points) {
         color: {field: 'series', scale: {domain: used, range: look('colours')}},
         shape: {field: 'series', scale: {domain: used, range: look('shapes')}},
         tooltip: ['name', 'memory', 'latency', 'accuracy'].map(field => ({field}))}},
-      {transform: [{filter: "datum.series === 'uniform type' || datum.series === 'this plan'"}],
+      {transform: [{filter: "datum.series === 'uniform' || datum.series === 'this plan'"}],
         mark: {type: 'text', dy: -11, fontSize: 11}, encoding: {text: {field: 'name'}}},
     ],
   });
@@ -129,7 +129,7 @@ function layerPicture(place, types, rows) {
       y: {field: 'part', type: 'nominal', title: null, sort: ['attention', 'FFN']}},
     layer: [
       {mark: {type: 'rect', stroke: 'white', strokeOpacity: 0.5}, encoding: {
-        color: {field: 'type', type: 'ordinal', scale: {domain: byPrecision, scheme: 'cividis', reverse: true}, legend: {columns: 6}},
+        color: {field: 'type', type: 'ordinal', scale: {domain: byPrecision, scheme: 'viridis', reverse: true}, legend: {columns: 6}},
         tooltip: [{field: 'layer'}, {field: 'type'}]}},
       ...(blocks > 16 ? [] : [{mark: {type: 'text', fontSize: 10}, encoding: {text: {field: 'type'},
         color: {condition: {test: `indexof(${JSON.stringify(byPrecision)}, datum.type) < ${byPrecision.length / 2}`,
@@ -298,7 +298,7 @@ function drawExplorer() {
   $('controls').addEventListener('submit', event => event.preventDefault());
   weights.forEach(({slider}, j) => { slider.value = presets[0].preset[j]; });
 
-  const uniform = types.map(type => point(type.name, 'uniform type', type.metrics));
+  const uniform = types.map(type => point(type.name, 'uniform', type.metrics));
   const range = [...uniform, {series: 'this plan', ...uniform[0]}, {...uniform[0], series: 'this plan'}];
   const places = placesIn('places').map((place, v) => scatter(place, uniform, ...VIEWS[v], range));
   const picture = layerPicture($('layers-chart'), types,
@@ -397,7 +397,7 @@ function drawContribution() {
 function drawUniform() {
   const {profile} = data;
   if (!profile) return missing('uniform', `apreqel profile ${model}`);
-  const rows = profile.types.map(type => ({...point(type.type, 'uniform type', metricsOf(type)),
+  const rows = profile.types.map(type => ({...point(type.type, 'uniform', metricsOf(type)),
     low: type.latency_ms_interval?.[0] ?? type.latency_ms, high: type.latency_ms_interval?.[1] ?? type.latency_ms}));
   chart($('uniform-chart'), 'Latency against memory of the uniform types, with 95 % intervals', {
     data: {values: rows},
@@ -423,17 +423,17 @@ function drawStudy() {
   const dominated = all.map(a => all.some(b => b.every((v, j) => v <= a[j]) && b.some((v, j) => v < a[j])));
   const points = [
     ...mixed.map((record, s) => point(`${study.settings[s].category}, setting ${s + 1}`,
-      dominated[study.uniform.length + s] ? 'mixed, dominated' : 'mixed, on the front', metricsOf(record))),
-    ...study.uniform.map(record => point(record.name, 'uniform type', metricsOf(record))),
+      dominated[study.uniform.length + s] ? 'dominated' : 'mixed', metricsOf(record))),
+    ...study.uniform.map(record => point(record.name, 'uniform', metricsOf(record))),
   ];
   placesIn('fronts').forEach((place, v) => scatter(place, points, ...VIEWS[v]));
 
+  const errorPlaces = METRICS.map(() => $('errors').appendChild(element('div', {className: 'chart'})));
   METRICS.forEach((metric, j) => {
     const pairs = mixed.map((record, s) => ({name: `setting ${s + 1}`,
       estimated: study.settings[s].estimate[metric.field] * metric.scale, measured: record[metric.field] * metric.scale}));
     const scale = scaleOf(pairs.flatMap(pair => [pair.estimated, pair.measured]));
-    const place = $('errors').appendChild(element('div', {className: 'chart'}));
-    chart(place, `${metric.word}: estimated and measured`, {layer: [
+    chart(errorPlaces[j], `${metric.word}: estimated and measured`, {layer: [
       {data: {values: scale.domain.map(v => ({v}))}, mark: {type: 'line', strokeDash: [4, 4], color: 'currentColor', opacity: 0.5},
         encoding: {x: {field: 'v', type: 'quantitative', scale, title: `Estimated: ${metric.title}`},
           y: {field: 'v', type: 'quantitative', scale, title: 'Measured'}}},

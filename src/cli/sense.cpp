@@ -1,0 +1,81 @@
+#include "cli/flags.h"
+#include "cli/verbs.h"
+#include "report/table.h"
+
+#include <algorithm>
+#include <memory>
+
+namespace apreqel {
+namespace {
+
+struct SenseFlags : Flags {
+    SenseSettings sense;
+};
+
+std::string describe(const Sensitivity& sensitivity)
+{
+    std::string text = std::format("{}: KL divergence with one layer quantized, in 10⁻⁶ nats per token; {}\n\n",
+                                   sensitivity.model_name, sensitivity.text);
+    std::vector<std::vector<std::string>> rows{{"layer"}};
+    rows.front().append_range(sensitivity.types);
+    std::size_t filled = 0;
+    for (const LayerSensitivity& layer : sensitivity.layers) {
+        rows.push_back({layer.layer});
+        for (const Probe& probe : layer.probes) {
+            filled += probe.measured ? 0 : 1;
+            rows.back().push_back(std::format("{}{:.1f}", probe.measured ? "" : "~", 1e6 * probe.kld));
+        }
+    }
+    text += format_table(rows);
+    text += std::format("\nembedding and output in {}: {:.1f}; a probe that changes nothing: {:.1f}\n",
+                        sensitivity.embedding_type, 1e6 * sensitivity.embedding_kld, 1e6 * sensitivity.noise_floor);
+    const Separability& held = sensitivity.separability;
+    if (filled > 0) text += std::format("~ {} filled in from squared errors", filled);
+    if (filled > 0 && held.pairs > 0)
+        text += std::format("; where it can be checked, off by a factor of {:.2f} in the median, {:.2f} at worst",
+                            held.median_factor, held.worst_factor);
+    return filled > 0 ? text + "\n" : text;
+}
+
+Result<> run_sense(const SenseFlags& flags)
+{
+    Terminal terminal(flags.quiet);
+    const auto study = open_study(flags, terminal);
+    if (!study) return std::unexpected(study.error());
+    const auto sensitivity = sense(*study, flags.sense);
+    if (!sensitivity) return std::unexpected(with_resume_hint(sensitivity.error(), *study));
+    return print_result(flags.json ? to_json(*sensitivity) : describe(*sensitivity));
+}
+
+}  // namespace
+
+void add_sensing(CLI::App& verb, SenseSettings& settings)
+{
+    verb.add_option("--probe-chunks", settings.chunks, "Chunks of text each layer and type is probed on")
+        ->type_name("N")
+        ->check(CLI::Range(2, 1 << 20).description(""))
+        ->capture_default_str();
+    verb.add_option("--precision", settings.precision, "A probe ends early at this relative standard error; 0: never")
+        ->type_name("SHARE")
+        ->check(CLI::Range(0.0, 1.0).description(""))
+        ->capture_default_str();
+    verb.add_option("--minutes", settings.minutes, "Stop probing after this long, fill in the rest [no limit]")->type_name("N");
+    verb.add_flag("--fast", settings.fast, "Probe each layer in two types, fill in the others from quantization errors");
+}
+
+void add_sense(CLI::App& app, Action& chosen)
+{
+    CLI::App* verb = app.add_subcommand("sense", "Measure what each type does to each layer, one at a time → sensitivity.json");
+    auto flags = std::make_shared<SenseFlags>();
+    add_model(*verb, *flags);
+    add_types(*verb, *flags);
+    add_sensing(*verb, flags->sense);
+    add_text(*verb, *flags);
+    add_sampling(*verb, *flags);
+    add_running(*verb, *flags);
+    add_workspace(*verb, *flags);
+    add_common(*verb, *flags);
+    verb->callback([&chosen, flags] { chosen = [flags] { return run_sense(*flags); }; });
+}
+
+}  // namespace apreqel

@@ -1,0 +1,62 @@
+#include "runtime/weights.h"
+
+#include "runtime/context.h"
+
+#include <ggml-backend.h>
+
+namespace apreqel {
+namespace {
+
+using Tensors = std::map<std::string, ggml_tensor*, std::less<>>;
+
+/// libggml asks of every node whether it is wanted: none is, but each shows what it reads.
+bool note_inputs(ggml_tensor* node, bool /*ask*/, void* wanted)
+{
+    for (ggml_tensor* source : node->src) {
+        if (source == nullptr) continue;
+        ggml_tensor* const whole = source->view_src != nullptr ? source->view_src : source;
+        auto& tensors = *static_cast<Tensors*>(wanted);
+        if (const auto entry = tensors.find(std::string_view(whole->name)); entry != tensors.end()) entry->second = whole;
+    }
+    return false;
+}
+
+}  // namespace
+
+Result<ModelWeights> ModelWeights::find(const LoadedModel& model, std::span<const Tensor> tensors)
+{
+    ModelWeights weights;
+    for (const Tensor& tensor : tensors) weights.tensors_.emplace(tensor.name, nullptr);
+
+    llama_context_params params = context_params(model);
+    params.n_ctx = 64;
+    params.cb_eval = note_inputs;
+    params.cb_eval_user_data = &weights.tensors_;
+    auto llama = make_context(model, params);
+    if (!llama) return std::unexpected(llama.error());
+    Batch batch(2);
+    const std::vector<Token> opening = model.opening();
+    for (std::size_t position = 0; position < 2; ++position)
+        batch.add(opening.empty() ? Token{0} : opening.front(), position, 0, true);
+    if (auto decoded = batch.decode(model, llama->get()); !decoded) return std::unexpected(decoded.error());
+
+    for (const Tensor& tensor : tensors) {
+        const ggml_tensor* const found = weights.tensors_.at(tensor.name);
+        if (found == nullptr) return fail("sense {}: {} is not in its graph", model.path().string(), tensor.name);
+        if (found->type != tensor.type.id || ggml_nbytes(found) != tensor.size_bytes || !ggml_is_contiguous(found))
+            return fail("sense {}: libllama does not keep {} as in the file", model.path().string(), tensor.name);
+    }
+    return weights;
+}
+
+void ModelWeights::write(const std::string& tensor, std::uint64_t offset, std::span<const std::byte> bytes)
+{
+    ggml_backend_tensor_set(tensors_.at(tensor), bytes.data(), offset, bytes.size());
+}
+
+void ModelWeights::read(const std::string& tensor, std::uint64_t offset, std::span<std::byte> bytes) const
+{
+    ggml_backend_tensor_get(tensors_.at(tensor), bytes.data(), offset, bytes.size());
+}
+
+}  // namespace apreqel
