@@ -1,0 +1,157 @@
+#include <apreqel/evaluation.h>
+#include <apreqel/front.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
+#include <catch2/matchers/catch_matchers_floating_point.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+namespace apreqel {
+namespace {
+
+using Catch::Matchers::WithinRel;
+
+/// Costs as models have them: larger types are more precise, latency is not monotone. `coarse`: whole numbers, so that
+/// many choices tie.
+AdditiveCosts random_costs(std::size_t layers, std::size_t types, std::uint64_t seed, bool coarse = false)
+{
+    std::mt19937_64 random(seed);
+    const auto uniform = [&] { return static_cast<double>(random() % 1000) / 1000; };
+    AdditiveCosts costs{.fixed = {100, 1, 0.001}, .layers = {}};
+    for (std::size_t l = 0; l < layers; ++l) {
+        const double sensitivity = std::exp(3 * uniform());
+        costs.layers.emplace_back();
+        for (std::size_t q = 0; q < types; ++q) {
+            Metrics cost{3.0 + static_cast<double>(q) + uniform(), 1 + 2 * uniform(),
+                         sensitivity * std::exp(-1.4 * static_cast<double>(q)) * (0.8 + 0.4 * uniform())};
+            if (coarse)
+                for (double& value : cost) value = std::round(value);
+            costs.layers.back().push_back(cost);
+        }
+    }
+    return costs;
+}
+
+/// Every choice's costs, none of which another dominates, each once.
+std::vector<Metrics> brute_force(const AdditiveCosts& costs)
+{
+    std::vector<std::uint8_t> types(costs.layers.size());
+    std::vector<Metrics> all;
+    for (;;) {
+        all.push_back(cost_of(costs, types));
+        std::size_t l = 0;
+        while (l < types.size() && ++types[l] == costs.layers[l].size()) types[l++] = 0;
+        if (l == types.size()) break;
+    }
+    std::vector<Metrics> front;
+    for (const Metrics& point : all) {
+        const auto beats = [&](const Metrics& other) { return dominates(other, point); };
+        if (std::ranges::none_of(all, beats)) front.push_back(point);
+    }
+    std::ranges::sort(front);
+    front.erase(std::unique(front.begin(), front.end()), front.end());
+    return front;
+}
+
+/// Whether some point of the front is no worse than `point`, but for rounding.
+bool covered(const Front& front, const Metrics& point, const Metrics& allowance = {})
+{
+    return std::ranges::any_of(front.points, [&](const FrontPoint& other) {
+        for (std::size_t j = 0; j < kMetrics; ++j)
+            if (other.cost[j] > point[j] + allowance[j] + 1e-9) return false;
+        return true;
+    });
+}
+
+TEST_CASE("the front is that of all choices", "[decide]")
+{
+    const auto seed = GENERATE(Catch::Generators::range(1, 41));
+    const std::size_t layers = 1 + static_cast<std::size_t>(seed) % 6;
+    const std::size_t types = 1 + static_cast<std::size_t>(seed) % 4;
+    const AdditiveCosts costs = random_costs(layers, types, static_cast<std::uint64_t>(seed), seed % 2 == 0);
+    const auto front = pareto_front(costs);
+    REQUIRE(front);
+    CHECK(front->epsilon == 0);
+    const std::vector<Metrics> expected = brute_force(costs);
+    // Sums in another order differ in the last bits, so a tie may count as one point more or less.
+    for (const Metrics& point : expected) CHECK(covered(*front, point));
+    for (const FrontPoint& point : front->points) {
+        CHECK(cost_of(costs, point.types) == point.cost);
+        CHECK(std::ranges::any_of(expected, [&](const Metrics& other) {
+            return std::abs(other[0] - point.cost[0]) + std::abs(other[1] - point.cost[1]) + std::abs(other[2] - point.cost[2]) <
+                   1e-9;
+        }));
+    }
+}
+
+TEST_CASE("merging neighbours loses no more than the front says", "[decide]")
+{
+    const auto seed = GENERATE(Catch::Generators::range(1, 11));
+    const AdditiveCosts costs = random_costs(8, 4, static_cast<std::uint64_t>(seed));
+    const auto front = pareto_front(costs, {.cell = 0.02, .most_states = 50});
+    REQUIRE(front);
+    CHECK(front->epsilon > 0);
+    CHECK(front->epsilon < 0.2);
+    Metrics allowance{};
+    for (std::size_t j = 0; j < 2; ++j) {
+        for (const auto& layer : costs.layers) {
+            const auto [least, most] = std::ranges::minmax(layer, {}, [j](const Metrics& cost) { return cost[j]; });
+            allowance[j] += (most[j] - least[j]) * front->epsilon;
+        }
+    }
+    for (const Metrics& point : brute_force(costs)) CHECK(covered(*front, point, allowance));
+}
+
+TEST_CASE("no weighting of the costs has a choice much better than the front", "[decide]")
+{
+    const AdditiveCosts costs = random_costs(64, 5, 7);
+    const auto front = pareto_front(costs);
+    REQUIRE(front);
+    for (const Weights& weights : {Weights{1, 0, 0}, Weights{0, 1, 0}, Weights{0, 0, 1}, Weights{1, 1, 1}, Weights{1, 5, 20}}) {
+        double least = std::numeric_limits<double>::infinity();
+        for (const FrontPoint& point : front->points)
+            least = std::min(least, weights[0] * point.cost[0] + weights[1] * point.cost[1] + weights[2] * point.cost[2]);
+        const double bound = least_weighted_cost(costs, weights);
+        CHECK(least >= bound * (1 - 1e-12));
+        CHECK_THAT(least, WithinRel(bound, 0.001));
+    }
+}
+
+TEST_CASE("costs that cannot be added are refused", "[decide]")
+{
+    CHECK(!pareto_front({}));
+    CHECK(!pareto_front({.fixed = {}, .layers = {{}}}));
+    CHECK(!pareto_front({.fixed = {}, .layers = {{{1, 1, -1}}}}));
+    CHECK(!pareto_front({.fixed = {}, .layers = {{{1, std::nan(""), 1}}}}));
+}
+
+TEST_CASE("a spread dominates as much as any choice of as many points, but for a third", "[decide]")
+{
+    const auto front = pareto_front(random_costs(4, 3, 5));
+    REQUIRE(front);
+    std::vector<Metrics> points;
+    for (const FrontPoint& point : front->points) points.push_back(point.cost);
+    const Metrics reference = worst_of(points);
+    const auto three = spread(points, reference, 3);
+    REQUIRE(three);
+    REQUIRE(three->size() == 3);
+    const auto volume = [&](std::vector<std::size_t> indices) {
+        std::vector<Metrics> some;
+        for (const std::size_t i : indices) some.push_back(points[i]);
+        return hypervolume(some, reference).value();
+    };
+    double best = 0;
+    for (std::size_t a = 0; a < points.size(); ++a)
+        for (std::size_t b = a; b < points.size(); ++b)
+            for (std::size_t c = b; c < points.size(); ++c) best = std::max(best, volume({a, b, c}));
+    CHECK(volume(*three) >= 0.63 * best);
+    const auto all = spread(points, reference, points.size());
+    CHECK_THAT(volume(*all), WithinRel(hypervolume(points, reference).value(), 1e-9));
+}
+
+}  // namespace
+}  // namespace apreqel
