@@ -33,10 +33,11 @@ struct Front {
 };
 
 struct FrontSettings {
-    /// Partial choices that lie together in a cell this wide, as a share of the range of memory and of latency, become one
-    /// where there are more than `most_states` of them.
+    /// Where there are more than half as many partial choices to compare, those that lie together in a cell become one, until
+    /// the next layer has no more than this.
+    std::size_t most_states = 700000;
+    /// Least width of a cell, as a share of the range of memory and of latency; it doubles until it is enough.
     double cell = 0.0005;
-    std::size_t most_states = 20000;
 };
 
 /// The front by dynamic programming over the layers: partial choices that another dominates are dropped. Deterministic.

@@ -4,10 +4,12 @@
 #include <apreqel/contribution.h>
 #include <apreqel/error.h>
 #include <apreqel/measurement.h>
+#include <apreqel/sensitivity.h>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +36,7 @@ struct Candidate {
     double closeness = 0;             ///< d⁻ / (d⁻ + d*), in [0, 1]
     double distance_ideal = 0;        ///< d*
     double distance_anti_ideal = 0;   ///< d⁻
+    double kld = 0;                   ///< estimated KL divergence, nats per token; 0: not estimated
 };
 
 struct Ranking {
@@ -61,6 +64,21 @@ struct Ranking {
 [[nodiscard]] std::vector<std::size_t> allocate(std::span<const std::size_t> counts, std::span<const double> bits_per_weight,
                                                 std::span<const std::size_t> layer_order);
 
+/// What a plan may cost at most; nothing: no limit.
+struct Limits {
+    std::optional<std::uint64_t> memory_bytes{};    ///< of all tensors, and of the KV cache of `context` tokens
+    std::optional<double> latency_ms{};             ///< per generated token
+    std::optional<double> kld{};                    ///< nats per token
+    std::optional<double> perplexity_increase{};    ///< share of the full-precision model's perplexity
+    std::uint64_t context = 0;                      ///< tokens whose KV cache counts as memory
+};
+
+/// How metrics of different units become comparable for TOPSIS.
+enum class Normalization {
+    minmax,  ///< the front's best is 0, its worst 1
+    vector,  ///< divided by the Euclidean norm over the front, as in the paper
+};
+
 struct LayerType {
     std::string layer;  ///< "blk.3.attn"
     std::string type;   ///< "q4_K"
@@ -78,6 +96,8 @@ struct Plan {
     std::string embedding_type;      ///< fixed type of embedding and output; empty: the default
     std::vector<LayerType> allocation;
     std::vector<Fallback> fallbacks;  ///< tensors of the allocation that cannot take their type
+    Limits limits{};                  ///< of the front method
+    double epsilon = 0;               ///< of the front method: see Front::epsilon
 
     [[nodiscard]] const Candidate& chosen() const { return ranking.best.front(); }
 };
@@ -86,6 +106,16 @@ struct Plan {
 /// Errors: profile and scores disagree about the layers or the model; no types; a metric that is not positive.
 [[nodiscard]] Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weights& weights,
                                      std::size_t runners_up = 4);
+
+/// Past the paper: TOPSIS over the Pareto front of exact memory, latency in proportion to the weights, and measured KL
+/// divergence, among what keeps the limits. Types: those that profile and sensitivity share.
+/// Errors: the two disagree about the model; no type in both; infeasible limits, with the plan that comes nearest.
+[[nodiscard]] Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitivity, const Weights& weights,
+                                           const Limits& limits, Normalization normalization = Normalization::minmax,
+                                           std::size_t runners_up = 4);
+
+/// `count` plans of the front that together dominate most below the worst uniform value per metric, as estimated.
+[[nodiscard]] Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity, std::size_t count);
 
 /// The allocation as llama-quantize reads it with --tensor-type-file: one `pattern=type` a line.
 [[nodiscard]] std::string tensor_type_file(const Plan& plan);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 
+#include <map>
 #include <unistd.h>
 #include <algorithm>
 #include <ranges>
@@ -58,6 +59,58 @@ void add_weights(CLI::App& verb, Flags& flags)
             "latency, accuracy")
         ->type_name("WEIGHTS")
         ->capture_default_str();
+}
+
+void add_method(CLI::App& verb, PlanRequest& request)
+{
+    verb.add_option("--method", request.method,
+                    "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
+        ->type_name("METHOD")
+        ->check(CLI::IsMember({"paper", "front"}).description(""))
+        ->capture_default_str();
+    Limits& limits = request.limits;
+    const auto positive = CLI::PositiveNumber.description("");
+    const auto with_unit = [](std::map<std::string, double> units) {
+        return CLI::AsNumberWithUnit(std::move(units), CLI::AsNumberWithUnit::CASE_INSENSITIVE).description("");
+    };
+    verb.add_option_function<double>(
+            "--max-memory", [&limits](double bytes) { limits.memory_bytes = static_cast<std::uint64_t>(bytes); },
+            "Most memory, such as 4GiB; method front, as are all limits")
+        ->type_name("SIZE")
+        ->check(positive)
+        ->transform(with_unit({{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"kib", 1024}, {"mib", 1048576}, {"gib", 1073741824}}));
+    verb.add_option("--max-latency", limits.latency_ms, "Most time per generated token, such as 40ms")
+        ->type_name("TIME")
+        ->check(positive)
+        ->transform(with_unit({{"ms", 1}, {"s", 1000}}));
+    verb.add_option_function<double>(
+            "--min-speed", [&limits](double speed) { limits.latency_ms = std::min(1000 / speed, limits.latency_ms.value_or(1e300)); },
+            "Fewest generated tokens per second")
+        ->type_name("NUMBER")
+        ->check(positive);
+    verb.add_option("--max-kld", limits.kld, "Most KL divergence to full precision, in nats per token")
+        ->type_name("NUMBER")
+        ->check(positive);
+    verb.add_option("--max-perplexity-increase", limits.perplexity_increase, "Most increase of perplexity, such as 1%")
+        ->type_name("SHARE")
+        ->check(positive)
+        ->transform(CLI::Validator(
+            [](std::string& text) {
+                double share = 0;
+                const bool percent = text.ends_with('%');
+                if (percent) text.pop_back();
+                if (CLI::detail::lexical_cast(text, share) && percent) text = std::format("{}", share / 100);
+                return std::string();
+            },
+            ""));
+    verb.add_option("--kv-context", limits.context, "Count the f16 KV cache of this many tokens as memory; method front")
+        ->type_name("N");
+    verb.add_option("--normalization", request.normalization, "How TOPSIS compares metrics: minmax or vector; method front")
+        ->type_name("NAME")
+        ->transform(CLI::CheckedTransformer(
+                        std::map<std::string, Normalization>{{"minmax", Normalization::minmax}, {"vector", Normalization::vector}})
+                        .description(""))
+        ->default_str("minmax");
 }
 
 void add_running(CLI::App& verb, Flags& flags)

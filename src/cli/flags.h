@@ -32,6 +32,7 @@ void add_workspace(CLI::App& verb, Flags& flags);
 void add_common(CLI::App& verb, Flags& flags);  ///< --json, --quiet
 void add_types(CLI::App& verb, Flags& flags);   ///< --types, --embedding-type
 void add_weights(CLI::App& verb, Flags& flags);
+void add_method(CLI::App& verb, PlanRequest& request);  ///< --method, --normalization, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma

@@ -11,8 +11,9 @@ namespace {
 struct PlanFlags : Flags {
     std::filesystem::path profile;
     std::filesystem::path scores;
+    std::filesystem::path sensitivity;
+    PlanRequest request;
     std::filesystem::path tensor_types;
-    std::size_t runners_up = 4;
 };
 
 /// The file named, or else the workspace's.
@@ -30,17 +31,27 @@ Result<> run_plan(const PlanFlags& flags)
     if (!weights) return std::unexpected(weights.error());
     const auto profile_path = input_path(flags.profile, flags.workspace, "--profile", "profile.json");
     if (!profile_path) return std::unexpected(profile_path.error());
-    const auto scores_path = input_path(flags.scores, flags.workspace, "--scores", "scores.json");
-    if (!scores_path) return std::unexpected(scores_path.error());
+    const bool front = flags.request.method == "front";
+    const auto layers_path = front ? input_path(flags.sensitivity, flags.workspace, "--sensitivity", "sensitivity.json")
+                                   : input_path(flags.scores, flags.workspace, "--scores", "scores.json");
+    if (!layers_path) return std::unexpected(layers_path.error());
     for (const auto& output : {flags.output, flags.tensor_types}) {
         if (output.empty()) continue;
-        if (auto writable = check_output(output, flags.force, {*profile_path, *scores_path}); !writable) return writable;
+        if (auto writable = check_output(output, flags.force, {*profile_path, *layers_path}); !writable) return writable;
     }
     const auto profile = read_profile(*profile_path);
     if (!profile) return std::unexpected(profile.error());
-    const auto scores = read_scores(*scores_path);
-    if (!scores) return std::unexpected(scores.error());
-    const auto plan = make_plan(*profile, *scores, *weights, flags.runners_up);
+    const auto plan = [&]() -> Result<Plan> {
+        if (front) {
+            const auto sensitivity = read_sensitivity(*layers_path);
+            if (!sensitivity) return std::unexpected(sensitivity.error());
+            return make_front_plan(*profile, *sensitivity, *weights, flags.request.limits, flags.request.normalization,
+                                   flags.request.runners_up);
+        }
+        const auto scores = read_scores(*layers_path);
+        if (!scores) return std::unexpected(scores.error());
+        return make_plan(*profile, *scores, *weights, flags.request.runners_up);
+    }();
     if (!plan) return std::unexpected(plan.error());
 
     const std::string json = to_json(*plan);
@@ -61,13 +72,13 @@ void add_plan(CLI::App& app, Action& chosen)
     auto flags = std::make_shared<PlanFlags>();
     verb->add_option("--profile", flags->profile, "What each type measures [DIR/profile.json]")->type_name("FILE");
     verb->add_option("--scores", flags->scores, "Contribution of each layer [DIR/scores.json]")->type_name("FILE");
+    verb->add_option("--sensitivity", flags->sensitivity,
+                     "What each type does to each layer, for --method front [DIR/sensitivity.json]")
+        ->type_name("FILE");
     verb->add_option("-C,--workspace", flags->workspace, "Workspace to take profile and scores from")->type_name("DIR");
     add_weights(*verb, *flags);
-    // One method so far; the flag exists so that scripts can name the one they rely on.
-    verb->add_option("--method", "How to choose: paper (all distributions, TOPSIS, Algorithm 1)")
-        ->type_name("METHOD")
-        ->check(CLI::IsMember({"paper"}).description(""));
-    verb->add_option("--runners-up", flags->runners_up, "Next-best distributions to show")
+    add_method(*verb, flags->request);
+    verb->add_option("--runners-up", flags->request.runners_up, "Next-best distributions to show")
         ->type_name("N")
         ->check(CLI::Range(0, 1000).description(""))
         ->capture_default_str();

@@ -43,7 +43,11 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
                        output.filename().string(), output.string());
 }
 
-Result<> run_run(const Flags& flags)
+struct RunFlags : Flags {
+    PlanRequest request;
+};
+
+Result<> run_run(const RunFlags& flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
@@ -51,7 +55,9 @@ Result<> run_run(const Flags& flags)
     Terminal terminal(flags.quiet);
     const auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
-    const auto result = run(*study, *weights, flags.output);
+    PlanRequest request = flags.request;
+    request.weights = *weights;
+    const auto result = run(*study, request, flags.output);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
     return print_result(flags.json ? to_json(*result) : describe(*result, flags.output));
 }
@@ -61,11 +67,13 @@ Result<> run_run(const Flags& flags)
 void add_run(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("run", "All stages: score, profile, plan, quantize, and measure what was promised");
-    auto flags = std::make_shared<Flags>();
+    auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);
     add_output(*verb, *flags, "The mixed-precision GGUF to write");
     verb->get_option("--output")->required();
     add_weights(*verb, *flags);
+    add_method(*verb, flags->request);
+    add_sensing(*verb, flags->request.sense);
     add_types(*verb, *flags);
     add_scoring(*verb, *flags);
     add_measuring(*verb, *flags);

@@ -59,7 +59,6 @@ public:
                 range_[j] += most[j] - least[j];
             }
         }
-        cells_ = static_cast<std::size_t>(std::ceil(1 / settings.cell)) + 2;
     }
 
     Front run()
@@ -71,7 +70,11 @@ public:
             for (std::size_t j = 0; j < kMetrics; ++j)
                 least[j] += std::ranges::min(layer, {}, [j](const Metrics& cost) { return cost[j]; })[j];
             states = extend(states, layer);
-            if (states.size() > settings_.most_states) merge_neighbours(states, least);
+            if (states.size() > settings_.most_states / 2) {
+                const std::size_t enough = settings_.most_states / layer.size();
+                for (double cell = settings_.cell; states.size() > enough && cell < 1; cell *= 2)
+                    merge_neighbours(states, least, cell);
+            }
             drop_dominated(states);
             steps.emplace_back();
             steps.back().reserve(states.size());
@@ -104,38 +107,32 @@ private:
         return extended;
     }
 
-    [[nodiscard]] std::size_t cell_of(const State& state, const Metrics& least) const
-    {
-        const auto index = [&](std::size_t j) {
-            if (range_[j] <= 0) return std::size_t{0};
-            const double place = (state.cost[j] - least[j]) / (range_[j] * settings_.cell);
-            return std::min(static_cast<std::size_t>(std::max(place, 0.0)), cells_ - 1);
-        };
-        return index(kMemory) * cells_ + index(kLatency);
-    }
-
     /// Of the states in one cell the one of least divergence stays, and remembers how much worse it is than the others.
-    void merge_neighbours(std::vector<State>& states, const Metrics& least)
+    void merge_neighbours(std::vector<State>& states, const Metrics& least, double width)
     {
-        if (keeper_.empty()) keeper_.assign(cells_ * cells_, kNone);
-        std::vector<std::size_t> used;
+        const std::size_t cells = static_cast<std::size_t>(std::ceil(1 / width)) + 1;
+        const auto index = [&](const State& state, std::size_t j) {
+            if (range_[j] <= 0) return std::size_t{0};
+            const double place = (state.cost[j] - least[j]) / (range_[j] * width);
+            return std::min(static_cast<std::size_t>(std::max(place, 0.0)), cells - 1);
+        };
+        keeper_.assign(cells * cells, kNone);
         std::vector<State> kept;
         for (const State& state : states) {
-            const std::size_t cell = cell_of(state, least);
-            if (keeper_[cell] == kNone) {
-                keeper_[cell] = static_cast<std::uint32_t>(kept.size());
-                used.push_back(cell);
+            std::uint32_t& place = keeper_[index(state, kMemory) * cells + index(state, kLatency)];
+            if (place == kNone) {
+                place = static_cast<std::uint32_t>(kept.size());
                 kept.push_back(state);
                 continue;
             }
-            State& keeper = kept[keeper_[cell]];
-            State winner = state.cost[kDivergence] < keeper.cost[kDivergence] ? state : keeper;
-            const State& loser = state.cost[kDivergence] < keeper.cost[kDivergence] ? keeper : state;
+            State& keeper = kept[place];
+            const bool better = state.cost[kDivergence] < keeper.cost[kDivergence];
+            State winner = better ? state : keeper;
+            const State& loser = better ? keeper : state;
             for (std::size_t j = 0; j < 2; ++j)
                 winner.slack[j] = std::max(winner.slack[j], loser.slack[j] + std::max(0.0, winner.cost[j] - loser.cost[j]));
             keeper = winner;
         }
-        for (const std::size_t cell : used) keeper_[cell] = kNone;
         states = std::move(kept);
     }
 
@@ -162,7 +159,6 @@ private:
     const AdditiveCosts& costs_;
     const FrontSettings& settings_;
     std::array<double, 2> range_{};
-    std::size_t cells_ = 0;
     std::vector<std::uint32_t> keeper_;  ///< per cell: index of the state that stays
 };
 

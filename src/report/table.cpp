@@ -123,8 +123,58 @@ std::string format_allocation(const std::vector<LayerType>& allocation)
     return text;
 }
 
+namespace {
+
+std::string format_fallbacks(const std::vector<Fallback>& fallbacks)
+{
+    std::string text;
+    for (const Fallback& entry : fallbacks) {
+        text += std::format("{} cannot be {} (its rows do not divide into blocks): it will be {}\n", entry.tensor, entry.wanted,
+                            entry.used);
+    }
+    return text;
+}
+
+/// "memory at most 4.00 MiB, 40 ms/token at most".
+std::string format_limits(const Limits& limits)
+{
+    std::string text;
+    const auto add = [&](std::string limit) { text += (text.empty() ? "" : ", ") + std::move(limit); };
+    if (limits.memory_bytes) add("memory at most " + format_bytes(static_cast<double>(*limits.memory_bytes)));
+    if (limits.memory_bytes && limits.context > 0) add(std::format("with the KV cache of {} tokens", limits.context));
+    if (limits.latency_ms) add(std::format("at most {:.3f} ms/token", *limits.latency_ms));
+    if (limits.kld) add(std::format("KL divergence at most {:g}", *limits.kld));
+    if (limits.perplexity_increase) add(std::format("perplexity at most {:g} % higher", 100 * *limits.perplexity_increase));
+    return text.empty() ? "none" : text;
+}
+
+std::string format_front_plan(const Plan& plan)
+{
+    std::string text = std::format(
+        "Plan for {}: {}, the best of a front of {} (ε {:.2g} %)\nweights: memory {:.3g}, latency {:.3g}, accuracy {:.3g}; "
+        "limits: {}\n\n",
+        plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, plan.chosen().counts),
+        plan.ranking.candidates, 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2], format_limits(plan.limits));
+    std::vector<std::vector<std::string>> rows{
+        {"distribution", "closeness", "memory", "ms/token", "perplexity", "KL divergence"}};
+    const auto add = [&](std::string name, const Metrics& metrics, std::string closeness, double kld) {
+        rows.push_back(candidate_row(std::move(name), metrics, std::move(closeness)));
+        rows.back().push_back(kld > 0 ? std::format("{:.5f}", kld) : "");
+    };
+    for (const Candidate& candidate : plan.ranking.best) {
+        add(format_distribution(plan.types, candidate.counts), candidate.estimate, std::format("{:.6f}", candidate.closeness),
+            candidate.kld);
+    }
+    for (std::size_t i = 0; i < plan.types.size(); ++i) add(std::format("all {}, measured", plan.types[i]), plan.costs[i], "", 0);
+    text += format_table(rows);
+    return text + "\n" + format_allocation(plan.allocation) + format_fallbacks(plan.fallbacks);
+}
+
+}  // namespace
+
 std::string format_plan(const Plan& plan)
 {
+    if (plan.method == "front") return format_front_plan(plan);
     const Ranking& ranking = plan.ranking;
     const Candidate& chosen = plan.chosen();
     std::string text =
@@ -156,12 +206,7 @@ std::string format_plan(const Plan& plan)
     }
     text += format_table(rows);
 
-    text += "\n" + format_allocation(plan.allocation);
-    for (const Fallback& entry : plan.fallbacks) {
-        text += std::format("{} cannot be {} (its rows do not divide into blocks): it will be {}\n", entry.tensor, entry.wanted,
-                            entry.used);
-    }
-    return text;
+    return text + "\n" + format_allocation(plan.allocation) + format_fallbacks(plan.fallbacks);
 }
 
 }  // namespace apreqel

@@ -206,6 +206,7 @@ Candidate parse_candidate(const Value& value, const std::vector<std::string>& ty
                         .distance_anti_ideal = value.number_or("distance_to_anti_ideal", 0)};
     for (const std::string& type : types) candidate.counts.push_back(value.at("distribution").count_or(type, 0));
     candidate.estimate = parse_metrics(value.at("estimate"));
+    candidate.kld = value.at("estimate").number_or("kl_divergence", 0);
     return candidate;
 }
 
@@ -301,6 +302,17 @@ void put(Json& json, const Candidate& candidate, const std::vector<std::string>&
     json["distance_to_ideal"] = candidate.distance_ideal;
     json["distance_to_anti_ideal"] = candidate.distance_anti_ideal;
     json["estimate"] = metrics_json(candidate.estimate);
+    if (candidate.kld > 0) json["estimate"]["kl_divergence"] = candidate.kld;
+}
+
+void put(Json& json, const Limits& limits)
+{
+    json["limits"] = Json::object();
+    if (limits.memory_bytes) json["limits"]["memory_bytes"] = *limits.memory_bytes;
+    if (limits.context > 0) json["limits"]["context"] = limits.context;
+    if (limits.latency_ms) json["limits"]["latency_ms"] = *limits.latency_ms;
+    if (limits.kld) json["limits"]["kl_divergence"] = *limits.kld;
+    if (limits.perplexity_increase) json["limits"]["perplexity_increase"] = *limits.perplexity_increase;
 }
 
 Json plan_json(const Plan& plan)
@@ -310,6 +322,8 @@ Json plan_json(const Plan& plan)
     json["model_name"] = plan.model_name;
     json["method"] = plan.method;
     json["weights"] = by_metric(plan.weights);
+    if (plan.method == "front") put(json, plan.limits);
+    if (plan.method == "front") json["epsilon"] = plan.epsilon;
     json["candidates"] = plan.ranking.candidates;
     put(json, plan.chosen(), plan.types);
     json["embedding_type"] = plan.embedding_type;
@@ -456,6 +470,7 @@ std::string to_json(const Sensitivity& sensitivity, std::string_view key)
     json["version"] = sensitivity.version;
     json["embedding_type"] = sensitivity.embedding_type;
     json["fixed_bytes"] = sensitivity.fixed_bytes;
+    json["kv_bytes_per_token"] = sensitivity.kv_bytes_per_token;
     json["embedding_kl_divergence"] = sensitivity.embedding_kld;
     json["noise_floor"] = sensitivity.noise_floor;
     json["types"] = sensitivity.types;
@@ -619,6 +634,7 @@ Result<Sensitivity> read_sensitivity(const std::filesystem::path& path)
                                 .version = value.string_or("version", ""),
                                 .embedding_type = value.string_or("embedding_type", ""),
                                 .fixed_bytes = value.count_or("fixed_bytes", 0),
+                                .kv_bytes_per_token = value.count_or("kv_bytes_per_token", 0),
                                 .embedding_kld = value.number_or("embedding_kl_divergence", 0),
                                 .noise_floor = value.number_or("noise_floor", 0)};
         for (const Value& type : value.at("types").elements()) sensitivity.types.push_back(type.string());

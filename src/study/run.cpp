@@ -4,13 +4,27 @@
 
 namespace apreqel {
 
-Result<RunResult> run(const Study& study, const Weights& weights, const std::filesystem::path& output)
+namespace {
+
+Result<Plan> choose(const Study& study, const Profile& profile, const PlanRequest& request)
 {
+    if (request.method == "front") {
+        const auto sensitivity = sense(study, request.sense);
+        if (!sensitivity) return std::unexpected(sensitivity.error());
+        return make_front_plan(profile, *sensitivity, request.weights, request.limits, request.normalization, request.runners_up);
+    }
     const auto scores = score(study);
     if (!scores) return std::unexpected(scores.error());
+    return make_plan(profile, *scores, request.weights, request.runners_up);
+}
+
+}  // namespace
+
+Result<RunResult> run(const Study& study, const PlanRequest& request, const std::filesystem::path& output)
+{
     const auto measured = profile(study);
     if (!measured) return std::unexpected(measured.error());
-    const auto plan = make_plan(*measured, *scores, weights);
+    const auto plan = choose(study, *measured, request);
     if (!plan) return std::unexpected(plan.error());
     if (auto written = write_text(study.workspace.path("plan.json"), to_json(*plan)); !written)
         return std::unexpected(written.error());

@@ -194,6 +194,15 @@ Sensitivity outline(const Study& study)
         }
         sensitivity.fixed_bytes = tensor_bytes(inventory, types) - in_layers;
     }
+    // Keys and values have as many columns as their projections have rows; a fused projection has those of the queries too,
+    // which are as wide as the model.
+    for (const Tensor& tensor : inventory.tensors) {
+        if (tensor.place != TensorPlace::layer) continue;
+        std::int64_t columns = 0;
+        if (tensor.role == "attn_k" || tensor.role == "attn_v") columns = tensor.rows();
+        if (tensor.role == "attn_qkv") columns = tensor.rows() - tensor.columns();
+        sensitivity.kv_bytes_per_token += 2 * static_cast<std::uint64_t>(std::max<std::int64_t>(columns, 0));
+    }
     return sensitivity;
 }
 

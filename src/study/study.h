@@ -78,8 +78,6 @@ struct ModelFile {
 /// The study's model itself: memory and quality, not speed.
 [[nodiscard]] Result<Measurement> measure_reference(const Study& study);
 
-/// Everything: scores, profile, plan, the mixed model at `output`, and all of them measured side by side.
-[[nodiscard]] Result<RunResult> run(const Study& study, const Weights& weights, const std::filesystem::path& output);
 
 struct SenseSettings {
     std::size_t chunks = 8;   ///< leading chunks of text each probe runs
@@ -90,6 +88,19 @@ struct SenseSettings {
 
 /// Every layer in every type of the study, one at a time → sensitivity.json
 [[nodiscard]] Result<Sensitivity> sense(const Study& study, const SenseSettings& settings);
+
+/// How `run` chooses.
+struct PlanRequest {
+    std::string method = "paper";  ///< or "front"
+    Weights weights{};
+    Limits limits{};  ///< front only, as are the next two
+    Normalization normalization = Normalization::minmax;
+    SenseSettings sense{};
+    std::size_t runners_up = 4;
+};
+
+/// Everything: what the method needs, the plan, the mixed model at `output`, and all of it measured side by side.
+[[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const std::filesystem::path& output);
 
 struct EvaluationSettings {
     bool ablation = true;      ///< also with layers in other orders than the paper's

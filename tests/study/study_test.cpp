@@ -68,7 +68,7 @@ TEST_CASE("run writes a mixed model as planned, measures it, and does nothing tw
     const auto output = folder / "mixed.gguf";
     Recorder first;
     const Study study = small_study(model, first, false);
-    const auto result = run(study, {0.4, 0.2, 0.4}, output);
+    const auto result = run(study, {.weights = {0.4, 0.2, 0.4}}, output);
     REQUIRE(result);
     CHECK(result->plan.allocation.size() == 6);
     CHECK(result->uniform.size() == 2);
@@ -89,7 +89,7 @@ TEST_CASE("run writes a mixed model as planned, measures it, and does nothing tw
 
     Recorder second;
     const Study again = small_study(model, second, false);
-    const auto repeated = run(again, {0.4, 0.2, 0.4}, output);
+    const auto repeated = run(again, {.weights = {0.4, 0.2, 0.4}}, output);
     REQUIRE(repeated);
     for (const std::string& step : second.steps) CHECK(step.contains("write"));  // the output; all else is known
     CHECK(to_json(repeated->plan) == to_json(result->plan));
@@ -103,14 +103,14 @@ TEST_CASE("an interrupted run keeps what is done and goes on from there", "[stud
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.blocks = 2});
     Recorder stopping(stop_at);
-    const auto stopped = run(small_study(model, stopping), {1, 1, 1}, folder / "mixed.gguf");
+    const auto stopped = run(small_study(model, stopping), {.weights = {1, 1, 1}}, folder / "mixed.gguf");
     REQUIRE(!stopped);
     CHECK(stopped.error().code == ErrorCode::interrupted);
     CHECK(!std::filesystem::exists(folder / "mixed.gguf"));
     CHECK(leftovers(folder.path()).empty());
 
     Recorder resumed;
-    REQUIRE(run(small_study(model, resumed), {1, 1, 1}, folder / "mixed.gguf"));
+    REQUIRE(run(small_study(model, resumed), {.weights = {1, 1, 1}}, folder / "mixed.gguf"));
     for (const std::string& step : stopping.steps) {
         if (step == stopping.steps.back()) continue;
         INFO(step);
