@@ -64,8 +64,10 @@ struct LayerOrder {
     std::vector<std::size_t> layers;
 };
 
-/// The paper's order; with `ablation` also mean similarity alone, depth, the paper's reversed, and 5 random ones.
-[[nodiscard]] std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool ablation);
+/// The paper's order; with `ablation` also mean similarity alone, depth, the paper's reversed, and 5 random ones, and where
+/// `sensitivity` is given, by KL divergence in the type of least memory.
+[[nodiscard]] std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool ablation,
+                                                   const Sensitivity* sensitivity = nullptr);
 
 /// A weight setting, and what the plan for it chose.
 struct SettingResult {
@@ -85,6 +87,14 @@ struct OrderResult {
     std::vector<std::size_t> models;  ///< one per setting: index of its model
 };
 
+/// Models that the front method spreads over its front, of some palette.
+struct SpreadResult {
+    std::string name;
+    std::vector<std::string> types;
+    std::vector<Candidate> candidates;
+    std::vector<std::size_t> models;  ///< one for each candidate
+};
+
 /// Everything planned, built and measured for one model. Tables and gains follow from it.
 struct Evaluation {
     Profile profile;
@@ -94,10 +104,11 @@ struct Evaluation {
     std::vector<SettingResult> settings;
     std::vector<MixedModel> models;
     std::vector<OrderResult> orders;  ///< the paper's first
+    std::vector<SpreadResult> spreads;
 };
 
-/// The measured models of one order, one per setting.
-[[nodiscard]] std::vector<Measurement> models_of(const Evaluation& evaluation, const OrderResult& order);
+/// The measured models at `indices`: of an order, one per setting; of a spread, one per candidate.
+[[nodiscard]] std::vector<Measurement> models_of(const Evaluation& evaluation, std::span<const std::size_t> indices);
 
 /// How far a category is from the best of all settings (paper, Table 2), and how many bits it spends (Figure 5).
 struct CategoryResult {

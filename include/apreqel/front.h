@@ -35,9 +35,9 @@ struct Front {
 struct FrontSettings {
     /// Where there are more than half as many partial choices to compare, those that lie together in a cell become one, until
     /// the next layer has no more than this.
-    std::size_t most_states = 700000;
+    std::size_t most_states = 600000;
     /// Least width of a cell, as a share of the range of memory and of latency; it doubles until it is enough.
-    double cell = 0.0005;
+    double cell = 0.0003;
 };
 
 /// The front by dynamic programming over the layers: partial choices that another dominates are dropped. Deterministic.

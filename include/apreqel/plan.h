@@ -66,11 +66,11 @@ struct Ranking {
 
 /// What a plan may cost at most; nothing: no limit.
 struct Limits {
-    std::optional<std::uint64_t> memory_bytes{};    ///< of all tensors, and of the KV cache of `context` tokens
-    std::optional<double> latency_ms{};             ///< per generated token
-    std::optional<double> kld{};                    ///< nats per token
-    std::optional<double> perplexity_increase{};    ///< share of the full-precision model's perplexity
-    std::uint64_t context = 0;                      ///< tokens whose KV cache counts as memory
+    std::optional<std::uint64_t> memory_bytes{};  ///< of all tensors, and of the KV cache of `context` tokens
+    std::optional<double> latency_ms{};           ///< per generated token
+    std::optional<double> kld{};                  ///< nats per token
+    std::optional<double> perplexity_increase{};  ///< share of the full-precision model's perplexity
+    std::uint64_t context = 0;                    ///< tokens whose KV cache counts as memory
 };
 
 /// How metrics of different units become comparable for TOPSIS.
@@ -114,8 +114,9 @@ struct Plan {
                                            const Limits& limits, Normalization normalization = Normalization::minmax,
                                            std::size_t runners_up = 4);
 
-/// `count` plans of the front that together dominate most below the worst uniform value per metric, as estimated.
-[[nodiscard]] Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity, std::size_t count);
+/// `count` plans of the front that together dominate most below `reference`, as estimated, best first.
+[[nodiscard]] Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity,
+                                                    const Metrics& reference, std::size_t count);
 
 /// The allocation as llama-quantize reads it with --tensor-type-file: one `pattern=type` a line.
 [[nodiscard]] std::string tensor_type_file(const Plan& plan);

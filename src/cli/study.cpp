@@ -3,6 +3,7 @@
 #include "cli/verbs.h"
 #include "report/tables.h"
 
+#include <algorithm>
 #include <memory>
 
 namespace apreqel {
@@ -12,6 +13,9 @@ struct StudyFlags : Flags {
     std::filesystem::path markdown;
     std::filesystem::path csv;
     bool no_ablation = false;
+    bool no_front = false;
+    std::string palette;
+    SenseSettings sense;
     bool keep_models = false;
 };
 
@@ -24,7 +28,14 @@ Result<> run_study(const StudyFlags& flags)
     Terminal terminal(flags.quiet);
     const auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
-    const auto evaluation = evaluate(*study, {.ablation = !flags.no_ablation, .keep_models = flags.keep_models});
+    auto palette = flags.palette.empty() ? Result<std::vector<QuantType>>(std::in_place) : parse_types(flags.palette);
+    if (!palette) return std::unexpected(palette.error());
+    std::erase_if(*palette, [&](QuantType type) { return std::ranges::contains(study->settings.types, type); });
+    const auto evaluation = evaluate(*study, {.ablation = !flags.no_ablation,
+                                              .front = !flags.no_front,
+                                              .palette = std::move(*palette),
+                                              .sense = flags.sense,
+                                              .keep_models = flags.keep_models});
     if (!evaluation) return std::unexpected(with_resume_hint(evaluation.error(), *study));
     const auto tables = study_tables(*evaluation);
     if (!tables) return std::unexpected(tables.error());
@@ -55,9 +66,13 @@ void add_study(CLI::App& app, Action& chosen)
     verb->add_option("--markdown", flags->markdown, "Write the tables here, as Markdown")->type_name("FILE");
     verb->add_option("--csv", flags->csv, "Write every measured model here, one a line")->type_name("FILE");
     verb->add_flag("--no-ablation", flags->no_ablation, "Only the paper's order of layers: a fraction of the models");
+    verb->add_flag("--no-front", flags->no_front, "Only the paper's method: no measured sensitivity, no front");
+    verb->add_option("--palette", flags->palette, "More types, for the front method only, such as q2_K,q4_0,iq4_xs")
+        ->type_name("TYPES");
     verb->add_flag("--keep-models", flags->keep_models, "Leave the mixed models in DIR/mixes");
     add_types(*verb, *flags);
     add_scoring(*verb, *flags);
+    add_sensing(*verb, flags->sense);
     add_measuring(*verb, *flags);
     add_sampling(*verb, *flags);
     add_running(*verb, *flags);

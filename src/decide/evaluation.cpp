@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <random>
 
@@ -49,7 +50,7 @@ std::vector<WeightSetting> paper_settings()
     return settings;
 }
 
-std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool ablation)
+std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool ablation, const Sensitivity* sensitivity)
 {
     std::vector<LayerOrder> orders{{"contribution", order_by_contribution(layers)}};
     if (!ablation) return orders;
@@ -59,6 +60,14 @@ std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool
     std::vector<std::size_t> similarity = depth;
     std::ranges::stable_sort(similarity, {}, [&](std::size_t l) { return layers[l].mean_similarity; });
     orders.push_back({"similarity", similarity});
+    if (sensitivity != nullptr && sensitivity->layers.size() == layers.size()) {
+        const auto smallest = [&](std::size_t l) {
+            return std::ranges::min_element(sensitivity->layers[l].probes, {}, &Probe::memory_bytes)->kld;
+        };
+        std::vector<std::size_t> sensitive = depth;
+        std::ranges::stable_sort(sensitive, std::greater(), smallest);
+        orders.push_back({"sensitivity", sensitive});
+    }
     orders.push_back({"depth", depth});
     std::vector<std::size_t> reverse = orders.front().layers;
     std::ranges::reverse(reverse);
@@ -74,16 +83,16 @@ std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool
     return orders;
 }
 
-std::vector<Measurement> models_of(const Evaluation& evaluation, const OrderResult& order)
+std::vector<Measurement> models_of(const Evaluation& evaluation, std::span<const std::size_t> indices)
 {
     std::vector<Measurement> models;
-    for (const std::size_t model : order.models) models.push_back(evaluation.models[model].measurement);
+    for (const std::size_t model : indices) models.push_back(evaluation.models[model].measurement);
     return models;
 }
 
 std::vector<CategoryResult> compare_categories(const Evaluation& evaluation)
 {
-    const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front());
+    const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front().models);
     const Metrics best = best_of(metrics_of_all(models));
     std::vector<CategoryResult> categories;
     for (const SettingResult& setting : evaluation.settings) {
@@ -107,7 +116,7 @@ std::vector<CategoryResult> compare_categories(const Evaluation& evaluation)
 
 std::array<std::vector<std::string>, kMetrics> best_categories(const Evaluation& evaluation)
 {
-    const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front());
+    const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front().models);
     const Metrics best = best_of(metrics_of_all(models));
     std::array<std::vector<std::string>, kMetrics> winners;
     for (std::size_t j = 0; j < kMetrics; ++j) {

@@ -1,7 +1,6 @@
 // Past the paper: additive costs, their Pareto front, and the choice on it.
 #include "decide/topsis.h"
 
-#include <apreqel/evaluation.h>
 #include <apreqel/front.h>
 
 #include <algorithm>
@@ -201,10 +200,11 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
         const Candidate closest = candidate_of(front->points[nearest], *model);
         return std::unexpected(Error{
             ErrorCode::infeasible, "plan: no mix of these types keeps the limits",
-            std::format("the nearest takes {:.0f} bytes{}, {:.3f} ms/token, KL divergence {:.5f}, perplexity {:.4f}: {:.1f} % over; "
-                        "raise a limit, or offer more --types",
-                        closest.estimate[0] + kv_bytes, kv_bytes > 0 ? " with KV cache" : "", closest.estimate[1], closest.kld,
-                        closest.estimate[2], 100 * (nearest_excess - 1))});
+            std::format(
+                "the nearest takes {:.0f} bytes{}, {:.3f} ms/token, KL divergence {:.5f}, perplexity {:.4f}: {:.1f} % over; "
+                "raise a limit, or offer more --types",
+                closest.estimate[0] + kv_bytes, kv_bytes > 0 ? " with KV cache" : "", closest.estimate[1], closest.kld,
+                closest.estimate[2], 100 * (nearest_excess - 1))});
     }
 
     Metrics ideal;
@@ -247,7 +247,8 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     return plan;
 }
 
-Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity, std::size_t count)
+Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity, const Metrics& reference,
+                                      std::size_t count)
 {
     const auto model = make_model(profile, sensitivity);
     if (!model) return std::unexpected(model.error());
@@ -255,9 +256,7 @@ Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity&
     if (!front) return std::unexpected(front.error());
     std::vector<Metrics> points;
     for (const FrontPoint& point : front->points) points.push_back(candidate_of(point, *model).estimate);
-    std::vector<Metrics> uniform;
-    for (const UniformVariant* variant : model->types) uniform.push_back(metrics_of(variant->measurement));
-    const auto chosen = spread(points, worst_of(uniform), count);
+    const auto chosen = spread(points, reference, count);
     if (!chosen) return std::unexpected(chosen.error());
     std::vector<Plan> plans;
     for (const std::size_t p : *chosen) {

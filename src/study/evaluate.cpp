@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 namespace apreqel {
 namespace {
@@ -35,20 +36,46 @@ std::string name_of(const std::vector<LayerType>& allocation)
     return name;
 }
 
-/// Plans every setting in every order; equal allocations become one model.
-Result<> plan_settings(Evaluation& evaluation, bool ablation)
+/// Index of the model of each allocation, by its name.
+using Known = std::map<std::string, std::size_t>;
+
+/// The model of an allocation; equal ones are one model.
+std::size_t model_of(std::vector<LayerType> allocation, Evaluation& evaluation, Known& known)
 {
-    const std::vector<LayerOrder> orders = layer_orders(evaluation.scores.layers, ablation);
+    const auto [model, fresh] = known.try_emplace(name_of(allocation), evaluation.models.size());
+    if (fresh) evaluation.models.push_back({.allocation = std::move(allocation), .measurement = {}});
+    return model->second;
+}
+
+/// As many models as there are settings, spread over the front of `profile`'s types.
+Result<> plan_spread(std::string name, const Profile& profile, const Sensitivity& sensitivity, Evaluation& evaluation,
+                     Known& known)
+{
+    std::vector<Metrics> uniform;
+    for (const UniformVariant& variant : evaluation.profile.types) uniform.push_back(metrics_of(variant.measurement));
+    auto plans = make_spread(profile, sensitivity, worst_of(uniform), evaluation.settings.size());
+    if (!plans) return std::unexpected(plans.error());
+    SpreadResult spread{.name = std::move(name), .types = {}, .candidates = {}, .models = {}};
+    for (const UniformVariant& variant : profile.types) spread.types.push_back(variant.type);
+    for (Plan& plan : *plans) {
+        spread.candidates.push_back(plan.chosen());
+        spread.models.push_back(model_of(std::move(plan.allocation), evaluation, known));
+    }
+    evaluation.spreads.push_back(std::move(spread));
+    return {};
+}
+
+/// Plans every setting in every order.
+Result<> plan_settings(Evaluation& evaluation, bool ablation, const Sensitivity* sensitivity, Known& known)
+{
+    const std::vector<LayerOrder> orders = layer_orders(evaluation.scores.layers, ablation, sensitivity);
     for (const LayerOrder& order : orders) evaluation.orders.push_back({.order = order.name, .models = {}});
-    std::map<std::string, std::size_t> known;
     for (const WeightSetting& setting : paper_settings()) {
         auto plan = make_plan(evaluation.profile, evaluation.scores, setting.weights, 0);
         if (!plan) return std::unexpected(plan.error());
         for (std::size_t o = 0; o < orders.size(); ++o) {
             std::vector<LayerType> allocation = allocation_of(*plan, evaluation.profile, evaluation.scores, orders[o]);
-            const auto [model, fresh] = known.try_emplace(name_of(allocation), evaluation.models.size());
-            if (fresh) evaluation.models.push_back({.allocation = std::move(allocation), .measurement = {}});
-            evaluation.orders[o].models.push_back(model->second);
+            evaluation.orders[o].models.push_back(model_of(std::move(allocation), evaluation, known));
         }
         evaluation.settings.push_back({.category = std::string(setting.category), .plan = std::move(*plan)});
     }
@@ -107,12 +134,31 @@ Result<Files> build_models(const Study& study, const Evaluation& evaluation)
 
 Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings)
 {
-    auto profiled = profile(study);
+    Study all_types = study;
+    all_types.settings.types.append_range(settings.palette);
+    auto profiled = profile(all_types);
     if (!profiled) return std::unexpected(profiled.error());
     auto scores = score(study);
     if (!scores) return std::unexpected(scores.error());
-    Evaluation evaluation{.profile = std::move(*profiled), .scores = std::move(*scores)};
-    if (auto planned = plan_settings(evaluation, settings.ablation); !planned) return std::unexpected(planned.error());
+    Evaluation evaluation{.profile = *profiled, .scores = std::move(*scores)};
+    evaluation.profile.types.resize(study.settings.types.size());
+    std::optional<Sensitivity> sensitivity;
+    if (settings.front) {
+        auto sensed = sense(all_types, settings.sense);
+        if (!sensed) return std::unexpected(sensed.error());
+        sensitivity = std::move(*sensed);
+    }
+    Known known;
+    if (auto planned = plan_settings(evaluation, settings.ablation, sensitivity ? &*sensitivity : nullptr, known); !planned)
+        return std::unexpected(planned.error());
+    if (sensitivity) {
+        if (auto planned = plan_spread("front", evaluation.profile, *sensitivity, evaluation, known); !planned)
+            return std::unexpected(planned.error());
+    }
+    if (sensitivity && !settings.palette.empty()) {
+        if (auto planned = plan_spread("front, all types", *profiled, *sensitivity, evaluation, known); !planned)
+            return std::unexpected(planned.error());
+    }
 
     // The uniform variants are measured again, in the same rounds as the mixes: only then do their latencies compare.
     const auto files = build_models(study, evaluation);

@@ -545,10 +545,23 @@ std::string to_json(const Evaluation& evaluation)
         for (const LayerType& layer : model.allocation) entry["allocation"][layer.layer] = layer.type;
         json["models"].push_back(entry);
     }
+    json["spreads"] = Json::array();
+    for (const SpreadResult& spread : evaluation.spreads) {
+        Json entry{{"name", spread.name}, {"types", spread.types}, {"models", spread.models}, {"candidates", Json::array()}};
+        for (const Candidate& candidate : spread.candidates) {
+            Json planned;
+            put(planned, candidate, spread.types);
+            entry["candidates"].push_back(planned);
+        }
+        const auto gain = hypervolume_gain(evaluation.uniform, models_of(evaluation, spread.models));
+        if (gain && gain->gain) entry["hypervolume_gain"] = *gain->gain;
+        if (gain && gain->low) entry["hypervolume_gain_interval"] = {*gain->low, *gain->high};
+        json["spreads"].push_back(entry);
+    }
     json["orders"] = Json::array();
     for (const OrderResult& order : evaluation.orders) {
         Json entry{{"order", order.order}, {"models", order.models}};
-        const auto gain = hypervolume_gain(evaluation.uniform, models_of(evaluation, order));
+        const auto gain = hypervolume_gain(evaluation.uniform, models_of(evaluation, order.models));
         if (gain && gain->gain) entry["hypervolume_gain"] = *gain->gain;
         if (gain && gain->low) entry["hypervolume_gain_interval"] = {*gain->low, *gain->high};
         json["orders"].push_back(entry);
@@ -686,12 +699,14 @@ Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Prof
         if (value.string_or("model", "") != profile.model) value.at("model").wrong("is not the model of the profile");
         evaluation.reference = parse_measurement(value.at("reference"));
         evaluation.uniform = parse_measurements(value.at("uniform"));
-        const auto type_of = [](const auto& entry) { return entry.measurement.name; };
-        const auto names = [](const Measurement& entry) { return entry.name; };
-        if (!std::ranges::equal(evaluation.uniform, profile.types, {}, names, type_of))
-            value.at("uniform").wrong("are not the types of the profile: run the study again");
+        evaluation.profile.types.clear();  // the profile may hold more types than the paper's part of the study
+        for (const Measurement& uniform : evaluation.uniform) {
+            const auto variant = std::ranges::find(profile.types, uniform.name, &UniformVariant::type);
+            if (variant == profile.types.end()) value.at("uniform").wrong("are not types of the profile: run the study again");
+            evaluation.profile.types.push_back(*variant);
+        }
         Plan plan{.model = profile.model, .model_name = profile.model_name};
-        for (const UniformVariant& variant : profile.types) {
+        for (const UniformVariant& variant : evaluation.profile.types) {
             plan.types.push_back(variant.type);
             plan.costs.push_back(metrics_of(variant.measurement));
         }
@@ -707,16 +722,31 @@ Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Prof
                 model.allocation.push_back({layer.layer, entry.at("allocation").at(layer.layer).string()});
             evaluation.models.push_back(std::move(model));
         }
-        for (const Value& entry : value.at("orders").elements()) {
-            OrderResult order{.order = entry.at("order").string()};
-            for (const Value& model : entry.at("models").elements()) {
+        const auto indices = [&](const Value& list) {
+            std::vector<std::size_t> models;
+            for (const Value& model : list.elements()) {
                 if (model.count() >= evaluation.models.size()) model.wrong("is not one of the models");
-                order.models.push_back(model.count());
+                models.push_back(model.count());
             }
+            return models;
+        };
+        if (value.has("spreads")) {
+            for (const Value& entry : value.at("spreads").elements()) {
+                SpreadResult spread{.name = entry.at("name").string(), .models = indices(entry.at("models"))};
+                for (const Value& type : entry.at("types").elements()) spread.types.push_back(type.string());
+                for (const Value& candidate : entry.at("candidates").elements())
+                    spread.candidates.push_back(parse_candidate(candidate, spread.types));
+                if (spread.candidates.size() != spread.models.size())
+                    entry.at("models").wrong("must be one for each candidate");
+                evaluation.spreads.push_back(std::move(spread));
+            }
+        }
+        for (const Value& entry : value.at("orders").elements()) {
+            OrderResult order{.order = entry.at("order").string(), .models = indices(entry.at("models"))};
             if (order.models.size() != evaluation.settings.size()) entry.at("models").wrong("must be one for each setting");
             evaluation.orders.push_back(std::move(order));
         }
-        if (evaluation.orders.empty() || evaluation.settings.empty() || profile.types.empty())
+        if (evaluation.orders.empty() || evaluation.settings.empty() || evaluation.uniform.empty())
             value.wrong("must have settings, types and orders");
         return evaluation;
     });

@@ -78,7 +78,6 @@ struct ModelFile {
 /// The study's model itself: memory and quality, not speed.
 [[nodiscard]] Result<Measurement> measure_reference(const Study& study);
 
-
 struct SenseSettings {
     std::size_t chunks = 8;   ///< leading chunks of text each probe runs
     double precision = 0.05;  ///< relative standard error at which a probe ends early; 0: never
@@ -103,7 +102,10 @@ struct PlanRequest {
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const std::filesystem::path& output);
 
 struct EvaluationSettings {
-    bool ablation = true;      ///< also with layers in other orders than the paper's
+    bool ablation = true;              ///< also with layers in other orders than the paper's
+    bool front = true;                 ///< also what the front method finds, of the same types and of all
+    std::vector<QuantType> palette{};  ///< more types, for the front method only
+    SenseSettings sense{};
     bool keep_models = false;  ///< leave the mixed models in the workspace, mixes/
 };
 

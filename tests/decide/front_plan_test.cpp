@@ -14,12 +14,18 @@ using Catch::Matchers::WithinRel;
 /// Four layers, the second four times as sensitive as the others, in a small slow type and a large fast one.
 struct Case {
     Profile profile{.model = "m", .layers = 4, .embedding_type = "q6_K", .types = {}};
-    Sensitivity sensitivity{.model = "m", .embedding_type = "q6_K", .fixed_bytes = 1000, .kv_bytes_per_token = 10,
-                            .embedding_kld = 0.001, .types = {"q3_K", "q8_0"}, .layers = {}};
+    Sensitivity sensitivity{.model = "m",
+                            .embedding_type = "q6_K",
+                            .fixed_bytes = 1000,
+                            .kv_bytes_per_token = 10,
+                            .embedding_kld = 0.001,
+                            .types = {"q3_K", "q8_0"},
+                            .layers = {}};
 
     Case()
     {
-        const auto add = [&](const char* type, double bits, std::uint64_t bytes, double latency, double perplexity, double kld) {
+        const auto add = [&](const char* type, double bits, std::uint64_t bytes, double latency, double perplexity,
+                             double kld) {
             UniformVariant variant{.type = type, .bits_per_weight = bits};
             variant.measurement = {.name = type, .memory_bytes = bytes};
             variant.measurement.quality = {.perplexity = perplexity, .kld = kld, .kld_tokens = 100};
@@ -30,7 +36,8 @@ struct Case {
         add("q8_0", 8.5, 1800, 2, 10 * std::exp(0.0017), 0.0017);
         for (const char* layer : {"blk.0.attn", "blk.0.ffn", "blk.1.attn", "blk.1.ffn"}) {
             const double factor = layer == std::string("blk.0.ffn") ? 4 : 1;
-            sensitivity.layers.push_back({layer, 100,
+            sensitivity.layers.push_back({layer,
+                                          100,
                                           {{.memory_bytes = 100, .measured = true, .kld = 0.01 * factor},
                                            {.memory_bytes = 200, .measured = true, .kld = 0.0001 * factor}}});
         }
@@ -114,8 +121,7 @@ TEST_CASE("a sensitivity that does not belong to the profile is refused", "[deci
 TEST_CASE("a spread has different plans of the front", "[decide]")
 {
     Case c;
-    // The faster type is larger and more precise: with both worst metrics in one type nothing lies strictly between.
-    const auto plans = make_spread(c.profile, c.sensitivity, 3);
+    const auto plans = make_spread(c.profile, c.sensitivity, {1900, 3.1, 20}, 3);
     REQUIRE(plans);
     REQUIRE(plans->size() == 3);
     CHECK(types_of((*plans)[0]) != types_of((*plans)[1]));

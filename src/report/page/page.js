@@ -71,9 +71,9 @@ function chart(place, description, spec) {
 }
 
 const series = {  // shape tells what colour tells
-  domain: ['uniform', 'mixed', 'dominated', 'this plan'],
-  colours: ['#d55e00', '#0072b2', '#8a939c', '#cc79a7'],
-  shapes: ['square', 'circle', 'cross', 'diamond'],
+  domain: ['uniform', 'mixed', 'dominated', 'this plan', 'front', 'front, all types'],
+  colours: ['#d55e00', '#0072b2', '#8a939c', '#cc79a7', '#009e73', '#e69f00'],
+  shapes: ['square', 'circle', 'cross', 'diamond', 'triangle-up', 'triangle-down'],
 };
 
 function scaleOf(values) {
@@ -424,6 +424,8 @@ function drawStudy() {
   const points = [
     ...mixed.map((record, s) => point(`${study.settings[s].category}, setting ${s + 1}`,
       dominated[study.uniform.length + s] ? 'dominated' : 'mixed', metricsOf(record))),
+    ...(study.spreads ?? []).flatMap(spread => spread.models.map((m, s) =>
+      point(`${spread.name}, ${s + 1}`, spread.name, metricsOf(study.models[m])))),
     ...study.uniform.map(record => point(record.name, 'uniform', metricsOf(record))),
   ];
   placesIn('fronts').forEach((place, v) => scatter(place, points, ...VIEWS[v]));
@@ -463,7 +465,7 @@ function drawStudy() {
     ],
   });
 
-  const orders = study.orders.filter(order => order.hypervolume_gain !== undefined).map(order => ({order: order.order,
+  const orders = [...study.orders, ...(study.spreads ?? []).map(spread => ({...spread, order: spread.name}))].filter(order => order.hypervolume_gain !== undefined).map(order => ({order: order.order,
     gain: order.hypervolume_gain, low: order.hypervolume_gain_interval?.[0] ?? order.hypervolume_gain,
     high: order.hypervolume_gain_interval?.[1] ?? order.hypervolume_gain}));
   if (orders.length === 0) {
