@@ -114,6 +114,16 @@ struct Plan {
                                            const Limits& limits, Normalization normalization = Normalization::minmax,
                                            std::size_t runners_up = 4);
 
+/// Every plan of the front as `make_front_plan` ranks them, by memory, and their allocations (one type index per layer).
+struct PlannedFront {
+    std::vector<std::string> types;
+    std::vector<std::string> layers;
+    std::vector<Candidate> candidates;
+    std::vector<std::vector<std::uint8_t>> allocations;
+    double slope = 0;  ///< of ln perplexity over KL divergence
+};
+[[nodiscard]] Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity);
+
 /// `count` plans of the front that together dominate most below `reference`, as estimated, best first.
 [[nodiscard]] Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity,
                                                     const Metrics& reference, std::size_t count);

@@ -33,8 +33,8 @@ Result<PageData> read_artifacts(const Workspace& workspace)
         return fail("report: {} holds nothing to report yet: first apreqel run MODEL", workspace.directory().string());
 
     std::string_view model;
-    for (const std::string_view found : {std::string_view(scores->model), std::string_view(profile->model),
-                                         std::string_view(run->plan.model)}) {
+    for (const std::string_view found :
+         {std::string_view(scores->model), std::string_view(profile->model), std::string_view(run->plan.model)}) {
         if (found.empty()) continue;
         if (!model.empty() && found != model)
             return fail("report: the files in {} are of different models", workspace.directory().string());
@@ -43,6 +43,15 @@ Result<PageData> read_artifacts(const Workspace& workspace)
     if (!data.scores.empty() && !data.profile.empty() && scores->layers.size() != profile->layers)
         return fail("report: scores.json has {} layers and profile.json has {}", scores->layers.size(), profile->layers);
     data.model_name = data.profile.empty() ? scores->model_name : profile->model_name;
+
+    const auto sensitivity_path = workspace.path("sensitivity.json");
+    if (!data.profile.empty() && std::filesystem::exists(sensitivity_path)) {
+        const auto sensitivity = read_sensitivity(sensitivity_path);
+        if (!sensitivity) return std::unexpected(sensitivity.error());
+        auto front = plan_front(*profile, *sensitivity);
+        if (!front) return std::unexpected(front.error());
+        data.front = std::move(*front);
+    }
 
     const auto study_path = workspace.path("study.json");
     if (data.scores.empty() || data.profile.empty() || !std::filesystem::exists(study_path)) return data;
@@ -84,7 +93,8 @@ Result<> run_report(const Flags& flags)
 
 void add_report(CLI::App& app, Action& chosen)
 {
-    CLI::App* verb = app.add_subcommand("report", "Everything measured so far as one web page, with a weight explorer → report.html");
+    CLI::App* verb =
+        app.add_subcommand("report", "Everything measured so far as one web page, with a weight explorer → report.html");
     auto flags = std::make_shared<Flags>();
     verb->add_option("MODEL", flags->model, "The model whose workspace to show; the file itself is not read");
     add_workspace(*verb, *flags);

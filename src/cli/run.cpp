@@ -2,6 +2,8 @@
 #include "cli/verbs.h"
 #include "report/table.h"
 
+#include <apreqel/evaluation.h>
+
 #include <memory>
 
 namespace apreqel {
@@ -13,11 +15,14 @@ namespace {
 std::string compare(const RunResult& result)
 {
     const Candidate& chosen = result.plan.chosen();
-    double latency = 0;
+    double then = 0;
+    double now = 0;
     for (std::size_t i = 0; i < result.uniform.size(); ++i) {
-        const double share = static_cast<double>(chosen.counts[i]) / static_cast<double>(result.plan.allocation.size());
-        latency += share * result.uniform[i].speed.latency_ms.median;
+        const auto count = static_cast<double>(chosen.counts[i]);
+        then += count * result.plan.costs[i][1];
+        now += count * result.uniform[i].speed.latency_ms.median;
     }
+    const double latency = chosen.estimate[1] * now / then;
     const auto row = [](const char* name, double predicted, double measured, auto format) {
         return std::vector<std::string>{name, format(predicted), format(measured),
                                         std::format("{:+.2f} %", 100 * (measured / predicted - 1))};
@@ -38,8 +43,15 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     for (const Measurement& measurement : result.uniform) rows.push_back(measurement_row(measurement));
     rows.push_back(measurement_row(result.mix));
     rows.push_back(measurement_row(result.reference));
+    std::string better;
+    for (const Measurement& uniform : result.uniform) {
+        if (dominates(metrics_of(uniform), metrics_of(result.mix)))
+            better += std::format(
+                "\nAll {} measured no worse in every metric: take that one, or measure again on a quieter machine.\n",
+                uniform.name);
+    }
     return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
-                       format_plan(result.plan), result.device, result.text, format_table(rows), compare(result),
+                       format_plan(result.plan), result.device, result.text, format_table(rows), compare(result) + better,
                        output.filename().string(), output.string());
 }
 

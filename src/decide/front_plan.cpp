@@ -247,6 +247,22 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     return plan;
 }
 
+Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity)
+{
+    const auto model = make_model(profile, sensitivity);
+    if (!model) return std::unexpected(model.error());
+    const auto front = pareto_front(model->costs);
+    if (!front) return std::unexpected(front.error());
+    PlannedFront planned{.types = {}, .layers = {}, .candidates = {}, .allocations = {}, .slope = model->slope};
+    for (const UniformVariant* variant : model->types) planned.types.push_back(variant->type);
+    for (const LayerSensitivity& layer : sensitivity.layers) planned.layers.push_back(layer.layer);
+    for (const FrontPoint& point : front->points) {
+        planned.candidates.push_back(candidate_of(point, *model));
+        planned.allocations.push_back(point.types);
+    }
+    return planned;
+}
+
 Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity, const Metrics& reference,
                                       std::size_t count)
 {

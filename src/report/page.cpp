@@ -1,7 +1,5 @@
 #include "report/page.h"
 
-#include <apreqel/plan.h>
-
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -26,18 +24,43 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
 
 Json parsed(const std::string& artifact) { return artifact.empty() ? Json() : Json::parse(artifact); }
 
+/// Above this, a page would be megabytes and slow: it then has every second, third … plan of the front.
+constexpr std::size_t kMostPoints = 20000;
+
+/// Points as [memory, latency, KL divergence, perplexity], allocations as one letter per layer.
+Json front_json(const PlannedFront& front)
+{
+    Json json{{"types", front.types}, {"layers", front.layers}, {"size", front.candidates.size()}, {"slope", front.slope}};
+    json["points"] = Json::array();
+    json["allocations"] = Json::array();
+    const std::size_t step = (front.candidates.size() + kMostPoints - 1) / kMostPoints;
+    for (std::size_t p = 0; p < front.candidates.size(); p += step) {
+        const Candidate& candidate = front.candidates[p];
+        json["points"].push_back({candidate.estimate[0], candidate.estimate[1], candidate.kld, candidate.estimate[2]});
+        std::string letters;
+        for (const std::uint8_t type : front.allocations[p]) letters += static_cast<char>('a' + type);
+        json["allocations"].push_back(letters);
+    }
+    return json;
+}
+
 std::string data_json(const PageData& data)
 {
-    Json json{{"model_name", data.model_name}, {"model_file", data.model_file}, {"workspace", data.workspace},
-              {"directory", data.directory},   {"made_by", data.made_by}};
+    Json json{{"model_name", data.model_name},
+              {"model_file", data.model_file},
+              {"workspace", data.workspace},
+              {"directory", data.directory},
+              {"made_by", data.made_by}};
     for (const std::string_view preset : {"balanced", "memory", "latency", "accuracy"})
         json["presets"][std::string(preset)] = *parse_weights(preset);
     json["scores"] = parsed(data.scores);
     json["profile"] = parsed(data.profile);
     json["run"] = parsed(data.run);
     json["study"] = parsed(data.study);
+    if (!data.front.candidates.empty()) json["front"] = front_json(data.front);
     json["tables"] = Json::array();
-    for (const Table& table : data.tables) json["tables"].push_back({{"title", table.title}, {"rows", table.rows}, {"note", table.note}});
+    for (const Table& table : data.tables)
+        json["tables"].push_back({{"title", table.title}, {"rows", table.rows}, {"note", table.note}});
     // In JSON '<' stands in strings only; written as an escape it can neither end the element nor begin a comment.
     return replace_all(json.dump(-1, ' ', false, Json::error_handler_t::replace), "<", "\\u003c");
 }

@@ -3,6 +3,8 @@
 
 #include "report/tables.h"
 
+#include <apreqel/plan.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,7 @@ struct PageData {
     std::string profile;
     std::string run;
     std::string study;
+    PlannedFront front;         ///< no candidates: no sensitivity was measured
     std::vector<Table> tables;  ///< of the study
 };
 

@@ -84,10 +84,10 @@ class Report(unittest.TestCase):
     def text(self, id):
         return self.driver.find_element(By.ID, id).text
 
-    def compare(self, folder, weights):
+    def compare(self, folder, weights, *flags):
         for key, weight in zip(("memory", "latency", "accuracy"), weights):
             self.set(f"weight-{key}", weight)
-        planned = json.loads(subprocess.run([PROGRAM, "plan", "-C", folder, "--json", "--weights", ",".join(map(str, weights))],
+        planned = json.loads(subprocess.run([PROGRAM, "plan", "-C", folder, "--json", "--weights", ",".join(map(str, weights)), *flags],
                                             check=True, capture_output=True, text=True).stdout)
         chosen = self.chosen()
         self.assertEqual(chosen["counts"], list(planned["distribution"].values()), weights)
@@ -114,6 +114,23 @@ class Report(unittest.TestCase):
             folder = self.workspace(name, profile=profile(layers, costs), scores=scores(layers))
             self.open(folder)
             self.compare(folder, (0.3, 0.3, 0.4))
+
+    def test_the_page_chooses_what_the_program_chooses_on_the_front(self):
+        sensitivity = {"schema": "apreqel.sensitivity/1", "model": "m", "embedding_type": "q6_K", "fixed_bytes": 500_000,
+                       "types": [type for type, *_ in FIVE],
+                       "layers": [{"layer": layer["layer"], "parameters": 100_000 + 150_000 * (l % 2),
+                                   "probes": [{"memory_bytes": int((100_000 + 150_000 * (l % 2)) * bits / 8), "measured": True,
+                                               "kl_divergence": 0.001 * (1 + l * 7919 % 11) * 4 ** (3 - bits)}
+                                              for bits in (3.4375, 4.5, 5.5, 6.5625, 8.5)]}
+                                  for l, layer in enumerate(scores(10)["layers"])]}
+        folder = self.workspace("front", profile=profile(10, FIVE), scores=scores(10), sensitivity=sensitivity)
+        self.open(folder)
+        self.driver.execute_script("const method = document.getElementById('method'); method.value = 'front';"
+                                   "method.dispatchEvent(new Event('change'))")
+        for weights in self.WEIGHTS:
+            self.compare(folder, weights, "--method", "front")
+        self.set("limit-memory", 1.5)
+        self.compare(folder, (0.1, 0.2, 0.7), "--method", "front", "--max-memory", str(1.5 * 1048576))
 
     def test_limits_bind_and_impossible_ones_are_said(self):
         folder = self.workspace("limits", profile=profile(16, FIVE), scores=scores(16))

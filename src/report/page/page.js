@@ -247,6 +247,54 @@ class Ranker {
   }
 }
 
+/// The front method (src/decide/front_plan.cpp): TOPSIS over the Pareto front, min-max normalised.
+class FrontRanker {
+  constructor(front) {
+    this.front = front;
+    this.scale = [0, 1, 2].map(j => {
+      let low = Infinity, high = -Infinity;
+      for (const cost of front.points) {
+        low = Math.min(low, cost[j]);
+        high = Math.max(high, cost[j]);
+      }
+      return [low, high - low];
+    });
+  }
+
+  best(weights, limits) {
+    const {points, allocations, types} = this.front;
+    const weighted = (cost, j) => this.scale[j][1] > 0 ? weights[j] * (cost[j] - this.scale[j][0]) / this.scale[j][1] : 0;
+    const feasible = points.map((_, p) => p).filter(p =>
+      points[p][0] <= limits[0] && points[p][1] <= limits[1] && points[p][3] <= limits[2]);
+    if (!feasible.length) return null;
+    const ends = [0, 1, 2].map(j => {
+      let low = Infinity, high = -Infinity;
+      for (const p of feasible) {
+        const value = weighted(points[p], j);
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      }
+      return [low, high];
+    });
+    let winner = -1, closest = -1;
+    for (const p of feasible) {
+      let ideal = 0, antiIdeal = 0;
+      for (let j = 0; j < 3; ++j) {
+        const value = weighted(points[p], j);
+        ideal += (value - ends[j][0]) * (value - ends[j][0]);
+        antiIdeal += (value - ends[j][1]) * (value - ends[j][1]);
+      }
+      const both = Math.sqrt(ideal) + Math.sqrt(antiIdeal);
+      const close = both > 0 ? Math.sqrt(antiIdeal) / both : 1;
+      if (close > closest) [winner, closest] = [p, close];
+    }
+    const allocation = [...allocations[winner]].map(letter => types[letter.charCodeAt(0) - 97]);
+    const [memory, latency, kld, perplexity] = points[winner];
+    return {allocation, counts: types.map(type => allocation.filter(other => other === type).length),
+      estimate: [memory, latency, perplexity], kld, closeness: closest};
+  }
+}
+
 /// Algorithm 1: the most precise types to the layers of greatest contribution.
 function allocate(counts, types, layers) {
   const byPrecision = types.map((_, i) => i).sort((a, b) => types[b].bits - types[a].bits || a - b);
@@ -262,16 +310,24 @@ function allocate(counts, types, layers) {
 
 function drawExplorer() {
   const {profile, scores} = data;
-  if (!profile || !scores) return missing('explorer', `apreqel run ${model} -o mixed.gguf`);
+  const front = data.front && new FrontRanker(data.front);
+  if (!profile || (!scores && !front)) return missing('explorer', `apreqel run ${model} -o mixed.gguf`);
+  const layers = scores?.layers ?? data.front.layers.map(layer => ({layer}));
   const types = profile.types.map(type => ({name: type.type, bits: type.bits_per_weight, metrics: metricsOf(type)}));
   const ranker = new Ranker(profile.layers, types.map(type => type.metrics));
-  if (!ranker.counts) {
+  const paper = scores && ranker.counts;
+  if (!paper && !front) {
     $('explorer').querySelector('.content').replaceChildren(element('p', {className: 'missing'},
       'Too many distributions to rank in a browser. In a terminal: ',
       element('code', {}, `apreqel plan -C ${quoted(data.directory)} --weights balanced`)));
     return;
   }
 
+  const method = element('select', {id: 'method'},
+    ...(paper ? [element('option', {value: 'paper'}, 'paper: distributions by TOPSIS, layers by contribution')] : []),
+    ...(front ? [element('option', {value: 'front'}, 'front: measured sensitivity, Pareto front')] : []));
+  method.addEventListener('change', update);
+  $('methods').append(element('label', {}, 'Method', method));
   const weights = METRICS.map(metric => {
     const value = element('output', {});
     const slider = element('input', {type: 'range', min: 0, max: 1, step: 0.01, id: `weight-${metric.key}`});
@@ -302,7 +358,7 @@ function drawExplorer() {
   const range = [...uniform, {series: 'this plan', ...uniform[0]}, {...uniform[0], series: 'this plan'}];
   const places = placesIn('places').map((place, v) => scatter(place, uniform, ...VIEWS[v], range));
   const picture = layerPicture($('layers-chart'), types,
-    scores.layers.map(layer => ({...layerPlace(layer.layer), layer: layer.layer, type: types[0].name})));
+    layers.map(layer => ({...layerPlace(layer.layer), layer: layer.layer, type: types[0].name})));
   let plan = null;
   $('download').addEventListener('click', () => {
     const blob = new Blob([JSON.stringify(plan, null, 2)], {type: 'application/json'});
@@ -319,7 +375,8 @@ function drawExplorer() {
       button.setAttribute('aria-pressed', preset.every((weight, j) => Math.abs(weight - chosen[j]) < 0.005));
     const bounds = limits.map((input, j) => input.value === '' ? Infinity : Number(input.value) / METRICS[j].scale);
     const limited = bounds.some(Number.isFinite);
-    const found = chosen.every(weight => weight === 0) ? null : ranker.best(chosen, bounds);
+    const onFront = method.value === 'front';
+    const found = chosen.every(weight => weight === 0) ? null : (onFront ? front : ranker).best(chosen, bounds);
     plan = null;
     $('download').disabled = !found;
     if (!found) {
@@ -329,28 +386,31 @@ function drawExplorer() {
       $('command').textContent = '';
       return;
     }
-    const allocation = allocate(found.counts, types, scores.layers);
+    const allocation = found.allocation ?? allocate(found.counts, types, layers);
+    const names = onFront ? data.front.types : types.map(type => type.name);
     plan = {schema: 'apreqel.plan/1', model: profile.model, model_name: profile.model_name,
       embedding_type: profile.embedding_type,
-      allocation: scores.layers.map((layer, l) => ({layer: layer.layer, type: allocation[l]}))};
+      allocation: layers.map((layer, l) => ({layer: layer.layer, type: allocation[l]}))};
     $('plan').dataset.plan = JSON.stringify({counts: found.counts, allocation});
-    $('plan').replaceChildren(types.map((type, i) => [type.name, found.counts[i]]).filter(([, count]) => count)
+    $('plan').replaceChildren(names.map((name, i) => [name, found.counts[i]]).filter(([, count]) => count)
       .map(([name, count]) => `${name} × ${count}`).join(', '),
-    element('small', {}, `closeness ${found.closeness.toFixed(4)}, the best of ${ranker.size.toLocaleString('en')} distributions`
-      + (limited ? ' within the limits' : '')));
+    element('small', {}, `closeness ${found.closeness.toFixed(4)}, the best of ${(onFront ? data.front.size : ranker.size).toLocaleString('en')} `
+      + (onFront ? `plans on the front, KL divergence ${found.kld.toFixed(5)}` : 'distributions') + (limited ? ' within the limits' : '')));
     const against = (value, j, other) => `${shown(other, j)}  (${percent(value / other - 1)})`;
     $('estimates').replaceChildren(table([
       ['', 'MiB', 'ms/token', 'perplexity', 'closeness'],
       ['this plan (estimate)', ...found.estimate.map(shown), found.closeness.toFixed(4)],
       ...types.map(type => [`${type.name} (plan against it)`,
         ...type.metrics.map((other, j) => against(found.estimate[j], j, other)),
-        ranker.closeness(type.metrics, chosen).toFixed(4)]),
+        onFront ? '' : ranker.closeness(type.metrics, chosen).toFixed(4)]),
     ], {chosen: 0}));
     const marked = [...uniform, point('plan', 'this plan', found.estimate)];
     for (const view of places) view.data('points', marked).runAsync();
-    picture.data('layers', scores.layers.map((layer, l) =>
+    picture.data('layers', layers.map((layer, l) =>
       ({...layerPlace(layer.layer), layer: layer.layer, type: allocation[l]}))).runAsync();
-    $('command').textContent = limited
+    const flags = ['memory', 'latency'].map((name, j) => Number.isFinite(bounds[j]) ? ` --max-${name} ${bounds[j]}` : '').join('');
+    $('command').textContent = onFront && !Number.isFinite(bounds[2])
+      ? `apreqel run ${model}${inWorkspace} --method front --weights ${chosen.join(',')}${flags} -o mixed.gguf` : limited
       ? `# save the plan below, then:\napreqel quantize ${model} --plan plan.json${inWorkspace} -o mixed.gguf`
       : `apreqel run ${model}${inWorkspace} --weights ${chosen.join(',')} -o mixed.gguf`;
   }
