@@ -2,9 +2,9 @@
 
 #include "base/file.h"
 
-#include <map>
 #include <unistd.h>
 #include <algorithm>
+#include <map>
 #include <ranges>
 
 namespace apreqel {
@@ -63,8 +63,9 @@ void add_weights(CLI::App& verb, Flags& flags)
 
 void add_method(CLI::App& verb, PlanRequest& request)
 {
-    verb.add_option("--method", request.method,
-                    "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
+    verb.add_option(
+            "--method", request.method,
+            "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
         ->type_name("METHOD")
         ->check(CLI::IsMember({"paper", "front"}).description(""))
         ->capture_default_str();
@@ -78,13 +79,15 @@ void add_method(CLI::App& verb, PlanRequest& request)
             "Most memory, such as 4GiB; method front, as are all limits")
         ->type_name("SIZE")
         ->check(positive)
-        ->transform(with_unit({{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"kib", 1024}, {"mib", 1048576}, {"gib", 1073741824}}));
+        ->transform(
+            with_unit({{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"kib", 1024}, {"mib", 1048576}, {"gib", 1073741824}}));
     verb.add_option("--max-latency", limits.latency_ms, "Most time per generated token, such as 40ms")
         ->type_name("TIME")
         ->check(positive)
         ->transform(with_unit({{"ms", 1}, {"s", 1000}}));
     verb.add_option_function<double>(
-            "--min-speed", [&limits](double speed) { limits.latency_ms = std::min(1000 / speed, limits.latency_ms.value_or(1e300)); },
+            "--min-speed",
+            [&limits](double speed) { limits.latency_ms = std::min(1000 / speed, limits.latency_ms.value_or(1e300)); },
             "Fewest generated tokens per second")
         ->type_name("NUMBER")
         ->check(positive);
@@ -107,8 +110,8 @@ void add_method(CLI::App& verb, PlanRequest& request)
         ->type_name("N");
     verb.add_option("--normalization", request.normalization, "How TOPSIS compares metrics: minmax or vector; method front")
         ->type_name("NAME")
-        ->transform(CLI::CheckedTransformer(
-                        std::map<std::string, Normalization>{{"minmax", Normalization::minmax}, {"vector", Normalization::vector}})
+        ->transform(CLI::CheckedTransformer(std::map<std::string, Normalization>{{"minmax", Normalization::minmax},
+                                                                                 {"vector", Normalization::vector}})
                         .description(""))
         ->default_str("minmax");
 }
@@ -171,6 +174,16 @@ void add_measuring(CLI::App& verb, Flags& flags)
         ->type_name("N")
         ->check(between(0, 1 << 20))
         ->capture_default_str();
+}
+
+Result<> check_method(const PlanRequest& request)
+{
+    const Limits& limits = request.limits;
+    const bool limited =
+        limits.memory_bytes || limits.latency_ms || limits.kld || limits.perplexity_increase || limits.context > 0;
+    if (limited && request.method != "front")
+        return usage_error("--method {} knows no limits: add --method front", request.method);
+    return {};
 }
 
 Result<std::vector<QuantType>> parse_types(const std::string& names)

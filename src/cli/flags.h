@@ -32,13 +32,16 @@ void add_workspace(CLI::App& verb, Flags& flags);
 void add_common(CLI::App& verb, Flags& flags);  ///< --json, --quiet
 void add_types(CLI::App& verb, Flags& flags);   ///< --types, --embedding-type
 void add_weights(CLI::App& verb, Flags& flags);
-void add_method(CLI::App& verb, PlanRequest& request);  ///< --method, --normalization, limits
+void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
 void add_text(CLI::App& verb, Flags& flags);                ///< --text, --context, --remeasure
 void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --probe-chunks, --precision, --minutes, --fast
 void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, --repetitions, …
+
+/// A usage error if a limit is given to a method that knows none.
+[[nodiscard]] Result<> check_method(const PlanRequest& request);
 
 /// Types by name, separated by commas. Errors: unknown, listed twice, not a target for quantization.
 [[nodiscard]] Result<std::vector<QuantType>> parse_types(const std::string& names);

@@ -29,6 +29,7 @@ Result<> run_plan(const PlanFlags& flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
+    if (auto possible = check_method(flags.request); !possible) return possible;
     const auto profile_path = input_path(flags.profile, flags.workspace, "--profile", "profile.json");
     if (!profile_path) return std::unexpected(profile_path.error());
     const bool front = flags.request.method == "front";

@@ -4,6 +4,7 @@
 
 #include <apreqel/evaluation.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace apreqel {
@@ -45,7 +46,9 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     rows.push_back(measurement_row(result.reference));
     std::string better;
     for (const Measurement& uniform : result.uniform) {
-        if (dominates(metrics_of(uniform), metrics_of(result.mix)))
+        const bool same =
+            std::ranges::all_of(result.plan.allocation, [&](const LayerType& l) { return l.type == uniform.name; });
+        if (!same && dominates(metrics_of(uniform), metrics_of(result.mix)))
             better += std::format(
                 "\nAll {} measured no worse in every metric: take that one, or measure again on a quieter machine.\n",
                 uniform.name);
@@ -63,6 +66,7 @@ Result<> run_run(const RunFlags& flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
+    if (auto possible = check_method(flags.request); !possible) return possible;
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
     const auto study = open_study(flags, terminal);

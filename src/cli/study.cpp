@@ -33,7 +33,7 @@ Result<> run_study(const StudyFlags& flags)
     std::erase_if(*palette, [&](QuantType type) { return std::ranges::contains(study->settings.types, type); });
     const auto evaluation = evaluate(*study, {.ablation = !flags.no_ablation,
                                               .front = !flags.no_front,
-                                              .palette = std::move(*palette),
+                                              .palette = *palette,
                                               .sense = flags.sense,
                                               .keep_models = flags.keep_models});
     if (!evaluation) return std::unexpected(with_resume_hint(evaluation.error(), *study));

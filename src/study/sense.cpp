@@ -206,6 +206,25 @@ Sensitivity outline(const Study& study)
     return sensitivity;
 }
 
+/// Takes what an earlier run with the same key measured, and its other types whole.
+void take_over(const Sensitivity& earlier, Sensitivity& sensitivity)
+{
+    if (earlier.layers.size() != sensitivity.layers.size()) return;
+    sensitivity.embedding_kld = earlier.embedding_kld;
+    sensitivity.noise_floor = earlier.noise_floor;
+    sensitivity.separability = earlier.separability;
+    for (std::size_t from = 0; from < earlier.types.size(); ++from) {
+        const auto place = std::ranges::find(sensitivity.types, earlier.types[from]);
+        const auto to = static_cast<std::size_t>(place - sensitivity.types.begin());
+        if (place == sensitivity.types.end()) sensitivity.types.push_back(earlier.types[from]);
+        for (std::size_t l = 0; l < sensitivity.layers.size(); ++l) {
+            auto& probes = sensitivity.layers[l].probes;
+            if (to == probes.size()) probes.emplace_back();
+            if (!probes[to].measured) probes[to] = earlier.layers[l].probes[from];
+        }
+    }
+}
+
 /// Layer and type of every probe, in the order they are made: each type through all layers, so that a budget that ends
 /// early leaves every layer with a measurement; the least precise types first, as they tell most. `fast`: two types.
 std::vector<std::pair<std::size_t, std::size_t>> probe_order(const Study& study, bool fast)
@@ -230,26 +249,24 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
     if (!text) return std::unexpected(text.error());
 
     Sensitivity sensitivity = outline(study);
-    std::string names;
-    for (const std::string& type : sensitivity.types) names += type + ",";
-    const std::string key = std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, types {}, {}",
+    const std::string key = std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, {}",
                                         inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks,
-                                        settings.precision, sensitivity.embedding_type, names, backend_version());
+                                        settings.precision, sensitivity.embedding_type, backend_version());
     const auto path = study.workspace.path("sensitivity.json");
     const auto partial = study.workspace.keyed("sense/probes.json", key);
     const auto order = probe_order(study, settings.fast);
     if (!study.settings.remeasure) {
         for (const auto& file : {path, partial}) {
             if (read_key(file) != key) continue;
-            if (auto kept = read_sensitivity(file)) {
-                sensitivity = std::move(*kept);
-                break;
-            }
+            if (const auto kept = read_sensitivity(file)) take_over(*kept, sensitivity);
         }
     }
     const auto measured = [&](std::size_t l, std::size_t q) { return sensitivity.layers[l].probes[q].measured; };
     const bool complete = std::ranges::all_of(order, [&](const auto& probe) { return measured(probe.first, probe.second); });
-    if (complete) return sensitivity;
+    const bool filled = std::ranges::all_of(sensitivity.layers, [&](const LayerSensitivity& layer) {
+        return std::ranges::all_of(layer.probes, [](const Probe& probe) { return probe.squared_error > 0; });
+    });
+    if (complete && filled) return sensitivity;
 
     auto model = LoadedModel::load(study.model(), study.settings.run, WeightAccess::writable);
     if (!model) return std::unexpected(model.error());

@@ -228,7 +228,10 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
     const std::string json = read_text(folder / "m.gguf.apreqel" / "study.json").value();
     CHECK(json.contains("\"schema\": \"apreqel.study/1\""));
     const std::string csv = read_text(folder / "all.csv").value();
-    CHECK(std::ranges::count(csv, '\n') == 1 + 2 + 9 * 28);
+    std::size_t of_front = 0;
+    for (std::size_t at = csv.find("\n\"front\""); at != std::string::npos; at = csv.find("\n\"front\"", at + 1)) ++of_front;
+    CHECK(of_front >= 1);
+    CHECK(static_cast<std::size_t>(std::ranges::count(csv, '\n')) == 1 + 2 + 10 * 28 + of_front);
     CHECK(read_text(folder / "tables.md").value().contains("| contribution |"));
 
     std::vector<std::string> again = study;
@@ -237,6 +240,27 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
     CHECK(second.out == first.out);
     CHECK(!second.err.contains("perplexity"));
     CHECK(apreqel(folder, study).exit_code == 2);  // the tables exist
+
+    // What a study leaves is enough to plan and to report.
+    const auto plan = [&](std::vector<std::string> flags) {
+        flags.insert(flags.begin(), {"plan", "-C", "m.gguf.apreqel"});
+        return apreqel(folder, flags);
+    };
+    CHECK(plan({"--method", "front", "--max-memory", "1GiB", "--max-perplexity-increase", "50%"}).exit_code == 0);
+    const auto impossible = plan({"--method", "front", "--max-memory", "1KiB"});
+    CHECK(impossible.exit_code == 3);
+    CHECK(impossible.err.contains("the nearest takes"));
+    CHECK(plan({"--max-memory", "1GiB"}).exit_code == 2);  // the paper's method knows no limits
+    CHECK(apreqel(folder, {"report", "m.gguf"}).exit_code == 0);
+    CHECK(read_text(folder / "m.gguf.apreqel" / "report.html").value().contains("Orders of layers"));
+    CHECK(apreqel(folder, {"report", "m.gguf", "-o", "all.csv"}).exit_code == 2);  // it exists
+    std::string other = read_text(folder / "m.gguf.apreqel" / "profile.json").value();
+    other.replace(other.find("\"model\": \"") + 10, 4, "0000");
+    REQUIRE(write_text(folder / "m.gguf.apreqel" / "profile.json", other));
+    const auto mixed_up = apreqel(folder, {"report", "m.gguf"});
+    CHECK(mixed_up.exit_code == 1);
+    CHECK(mixed_up.err.contains("different models"));
+    CHECK(apreqel(folder, {"report", "none.gguf"}).err.contains("nothing to report yet"));
 
     const auto one =
         apreqel(folder, {"study", "m.gguf", "--text", "text.txt", "--prompts", "prompts.txt", "--types", "q8_0", "--context",

@@ -91,6 +91,23 @@ TEST_CASE("an interrupted sense goes on where it stopped and ends the same", "[s
     CHECK(to_json(*resumed) == to_json(*whole));
 }
 
+TEST_CASE("types that were probed before are not probed again", "[study][slow]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder / "", {});
+    Monitor quiet;
+    const auto three = sense(small_study(model, quiet), kAll);
+    REQUIRE(three);
+    StopAfter never(0);  // stops at the first probe
+    Study one = small_study(model, never);
+    one.settings.types = {*parse_type("q4_K")};
+    const auto reused = sense(one, kAll);
+    REQUIRE(reused);
+    CHECK(reused->types.size() == 3);
+    CHECK(reused->types.front() == "q4_K");
+    CHECK(reused->layers[1].probes[0].kld == three->layers[1].probes[1].kld);
+}
+
 TEST_CASE("a fast sense measures two types and fills in the third", "[study][slow]")
 {
     const TempDir folder;

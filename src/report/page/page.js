@@ -324,8 +324,8 @@ function drawExplorer() {
   }
 
   const method = element('select', {id: 'method'},
-    ...(paper ? [element('option', {value: 'paper'}, 'paper: distributions by TOPSIS, layers by contribution')] : []),
-    ...(front ? [element('option', {value: 'front'}, 'front: measured sensitivity, Pareto front')] : []));
+    ...(paper ? [element('option', {value: 'paper'}, 'paper: TOPSIS')] : []),
+    ...(front ? [element('option', {value: 'front'}, 'front: sensitivity')] : []));
   method.addEventListener('change', update);
   $('methods').append(element('label', {}, 'Method', method));
   const weights = METRICS.map(metric => {
