@@ -10,7 +10,7 @@ set(below_quantize base gguf model)
 set(below_runtime base gguf model)
 set(below_study base gguf model decide quantize runtime)
 set(below_report base)
-set(below_cli base study report runtime)
+set(below_cli base model study report runtime)
 # Libraries, by the folders that may know them:
 set(users_of_ggml gguf quantize runtime)
 set(users_of_gguf gguf quantize runtime)

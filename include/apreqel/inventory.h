@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct Tensor {
     std::size_t file = 0;                 ///< index into Inventory::files
     std::uint64_t offset = 0;             ///< bytes from the start of that file
     TensorPlace place = TensorPlace::fixed;
+    /// Weight of each column in the quantization error, one row of columns per matrix (expert); null: all count alike.
+    std::shared_ptr<const std::vector<float>> importance;
 
     [[nodiscard]] std::int64_t columns() const { return shape[0]; }
     [[nodiscard]] std::int64_t rows() const { return shape[1] * shape[2] * shape[3]; }
@@ -64,6 +67,7 @@ struct Inventory {
     std::string residual_reason;  ///< why it is not sequential, for people; empty if it is
     std::vector<Tensor> tensors;
     std::vector<Layer> layers;  ///< block by block, attention before FFN
+    std::string importance;     ///< name and digest of the importance matrix its tensors carry; empty: none
     std::string fingerprint;    ///< identifies metadata and weights, independent of the path: 32 hex digits
 
     [[nodiscard]] std::uint64_t parameters() const;

@@ -38,8 +38,8 @@ struct QuantType {
 /// True for the types a full-precision source may have: f32, f16, bf16.
 [[nodiscard]] bool is_full_precision(QuantType type);
 
-/// Nothing if full-precision weights can be quantized to `type` without an importance matrix, and stock llama.cpp runs
-/// the result; otherwise a usage error that says why not.
-[[nodiscard]] Result<> check_target_type(QuantType type);
+/// Nothing if full-precision weights can be quantized to `type`, with or without an importance matrix, and stock llama.cpp
+/// runs the result; otherwise a usage error that says why not.
+[[nodiscard]] Result<> check_target_type(QuantType type, bool has_importance = false);
 
 }  // namespace apreqel

@@ -1,6 +1,7 @@
 #include "cli/flags.h"
 
 #include "base/file.h"
+#include "model/importance.h"
 
 #include <unistd.h>
 #include <algorithm>
@@ -43,8 +44,15 @@ void add_common(CLI::App& verb, Flags& flags)
     verb.add_flag("-q,--quiet", flags.quiet, "No progress, only results, warnings and errors");
 }
 
+void add_imatrix(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--imatrix", flags.imatrix, "Importance matrix of the model, as llama-imatrix writes it (GGUF)")
+        ->type_name("FILE");
+}
+
 void add_types(CLI::App& verb, Flags& flags)
 {
+    add_imatrix(verb, flags);
     verb.add_option("--types", flags.types, "Quantization types to choose from")->type_name("TYPE,…")->capture_default_str();
     verb.add_option("--embedding-type", flags.embedding_type, "Type of embedding and output tensors, the same in every variant")
         ->type_name("TYPE")
@@ -186,23 +194,31 @@ Result<> check_method(const PlanRequest& request)
     return {};
 }
 
-Result<std::vector<QuantType>> parse_types(const std::string& names)
+Result<std::vector<QuantType>> parse_types(const std::string& names, bool has_importance)
 {
     std::vector<QuantType> types;
     for (const auto part : std::views::split(names, ',')) {
         const auto type = parse_type(std::string_view(part));
         if (!type) return std::unexpected(type.error());
-        if (auto possible = check_target_type(*type); !possible) return std::unexpected(possible.error());
+        if (auto possible = check_target_type(*type, has_importance); !possible) return std::unexpected(possible.error());
         if (std::ranges::contains(types, *type)) return usage_error("--types: {} is listed twice", type_name(*type));
         types.push_back(*type);
     }
     return types;
 }
 
+Result<Inventory> open_model(const Flags& flags)
+{
+    auto inventory = read_inventory(flags.model);
+    if (!inventory || flags.imatrix.empty()) return inventory;
+    if (auto read = read_importance(flags.imatrix, *inventory); !read) return std::unexpected(read.error());
+    return inventory;
+}
+
 Result<Study> open_study(const Flags& flags, Monitor& monitor)
 {
     StudySettings settings = flags.settings;
-    auto types = parse_types(flags.types);
+    auto types = parse_types(flags.types, !flags.imatrix.empty());
     if (!types) return std::unexpected(types.error());
     settings.types = std::move(*types);
     const auto embedding = parse_type(flags.embedding_type);
@@ -214,7 +230,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
         if (file.empty()) continue;
         if (const auto opened = InputFile::open(file); !opened) return std::unexpected(opened.error());
     }
-    auto inventory = read_inventory(flags.model);
+    auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());

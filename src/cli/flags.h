@@ -20,6 +20,7 @@ struct Flags {
     bool json = false;
     bool quiet = false;
     bool force = false;
+    std::filesystem::path imatrix;
     std::string types{kPaperTypes};
     std::string embedding_type{kEmbeddingType};
     std::string weights = "balanced";
@@ -30,7 +31,8 @@ void add_model(CLI::App& verb, Flags& flags);
 void add_output(CLI::App& verb, Flags& flags, const std::string& description);
 void add_workspace(CLI::App& verb, Flags& flags);
 void add_common(CLI::App& verb, Flags& flags);  ///< --json, --quiet
-void add_types(CLI::App& verb, Flags& flags);   ///< --types, --embedding-type
+void add_imatrix(CLI::App& verb, Flags& flags);
+void add_types(CLI::App& verb, Flags& flags);  ///< --types, --embedding-type, --imatrix
 void add_weights(CLI::App& verb, Flags& flags);
 void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
@@ -44,7 +46,10 @@ void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --conte
 [[nodiscard]] Result<> check_method(const PlanRequest& request);
 
 /// Types by name, separated by commas. Errors: unknown, listed twice, not a target for quantization.
-[[nodiscard]] Result<std::vector<QuantType>> parse_types(const std::string& names);
+[[nodiscard]] Result<std::vector<QuantType>> parse_types(const std::string& names, bool has_importance);
+
+/// The model, with its importance matrix if one is given.
+[[nodiscard]] Result<Inventory> open_model(const Flags& flags);
 
 /// Reads the model and makes its workspace.
 [[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);

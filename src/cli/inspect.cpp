@@ -116,9 +116,9 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
 
 Result<> run_inspect(const InspectFlags& flags)
 {
-    const auto inventory = read_inventory(flags.model);
+    const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
-    const auto types = parse_types(flags.types);
+    const auto types = parse_types(flags.types, !flags.imatrix.empty());
     if (!types) return std::unexpected(types.error());
     const auto embedding = parse_type(flags.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());

@@ -20,7 +20,7 @@ Result<> run_quantize(const QuantizeFlags& flags)
     }
     const auto plan = read_plan(flags.plan);
     if (!plan) return std::unexpected(plan.error());
-    const auto inventory = read_inventory(flags.model);
+    const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
     const auto bytes = quantized_bytes(*inventory, *plan);
     if (!bytes) return std::unexpected(bytes.error());
@@ -43,6 +43,7 @@ void add_quantize(CLI::App& app, Action& chosen)
     verb->add_option("--plan", flags->plan, "The plan: a type for every layer")->type_name("FILE")->required();
     add_output(*verb, *flags, "The GGUF to write");
     verb->add_flag("--dry-run", flags->dry_run, "Print the exact size of the output and write nothing");
+    add_imatrix(*verb, *flags);
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);

@@ -28,7 +28,8 @@ Result<> run_study(const StudyFlags& flags)
     Terminal terminal(flags.quiet);
     const auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
-    auto palette = flags.palette.empty() ? Result<std::vector<QuantType>>(std::in_place) : parse_types(flags.palette);
+    auto palette = flags.palette.empty() ? Result<std::vector<QuantType>>(std::in_place)
+                                         : parse_types(flags.palette, !flags.imatrix.empty());
     if (!palette) return std::unexpected(palette.error());
     std::erase_if(*palette, [&](QuantType type) { return std::ranges::contains(study->settings.types, type); });
     const auto evaluation = evaluate(*study, {.ablation = !flags.no_ablation,

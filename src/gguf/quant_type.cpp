@@ -67,7 +67,7 @@ bool is_full_precision(QuantType type)
     return type.id == GGML_TYPE_F32 || type.id == GGML_TYPE_F16 || type.id == GGML_TYPE_BF16;
 }
 
-Result<> check_target_type(QuantType type)
+Result<> check_target_type(QuantType type, bool has_importance)
 {
     if (!exists(type.id)) return usage_error("quantization type {}: no such type", type.id);
     const auto id = static_cast<ggml_type>(type.id);
@@ -75,8 +75,8 @@ Result<> check_target_type(QuantType type)
     // q8_1 and q8_K exist for intermediate results only: no file has them and nothing reads them back.
     if (ggml_get_type_traits(id)->to_float == nullptr)
         return usage_error("quantization type {}: internal to libggml", type_name(type));
-    if (ggml_quantize_requires_imatrix(id) || std::ranges::contains(kNeedImportanceMatrix, id)) {
-        return usage_error("quantization type {}: needs an importance matrix", type_name(type));
+    if (!has_importance && (ggml_quantize_requires_imatrix(id) || std::ranges::contains(kNeedImportanceMatrix, id))) {
+        return usage_error("quantization type {}: needs an importance matrix (--imatrix)", type_name(type));
     }
     return {};
 }

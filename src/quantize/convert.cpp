@@ -35,9 +35,10 @@ void to_float(QuantType type, const void* from, float* to, std::int64_t count)
 
 }  // namespace
 
-Result<> RowConverter::load(const Tensor& tensor, std::span<const std::byte> stored, std::int64_t rows)
+Result<> RowConverter::load(const Tensor& tensor, std::span<const std::byte> stored, std::int64_t first_row, std::int64_t rows)
 {
     tensor_ = &tensor;
+    first_row_ = first_row;
     rows_ = rows;
     weights_.resize(static_cast<std::size_t>(rows * tensor.columns()));
     to_float(tensor.type, stored.data(), weights_.data(), rows * tensor.columns());
@@ -54,8 +55,17 @@ Result<std::span<const std::byte>> RowConverter::convert(QuantType type)
     const std::size_t bytes = static_cast<std::size_t>(rows_) * row_bytes(type, tensor_->columns());
     converted_.resize(bytes);
     const auto id = static_cast<ggml_type>(type.id);
-    const std::size_t written =
-        ggml_quantize_chunk(id, weights_.data(), converted_.data(), 0, rows_, tensor_->columns(), nullptr);
+    std::size_t written = 0;
+    // Each matrix of a tensor of experts has an importance of its own.
+    const std::int64_t of_matrix = tensor_->shape[1];
+    for (std::int64_t row = 0; row < rows_;) {
+        const std::int64_t matrix = (first_row_ + row) / of_matrix;
+        const std::int64_t end = tensor_->importance ? std::min(rows_, (matrix + 1) * of_matrix - first_row_) : rows_;
+        const float* importance = tensor_->importance ? tensor_->importance->data() + matrix * tensor_->columns() : nullptr;
+        written += ggml_quantize_chunk(id, weights_.data() + row * tensor_->columns(), converted_.data() + written, 0,
+                                       end - row, tensor_->columns(), importance);
+        row = end;
+    }
     if (written != bytes) return fail("quantize {}: libggml cannot make {}", tensor_->name, type_name(type));
     return converted_;
 }

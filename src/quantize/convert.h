@@ -12,8 +12,9 @@ namespace apreqel {
 /// Rows in full precision, read once and then written in as many types as wanted. One per thread.
 class RowConverter {
 public:
-    /// Takes `rows` rows stored as in `tensor`. Error: a weight is not a finite number.
-    [[nodiscard]] Result<> load(const Tensor& tensor, std::span<const std::byte> stored, std::int64_t rows);
+    /// Takes `rows` rows from `first_row` on, stored as in `tensor`. Error: a weight is not a finite number.
+    [[nodiscard]] Result<> load(const Tensor& tensor, std::span<const std::byte> stored, std::int64_t first_row,
+                                std::int64_t rows);
 
     /// The rows in `type`, valid until the next call: the bytes llama-quantize writes, however the rows are cut into pieces.
     /// Error: the type cannot represent weights that large.
@@ -30,6 +31,7 @@ public:
 
 private:
     const Tensor* tensor_ = nullptr;
+    std::int64_t first_row_ = 0;
     std::int64_t rows_ = 0;
     float largest_ = 0;
     std::vector<float> weights_;

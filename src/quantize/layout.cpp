@@ -66,7 +66,8 @@ Result<> check_tensor(const Tensor& tensor, QuantType wanted)
     if (tensor.place == TensorPlace::fixed)
         return usage_error("{} as {}: llama.cpp keeps this tensor as it is", tensor.name, name);
     if (!is_full_precision(wanted)) {
-        if (auto target = check_target_type(wanted); !target) return target;
+        if (auto target = check_target_type(wanted, tensor.importance != nullptr); !target)
+            return usage_error("{}: {}", tensor.name, target.error().message);
     }
     if (tensor.columns() % block_size(wanted) != 0)
         return usage_error("{} as {}: its rows of {} weights do not fit", tensor.name, name, tensor.columns());

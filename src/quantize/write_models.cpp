@@ -268,7 +268,7 @@ private:
         const std::uint64_t source_row = row_bytes(tensor.type, tensor.columns());
         stored.resize(static_cast<std::size_t>(conversion.rows) * source_row);
         if (auto read = sources_[tensor.file].read_at(tensor.offset + first_row * source_row, stored); !read) return read;
-        if (auto loaded = converter.load(tensor, stored, conversion.rows); !loaded) return loaded;
+        if (auto loaded = converter.load(tensor, stored, conversion.first_row, conversion.rows); !loaded) return loaded;
         for (const auto& [type, outputs] : *conversion.outputs_by_type) {
             const auto converted = converter.convert(type);
             if (!converted) return std::unexpected(converted.error());

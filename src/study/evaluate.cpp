@@ -112,7 +112,8 @@ Result<Files> build_models(const Study& study, const Evaluation& evaluation)
         if (files.of_mix.back() < uniform) continue;
         files.of_mix.back() = files.models.size();
         const std::string key = std::format("model {}, embedding {}, {}, {}", study.inventory.fingerprint,
-                                            evaluation.profile.embedding_type, name_of(model.allocation), tool_version());
+                                            evaluation.profile.embedding_type, name_of(model.allocation), tool_version()) +
+                                importance_key(study.inventory);
         const auto path = study.workspace.keyed("mixes/mix.gguf", key);
         files.models.push_back({path, std::format("mix {}", files.models.size() - uniform + 1)});
         if (!std::filesystem::exists(path)) {

@@ -9,11 +9,17 @@ namespace apreqel {
 
 std::string tool_version() { return std::format("apreqel {}, {}", kVersion, backend_version()); }
 
+std::string importance_key(const Inventory& inventory)
+{
+    return inventory.importance.empty() ? "" : ", importance " + inventory.importance;
+}
+
 std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, QuantType type,
                                    QuantType embedding_type)
 {
-    return workspace.keyed(std::format("variants/{}.gguf", type_name(type)),
-                           std::format("model {}, embedding {}", inventory.fingerprint, type_name(embedding_type)));
+    return workspace.keyed(
+        std::format("variants/{}.gguf", type_name(type)),
+        std::format("model {}, embedding {}", inventory.fingerprint, type_name(embedding_type)) + importance_key(inventory));
 }
 
 Result<std::vector<std::filesystem::path>> build_variants(const Study& study)

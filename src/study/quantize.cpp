@@ -35,7 +35,8 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan)
             return fail("quantize {}: the plan has layer {} twice", inventory.files.front().string(), entry.layer);
         const auto type = parse_type(entry.type);
         if (!type) return std::unexpected(type.error());
-        if (auto possible = check_target_type(*type); !possible) return std::unexpected(possible.error());
+        if (auto possible = check_target_type(*type, !inventory.importance.empty()); !possible)
+            return std::unexpected(possible.error());
         blueprint.layer_types[*layer] = *type;
         assigned[*layer] = true;
     }
@@ -48,9 +49,10 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan)
 }
 
 /// What the file says of its making, under apreqel.* keys.
-std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan)
+std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan, const Inventory& inventory)
 {
     std::vector<std::pair<std::string, std::string>> notes{{"apreqel.version", tool_version()}};
+    if (!inventory.importance.empty()) notes.emplace_back("apreqel.importance", inventory.importance);
     if (!plan.method.empty()) notes.emplace_back("apreqel.method", plan.method);
     if (!plan.ranking.best.empty()) {
         notes.emplace_back("apreqel.weights",
@@ -63,9 +65,9 @@ std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan)
     return notes;
 }
 
-ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::filesystem::path& output)
+ModelSpec spec_of(const Plan& plan, const Inventory& inventory, const Blueprint& blueprint, const std::filesystem::path& output)
 {
-    return {.path = output, .types = blueprint.assignment.types, .notes = notes_of(plan)};
+    return {.path = output, .types = blueprint.assignment.types, .notes = notes_of(plan, inventory)};
 }
 
 }  // namespace
@@ -89,7 +91,7 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
         auto variant = variant_path(workspace, inventory, type, blueprint->embedding_type);
         if (std::filesystem::exists(variant)) donors.push_back(std::move(variant));
     }
-    const ModelSpec spec = spec_of(plan, *blueprint, output);
+    const ModelSpec spec = spec_of(plan, inventory, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
 }
 
@@ -97,7 +99,7 @@ Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& pl
 {
     const auto blueprint = read_blueprint(inventory, plan);
     if (!blueprint) return std::unexpected(blueprint.error());
-    return file_bytes(inventory, spec_of(plan, *blueprint, {}));
+    return file_bytes(inventory, spec_of(plan, inventory, *blueprint, {}));
 }
 
 }  // namespace apreqel

@@ -4,6 +4,7 @@
 #include "runtime/weights.h"
 #include "study/study.h"
 #include "study/text.h"
+#include "study/variants.h"
 
 #include <algorithm>
 #include <chrono>
@@ -130,7 +131,7 @@ private:
         std::vector<std::byte> stored(static_cast<std::size_t>(slab.rows) * row);
         if (auto read = sources_[from.file].read_at(from.offset + offset, stored); !read) return read;
         RowConverter converter;
-        if (auto loaded = converter.load(from, stored, slab.rows); !loaded) return loaded;
+        if (auto loaded = converter.load(from, stored, slab.first_row, slab.rows); !loaded) return loaded;
         const auto image = converter.image(slab.type, distortion);
         if (!image) return std::unexpected(image.error());
         if (apply) weights_.write(from.name, offset, *image);
@@ -251,7 +252,8 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
     Sensitivity sensitivity = outline(study);
     const std::string key = std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, {}",
                                         inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks,
-                                        settings.precision, sensitivity.embedding_type, backend_version());
+                                        settings.precision, sensitivity.embedding_type, backend_version()) +
+                            importance_key(inventory);
     const auto path = study.workspace.path("sensitivity.json");
     const auto partial = study.workspace.keyed("sense/probes.json", key);
     const auto order = probe_order(study, settings.fast);
@@ -263,10 +265,10 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
     }
     const auto measured = [&](std::size_t l, std::size_t q) { return sensitivity.layers[l].probes[q].measured; };
     const bool complete = std::ranges::all_of(order, [&](const auto& probe) { return measured(probe.first, probe.second); });
-    const bool filled = std::ranges::all_of(sensitivity.layers, [&](const LayerSensitivity& layer) {
+    const bool known = std::ranges::all_of(sensitivity.layers, [&](const LayerSensitivity& layer) {
         return std::ranges::all_of(layer.probes, [](const Probe& probe) { return probe.squared_error > 0; });
     });
-    if (complete && filled) return sensitivity;
+    if (complete && known) return sensitivity;
 
     auto model = LoadedModel::load(study.model(), study.settings.run, WeightAccess::writable);
     if (!model) return std::unexpected(model.error());

@@ -5,6 +5,9 @@
 
 namespace apreqel {
 
+/// What a key says of the importance matrix; empty without one.
+[[nodiscard]] std::string importance_key(const Inventory& inventory);
+
 /// Where the variant lives in the workspace; it is valid as soon as it exists.
 [[nodiscard]] std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, QuantType type,
                                                  QuantType embedding_type);

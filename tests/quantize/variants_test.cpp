@@ -1,6 +1,9 @@
 // The files written, against llama-quantize and against each other.
 #include "gguf/container.h"
 #include "quantize/write_models.h"
+
+#include "base/file.h"
+#include "model/importance.h"
 #include "support/compare.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
@@ -100,6 +103,62 @@ TEST_CASE("every type that can be a target equals llama-quantize's", "[quantize]
     write(inventory, {uniform(inventory, folder / "ours.gguf", name)});
     REQUIRE(llama_quantize(model, folder / "theirs.gguf", name));
     CHECK(different_tensor(folder / "ours.gguf", folder / "theirs.gguf").empty());
+}
+
+TEST_CASE("with an importance matrix, every type equals llama-quantize --imatrix", "[quantize]")
+{
+    APREQEL_NEEDS_TOOL("llama-quantize");
+    APREQEL_NEEDS_TOOL("llama-imatrix");
+    const std::string architecture = GENERATE("llama", "qwen3moe");
+    CAPTURE(architecture);
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.architecture = architecture});
+    std::string words;
+    for (int i = 0; i < 600; ++i) words += std::format("word {} ", i * i);
+    REQUIRE(write_text(folder / "text.txt", words));
+    REQUIRE(run_tool(std::format("llama-imatrix -m {} -f {} -o {} -c 64 --chunks 4", model.string(),
+                                 (folder / "text.txt").string(), (folder / "i.gguf").string())));
+    Inventory inventory = inventory_of(model);
+    const Inventory plain = inventory;
+    REQUIRE(read_importance(folder / "i.gguf", inventory));
+    const bool all_experts_used = std::ranges::all_of(inventory.tensors, [](const Tensor& tensor) {
+        return tensor.place != TensorPlace::layer || tensor.importance != nullptr;
+    });
+    for (const std::string name : {"q3_K", "q4_K", "iq4_xs", "iq3_xxs", "iq2_xs"}) {
+        CAPTURE(name);
+        const QuantType type = *parse_type(name);
+        if (!check_target_type(type) && !all_experts_used) continue;
+        const ModelSpec spec{
+            .path = folder / "ours.gguf", .types = assign_types(inventory, type, *parse_type("q6_K")).types, .notes = {}};
+        write(inventory, {spec});
+        REQUIRE(llama_quantize(model, folder / "theirs.gguf", name,
+                               "--imatrix " + (folder / "i.gguf").string() + " " + fixed_embedding("q6_K")));
+        CHECK(different_tensor(folder / "ours.gguf", folder / "theirs.gguf").empty());
+        if (!check_target_type(type)) {
+            Monitor quiet;
+            const auto refused = write_models(plain, {&spec, 1}, {}, 2, quiet);
+            REQUIRE(!refused);
+            CHECK(refused.error().message.contains("importance matrix"));
+        }
+    }
+}
+
+TEST_CASE("an importance matrix that does not belong to the model is refused", "[quantize]")
+{
+    const TempDir folder;
+    Inventory inventory = inventory_of(make_tiny_model(folder.path()));
+    const auto no_matrix = read_importance(inventory.files.front(), inventory);
+    REQUIRE(!no_matrix);
+    CHECK(no_matrix.error().message.contains("not an importance matrix"));
+    APREQEL_NEEDS_TOOL("llama-imatrix");
+    const auto other = make_tiny_model(folder.path(), {.width = 512, .file = "other.gguf"});
+    std::string words;
+    for (int i = 0; i < 600; ++i) words += std::format("word {} ", i * i);
+    REQUIRE(write_text(folder / "text.txt", words));
+    REQUIRE(run_tool(std::format("llama-imatrix -m {} -f {} -o {} -c 64 --chunks 2", other.string(),
+                                 (folder / "text.txt").string(), (folder / "i.gguf").string())));
+    CHECK(read_importance(folder / "i.gguf", inventory).error().message.contains("of another model"));
+    CHECK(inventory.importance.empty());
 }
 
 TEST_CASE("sources in F32 and BF16 are quantized like llama-quantize does", "[quantize]")
