@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 #include <queue>
+#include <ranges>
 
 namespace apreqel {
 namespace {
@@ -80,7 +81,9 @@ public:
             steps.back().reserve(states.size());
             for (const State& state : states) steps.back().push_back({state.parent, state.type});
         }
-        return read_back(states, steps);
+        Front front = read_back(states, steps);
+        if (front.epsilon > 0) add_supported(front);
+        return front;
     }
 
 private:
@@ -105,6 +108,40 @@ private:
             }
         }
         return extended;
+    }
+
+    /// Where states were merged, adds the choices that are best in some weighting of the costs: layers decide for
+    /// themselves, so each is exact and takes no time.
+    void add_supported(Front& front) const
+    {
+        constexpr int kSteps = 60;
+        Metrics scale{};
+        for (std::size_t j = 0; j < kMetrics; ++j) {
+            const auto cost = [j](const FrontPoint& point) { return point.cost[j]; };
+            const auto [least, most] = std::ranges::minmax(front.points | std::views::transform(cost));
+            scale[j] = most > least ? 1 / (most - least) : 0;
+        }
+        for (int a = 0; a <= kSteps; ++a) {
+            for (int b = 0; a + b <= kSteps; ++b) {
+                const Weights weights{a * scale[0], b * scale[1], (kSteps - a - b) * scale[2]};
+                FrontPoint point{.cost = {}, .types = {}};
+                for (const auto& layer : costs_.layers) {
+                    const auto best = std::ranges::min_element(layer, {}, [&](const Metrics& cost) {
+                        return std::inner_product(cost.begin(), cost.end(), weights.begin(), 0.0);
+                    });
+                    point.types.push_back(static_cast<std::uint8_t>(best - layer.begin()));
+                }
+                point.cost = cost_of(costs_, point.types);
+                front.points.push_back(std::move(point));
+            }
+        }
+        std::vector<State> states;
+        for (std::size_t p = 0; p < front.points.size(); ++p)
+            states.push_back({.cost = front.points[p].cost, .parent = static_cast<std::uint32_t>(p)});
+        drop_dominated(states);
+        std::vector<FrontPoint> kept;
+        for (const State& state : states) kept.push_back(std::move(front.points[state.parent]));
+        front.points = std::move(kept);
     }
 
     /// Of the states in one cell the one of least divergence stays, and remembers how much worse it is than the others.
@@ -201,10 +238,7 @@ Result<std::vector<std::size_t>> spread(std::span<const Metrics> points, const M
         double volume;
         std::size_t point;
         std::size_t as_of;  ///< number of points chosen when it was computed
-        bool operator<(const Gain& other) const
-        {
-            return volume != other.volume ? volume < other.volume : point > other.point;
-        }
+        bool operator<(const Gain& other) const { return volume != other.volume ? volume < other.volume : point > other.point; }
     };
     std::vector<Metrics> chosen;
     double volume = 0;

@@ -117,7 +117,7 @@ TEST_CASE("no weighting of the costs has a choice much better than the front", "
             least = std::min(least, weights[0] * point.cost[0] + weights[1] * point.cost[1] + weights[2] * point.cost[2]);
         const double bound = least_weighted_cost(costs, weights);
         CHECK(least >= bound * (1 - 1e-12));
-        CHECK_THAT(least, WithinRel(bound, 0.002));
+        CHECK_THAT(least, WithinRel(bound, 0.001));
     }
 }
 
