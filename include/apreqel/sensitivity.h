@@ -40,10 +40,10 @@ struct Sensitivity {
     std::string text;
     std::string version;
     std::string embedding_type;
-    std::uint64_t fixed_bytes = 0;  ///< of all tensors outside the layers, embeddings in their type
+    std::uint64_t fixed_bytes = 0;         ///< of all tensors outside the layers, embeddings in their type
     std::uint64_t kv_bytes_per_token = 0;  ///< of an f16 KV cache; 0: not known
-    double embedding_kld = 0;       ///< of embedding and output tensors in that type
-    double noise_floor = 0;         ///< KL divergence of a probe that changes nothing
+    double embedding_kld = 0;              ///< of embedding and output tensors in that type
+    double noise_floor = 0;                ///< KL divergence of a probe that changes nothing
     std::vector<std::string> types;
     std::vector<LayerSensitivity> layers;
     Separability separability;

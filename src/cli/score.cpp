@@ -10,7 +10,7 @@ namespace {
 std::string describe(const Scores& scores)
 {
     const std::string text = std::format("{}: {} prompts, {} tokens ({}), γ = {}\n\n", scores.model_name, scores.prompts,
-                                   scores.tokens, scores.prompts_source, scores.gamma);
+                                         scores.tokens, scores.prompts_source, scores.gamma);
     std::vector<std::vector<std::string>> rows{{"layer", "score", "rewards", "penalties", "mean similarity"}};
     for (const std::size_t l : order_by_contribution(scores.layers)) {
         const LayerScore& layer = scores.layers[l];

@@ -2,9 +2,9 @@
 
 #include "runtime/session.h"
 
-#include <cmath>
 #include <unistd.h>
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <print>

@@ -154,7 +154,8 @@ std::string format_front_plan(const Plan& plan)
         "Plan for {}: {}, the best of a front of {} (ε {:.2g} %)\nweights: memory {:.3g}, latency {:.3g}, accuracy {:.3g}; "
         "limits: {}\n\n",
         plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, plan.chosen().counts),
-        plan.ranking.candidates, 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2], format_limits(plan.limits));
+        plan.ranking.candidates, 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2],
+        format_limits(plan.limits));
     std::vector<std::vector<std::string>> rows{
         {"distribution", "closeness", "memory", "ms/token", "perplexity", "KL divergence"}};
     const auto add = [&](std::string name, const Metrics& metrics, std::string closeness, double kld) {
@@ -165,7 +166,8 @@ std::string format_front_plan(const Plan& plan)
         add(format_distribution(plan.types, candidate.counts), candidate.estimate, std::format("{:.6f}", candidate.closeness),
             candidate.kld);
     }
-    for (std::size_t i = 0; i < plan.types.size(); ++i) add(std::format("all {}, measured", plan.types[i]), plan.costs[i], "", 0);
+    for (std::size_t i = 0; i < plan.types.size(); ++i)
+        add(std::format("all {}, measured", plan.types[i]), plan.costs[i], "", 0);
     text += format_table(rows);
     return text + "\n" + format_allocation(plan.allocation) + format_fallbacks(plan.fallbacks);
 }

@@ -11,7 +11,8 @@ Result<Plan> choose(const Study& study, const Profile& profile, const PlanReques
     if (request.method == "front") {
         const auto sensitivity = sense(study, request.sense);
         if (!sensitivity) return std::unexpected(sensitivity.error());
-        return make_front_plan(profile, *sensitivity, request.weights, request.limits, request.normalization, request.runners_up);
+        return make_front_plan(profile, *sensitivity, request.weights, request.limits, request.normalization,
+                               request.runners_up);
     }
     const auto scores = score(study);
     if (!scores) return std::unexpected(scores.error());

@@ -82,7 +82,8 @@ TEST_CASE("the front is that of all choices", "[decide]")
     for (const FrontPoint& point : front->points) {
         CHECK(cost_of(costs, point.types) == point.cost);
         CHECK(std::ranges::any_of(expected, [&](const Metrics& other) {
-            return std::abs(other[0] - point.cost[0]) + std::abs(other[1] - point.cost[1]) + std::abs(other[2] - point.cost[2]) <
+            return std::abs(other[0] - point.cost[0]) + std::abs(other[1] - point.cost[1]) +
+                       std::abs(other[2] - point.cost[2]) <
                    1e-9;
         }));
     }

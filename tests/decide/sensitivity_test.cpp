@@ -8,10 +8,7 @@ namespace {
 
 using Catch::Matchers::WithinRel;
 
-Probe measured(double kld, double squared_error)
-{
-    return {.measured = true, .kld = kld, .squared_error = squared_error};
-}
+Probe measured(double kld, double squared_error) { return {.measured = true, .kld = kld, .squared_error = squared_error}; }
 
 Probe missing(double squared_error) { return {.squared_error = squared_error}; }
 
