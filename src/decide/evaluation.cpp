@@ -73,7 +73,7 @@ std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool
     std::ranges::reverse(reverse);
     orders.push_back({"reverse", reverse});
     for (std::size_t seed = 1; seed <= kRandomOrders; ++seed) {
-        std::mt19937_64 random(seed);
+        const std::mt19937_64 random(seed);
         std::vector<std::uint64_t> keys(layers.size());
         std::ranges::generate(keys, random);
         std::vector<std::size_t> order = depth;

@@ -250,7 +250,7 @@ Result<std::vector<std::size_t>> spread(std::span<const Metrics> points, const M
     }
     std::vector<std::size_t> result;
     while (result.size() < count && !gains.empty()) {
-        Gain best = gains.top();
+        const Gain best = gains.top();
         gains.pop();
         if (best.as_of == result.size()) {
             if (best.volume <= volume * 1e-12) break;
