@@ -75,24 +75,20 @@ struct SettingResult {
     Plan plan;
 };
 
-/// A mixed model that was built and measured, once, however many settings and orders lead to it.
-struct MixedModel {
-    std::vector<LayerType> allocation;
-    Measurement measurement;
-};
-
 /// The models of the settings, in their order, with layers in one order.
 struct OrderResult {
     std::string order;
     std::vector<std::size_t> models;  ///< one per setting: index of its model
 };
 
-/// Models that the front method spreads over its front, of some palette.
-struct SpreadResult {
+/// A set of models to compare with uniform ones.
+struct ModelSet {
     std::string name;
-    std::vector<std::string> types;
-    std::vector<Candidate> candidates;
-    std::vector<std::size_t> models;  ///< one for each candidate
+    std::vector<std::string> types;      ///< chosen from
+    std::vector<Candidate> candidates;   ///< as planned, one for each model; none for models that were not planned
+    std::vector<std::size_t> models;     ///< indices into Evaluation::models
+    std::vector<std::size_t> baseline;   ///< the uniform models to compare with; empty: Evaluation::uniform
+    std::optional<double> estimated_gain;  ///< of hypervolume, before anything was built
 };
 
 /// Everything planned, built and measured for one model. Tables and gains follow from it.
@@ -104,11 +100,14 @@ struct Evaluation {
     std::vector<SettingResult> settings;
     std::vector<MixedModel> models;
     std::vector<OrderResult> orders;  ///< the paper's first
-    std::vector<SpreadResult> spreads;
+    std::vector<ModelSet> sets;
 };
 
-/// The measured models at `indices`: of an order, one per setting; of a spread, one per candidate.
+/// The measured models at `indices`.
 [[nodiscard]] std::vector<Measurement> models_of(const Evaluation& evaluation, std::span<const std::size_t> indices);
+
+/// The uniform models that `set` is compared with.
+[[nodiscard]] std::vector<Measurement> baseline_of(const Evaluation& evaluation, const ModelSet& set);
 
 /// How far a category is from the best of all settings (paper, Table 2), and how many bits it spends (Figure 5).
 struct CategoryResult {

@@ -40,14 +40,26 @@ struct Tensor {
 
 enum class LayerKind { attention, ffn };
 
-/// One sub-layer of one block: its attention or its feed-forward network (FFN). Named `blk.N.attn` or `blk.N.ffn`.
-struct Layer {
+/// Tensors that take one type together.
+struct TensorGroup {
     std::string name;
-    std::size_t block = 0;
-    LayerKind kind = LayerKind::attention;
-    std::vector<std::size_t> tensors;  ///< those with TensorPlace::layer, as indices into Inventory::tensors
+    std::vector<std::size_t> tensors;  ///< indices into Inventory::tensors
     std::uint64_t parameters = 0;      ///< weights in those tensors
 };
+
+/// One sub-layer of one block: its attention or its feed-forward network (FFN). Named `blk.N.attn` or `blk.N.ffn`. Its tensors
+/// are those with TensorPlace::layer.
+struct Layer : TensorGroup {
+    std::size_t block = 0;
+    LayerKind kind = LayerKind::attention;
+};
+
+/// What is typed as one.
+enum class Granularity {
+    layer,   ///< a layer, as in the paper
+    tensor,  ///< a tensor; gate and up of one FFN together, as libggml computes them in one step
+};
+
 
 /// How the sub-layers of a block hang on the residual stream, as far as the file tells.
 enum class Residual {
@@ -79,6 +91,12 @@ struct Inventory {
 /// shard, the others are found beside it. The file is untrusted: nothing in it can crash the caller.
 /// Errors: not a GGUF, damaged, not a language model with blocks, shard missing.
 [[nodiscard]] Result<Inventory> read_inventory(const std::filesystem::path& path);
+
+/// The model's layers, or the finer groups they consist of, layer by layer: `blk.N.ROLE`, or `blk.N.ffn_gate+ffn_up`.
+[[nodiscard]] std::vector<TensorGroup> layer_groups(const Inventory& inventory, Granularity granularity);
+
+/// All tensors with TensorPlace::embedding, named kEmbedding; empty where there are none.
+[[nodiscard]] TensorGroup embedding_group(const Inventory& inventory);
 
 /// A usage error unless every tensor that would be quantized is in full precision (f32, f16 or bf16).
 [[nodiscard]] Result<> check_full_precision(const Inventory& inventory);

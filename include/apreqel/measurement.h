@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace apreqel {
@@ -59,6 +60,20 @@ struct UniformVariant {
     std::vector<Fallback> fallbacks;
 };
 
+/// The name of embedding and output tensors where they are given a type as layers are.
+inline constexpr std::string_view kEmbedding = "embedding";
+
+struct LayerType {
+    std::string layer;  ///< "blk.3.attn"; or a finer group: see Granularity; or kEmbedding
+    std::string type;   ///< "q4_K"
+};
+
+/// A mixed model that was built and measured.
+struct MixedModel {
+    std::vector<LayerType> allocation;
+    Measurement measurement;
+};
+
 struct Profile {
     std::string model;  ///< fingerprint; empty: not stated
     std::string model_name;
@@ -68,6 +83,8 @@ struct Profile {
     std::string device;   ///< machine, backend and threads the speeds hold for
     std::string text;     ///< file name, or how it was sampled
     std::string version;  ///< of apreqel and libllama
+    /// Mixes measured in the rounds of the types, to tell what each type costs in attention, FFN and embedding. Speed only.
+    std::vector<MixedModel> mixes{};
 };
 
 }  // namespace apreqel

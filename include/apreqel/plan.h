@@ -73,15 +73,15 @@ struct Limits {
     std::uint64_t context = 0;                    ///< tokens whose KV cache counts as memory
 };
 
+/// How far something exceeds its limits: the greatest value ÷ limit, at most 1 where all are kept. `metrics`: bytes, ms per
+/// token, KL divergence; `perplexity_increase`: share.
+[[nodiscard]] double limit_excess(const Limits& limits, const Metrics& metrics, double perplexity_increase,
+                                  std::uint64_t kv_bytes_per_token);
+
 /// How metrics of different units become comparable for TOPSIS.
 enum class Normalization {
     minmax,  ///< the front's best is 0, its worst 1
     vector,  ///< divided by the Euclidean norm over the front, as in the paper
-};
-
-struct LayerType {
-    std::string layer;  ///< "blk.3.attn"
-    std::string type;   ///< "q4_K"
 };
 
 /// A decision, complete: what was asked, what was chosen and why, and the type of every layer.
@@ -98,6 +98,8 @@ struct Plan {
     std::vector<Fallback> fallbacks;  ///< tensors of the allocation that cannot take their type
     Limits limits{};                  ///< of the front method
     double epsilon = 0;               ///< of the front method: see Front::epsilon
+    /// Of the front method: largest relative error of a measured latency that was left out of its prediction; 0: not known.
+    double latency_error = 0;
 
     [[nodiscard]] const Candidate& chosen() const { return ranking.best.front(); }
 };
@@ -107,12 +109,17 @@ struct Plan {
 [[nodiscard]] Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weights& weights,
                                      std::size_t runners_up = 4);
 
-/// Past the paper: TOPSIS over the Pareto front of exact memory, latency in proportion to the weights, and measured KL
-/// divergence, among what keeps the limits. Types: those that profile and sensitivity share.
+/// Past the paper: TOPSIS over the Pareto front of exact memory, latency fitted to the profile's types and mixes, and measured
+/// KL divergence, among what keeps the limits. Types: those that profile and sensitivity share. What is typed as one is what
+/// the sensitivity measured, and with `mix_embedding` the embedding too.
 /// Errors: the two disagree about the model; no type in both; infeasible limits, with the plan that comes nearest.
 [[nodiscard]] Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitivity, const Weights& weights,
                                            const Limits& limits, Normalization normalization = Normalization::minmax,
-                                           std::size_t runners_up = 4);
+                                           std::size_t runners_up = 4, bool mix_embedding = false);
+
+/// How close measured metrics (bytes, ms per token, KL divergence) are to the ideal of a front plan, as its candidates are
+/// ranked.
+[[nodiscard]] double closeness_of(const Plan& plan, const Metrics& metrics);
 
 /// Every plan of the front as `make_front_plan` ranks them, by memory, and their allocations (one type index per layer).
 struct PlannedFront {
@@ -122,11 +129,12 @@ struct PlannedFront {
     std::vector<std::vector<std::uint8_t>> allocations;
     double slope = 0;  ///< of ln perplexity over KL divergence
 };
-[[nodiscard]] Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity);
+[[nodiscard]] Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity,
+                                              bool mix_embedding = false);
 
 /// `count` plans of the front that together dominate most below `reference`, as estimated, best first.
 [[nodiscard]] Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity,
-                                                    const Metrics& reference, std::size_t count);
+                                                    const Metrics& reference, std::size_t count, bool mix_embedding = false);
 
 /// The allocation as llama-quantize reads it with --tensor-type-file: one `pattern=type` a line.
 [[nodiscard]] std::string tensor_type_file(const Plan& plan);

@@ -21,8 +21,9 @@ struct Probe {
     double squared_error = 0;  ///< Σ‖W − Ŵ‖² / Σ‖W‖² over the layer's weights
 };
 
+/// A layer, or a finer group of tensors (Granularity).
 struct LayerSensitivity {
-    std::string layer;             ///< "blk.3.attn"
+    std::string layer;             ///< "blk.3.attn", "blk.3.ffn_gate+ffn_up", "embedding"
     std::uint64_t parameters = 0;  ///< weights that take the layer's type
     std::vector<Probe> probes;     ///< one for each type
 };
@@ -41,11 +42,13 @@ struct Sensitivity {
     std::string version;
     std::string embedding_type;
     std::uint64_t fixed_bytes = 0;         ///< of all tensors outside the layers, embeddings in their type
+    std::uint64_t embedding_bytes = 0;     ///< of these, embedding and output
     std::uint64_t kv_bytes_per_token = 0;  ///< of an f16 KV cache; 0: not known
     double embedding_kld = 0;              ///< of embedding and output tensors in that type
     double noise_floor = 0;                ///< KL divergence of a probe that changes nothing
     std::vector<std::string> types;
     std::vector<LayerSensitivity> layers;
+    LayerSensitivity embedding{};  ///< of embedding and output in every type, 0 bytes: cannot have it; no probes: not known
     Separability separability;
 };
 

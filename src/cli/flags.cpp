@@ -50,9 +50,18 @@ void add_imatrix(CLI::App& verb, Flags& flags)
         ->type_name("FILE");
 }
 
+void add_variants(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--variant", flags.variants,
+                    "The same model quantized elsewhere, to choose from as one more type; may be repeated")
+        ->type_name("NAME=FILE")
+        ->allow_extra_args(false);
+}
+
 void add_types(CLI::App& verb, Flags& flags)
 {
     add_imatrix(verb, flags);
+    add_variants(verb, flags);
     verb.add_option("--types", flags.types, "Quantization types to choose from")->type_name("TYPE,…")->capture_default_str();
     verb.add_option("--embedding-type", flags.embedding_type, "Type of embedding and output tensors, the same in every variant")
         ->type_name("TYPE")
@@ -116,6 +125,8 @@ void add_method(CLI::App& verb, PlanRequest& request)
             ""));
     verb.add_option("--kv-context", limits.context, "Count the f16 KV cache of this many tokens as memory; method front")
         ->type_name("N");
+    verb.add_flag("--mix-embedding", request.mix_embedding,
+                  "Choose the type of embedding and output tensors too; method front");
     verb.add_option("--normalization", request.normalization, "How TOPSIS compares metrics: minmax or vector; method front")
         ->type_name("NAME")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Normalization>{{"minmax", Normalization::minmax},
@@ -191,20 +202,37 @@ Result<> check_method(const PlanRequest& request)
         limits.memory_bytes || limits.latency_ms || limits.kld || limits.perplexity_increase || limits.context > 0;
     if (limited && request.method != "front")
         return usage_error("--method {} knows no limits: add --method front", request.method);
+    if (request.mix_embedding && request.method != "front")
+        return usage_error("--method {} does not mix the embedding: add --method front", request.method);
     return {};
 }
 
-Result<std::vector<QuantType>> parse_types(const std::string& names, bool has_importance)
+Result<std::vector<Variant>> parse_types(const std::string& names, bool has_importance, bool weigh)
 {
-    std::vector<QuantType> types;
+    std::vector<Variant> types;
     for (const auto part : std::views::split(names, ',')) {
-        const auto type = parse_type(std::string_view(part));
-        if (!type) return std::unexpected(type.error());
-        if (auto possible = check_target_type(*type, has_importance); !possible) return std::unexpected(possible.error());
-        if (std::ranges::contains(types, *type)) return usage_error("--types: {} is listed twice", type_name(*type));
-        types.push_back(*type);
+        std::string name{std::string_view(part)};
+        if (weigh && has_importance && !name.contains('+')) name += kWithImportance;
+        auto variant = parse_variant(name, has_importance);
+        if (!variant) return std::unexpected(variant.error());
+        if (std::ranges::contains(types, *variant)) return usage_error("--types: {} is listed twice", variant->name);
+        types.push_back(std::move(*variant));
     }
     return types;
+}
+
+Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& model)
+{
+    std::vector<Variant> variants;
+    for (const std::string& named : flags.variants) {
+        const std::size_t equals = named.find('=');
+        if (equals == std::string::npos) return usage_error("--variant {}: it must be NAME=FILE", named);
+        auto variant = read_foreign_variant(named.substr(0, equals), named.substr(equals + 1), model);
+        if (!variant) return std::unexpected(variant.error());
+        if (std::ranges::contains(variants, *variant)) return usage_error("--variant {}: the name is given twice", variant->name);
+        variants.push_back(std::move(*variant));
+    }
+    return variants;
 }
 
 Result<Inventory> open_model(const Flags& flags)
@@ -218,7 +246,7 @@ Result<Inventory> open_model(const Flags& flags)
 Result<Study> open_study(const Flags& flags, Monitor& monitor)
 {
     StudySettings settings = flags.settings;
-    auto types = parse_types(flags.types, !flags.imatrix.empty());
+    auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
     if (!types) return std::unexpected(types.error());
     settings.types = std::move(*types);
     const auto embedding = parse_type(flags.embedding_type);
@@ -232,6 +260,9 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     }
     auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
+    auto variants = open_variants(flags, *inventory);
+    if (!variants) return std::unexpected(variants.error());
+    settings.types.append_range(*variants);
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
     return Study{

@@ -21,6 +21,8 @@ struct Flags {
     bool quiet = false;
     bool force = false;
     std::filesystem::path imatrix;
+    std::vector<std::string> variants;  ///< NAME=FILE
+    bool weigh_types = true;            ///< types without a suffix are quantized with the importance matrix, if there is one
     std::string types{kPaperTypes};
     std::string embedding_type{kEmbeddingType};
     std::string weights = "balanced";
@@ -32,21 +34,26 @@ void add_output(CLI::App& verb, Flags& flags, const std::string& description);
 void add_workspace(CLI::App& verb, Flags& flags);
 void add_common(CLI::App& verb, Flags& flags);  ///< --json, --quiet
 void add_imatrix(CLI::App& verb, Flags& flags);
-void add_types(CLI::App& verb, Flags& flags);  ///< --types, --embedding-type, --imatrix
+void add_variants(CLI::App& verb, Flags& flags);
+void add_types(CLI::App& verb, Flags& flags);  ///< --types, --embedding-type, --imatrix, --variant
 void add_weights(CLI::App& verb, Flags& flags);
-void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, limits
+void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, --mix-embedding, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
 void add_text(CLI::App& verb, Flags& flags);                ///< --text, --context, --remeasure
-void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --probe-chunks, --precision, --minutes, --fast
+void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --probe-chunks, --precision, --minutes, --fast
 void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, --repetitions, …
 
 /// A usage error if a limit is given to a method that knows none.
 [[nodiscard]] Result<> check_method(const PlanRequest& request);
 
-/// Types by name, separated by commas. Errors: unknown, listed twice, not a target for quantization.
-[[nodiscard]] Result<std::vector<QuantType>> parse_types(const std::string& names, bool has_importance);
+/// Types by name, separated by commas, all with importance if `weigh`. Errors: unknown, listed twice, not a target for
+/// quantization.
+[[nodiscard]] Result<std::vector<Variant>> parse_types(const std::string& names, bool has_importance, bool weigh);
+
+/// The variants of `model` named by --variant.
+[[nodiscard]] Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& model);
 
 /// The model, with its importance matrix if one is given.
 [[nodiscard]] Result<Inventory> open_model(const Flags& flags);

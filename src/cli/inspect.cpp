@@ -118,8 +118,11 @@ Result<> run_inspect(const InspectFlags& flags)
 {
     const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
-    const auto types = parse_types(flags.types, !flags.imatrix.empty());
+    auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
     if (!types) return std::unexpected(types.error());
+    const auto variants = open_variants(flags, *inventory);
+    if (!variants) return std::unexpected(variants.error());
+    types->append_range(*variants);
     const auto embedding = parse_type(flags.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());
     std::vector<TypeWeight> weights;

@@ -3,6 +3,9 @@
 #include "cli/verbs.h"
 #include "report/table.h"
 
+#include <apreqel/evaluation.h>
+
+#include <algorithm>
 #include <memory>
 
 namespace apreqel {
@@ -13,6 +16,7 @@ struct PlanFlags : Flags {
     std::filesystem::path scores;
     std::filesystem::path sensitivity;
     PlanRequest request;
+    std::size_t spread = 0;
     std::filesystem::path tensor_types;
 };
 
@@ -25,11 +29,46 @@ Result<std::filesystem::path> input_path(const std::filesystem::path& named, con
     return usage_error("plan: {} FILE is needed, or -C DIR with a {}", flag, name);
 }
 
+/// `--spread N`: the plans that together cover most, one file each in the folder --output.
+Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensitivity& sensitivity)
+{
+    std::vector<Metrics> uniform;
+    for (const UniformVariant& variant : profile.types) uniform.push_back(metrics_of(variant.measurement));
+    auto plans = make_spread(profile, sensitivity, worst_of(uniform), flags.spread, flags.request.mix_embedding);
+    if (!plans) return std::unexpected(plans.error());
+    if (plans->empty())
+        return fail("plan: no mix is better than the worst uniform type in every metric, so none can be chosen for a spread");
+    std::ranges::sort(*plans, {}, [](const Plan& plan) { return plan.chosen().estimate; });
+    if (!flags.output.empty()) {
+        std::error_code error;
+        std::filesystem::create_directories(flags.output, error);
+        if (error) return fail("write {}: {}", flags.output.string(), error.message());
+    }
+    std::vector<std::vector<std::string>> rows{{"plan", "memory", "ms/token", "perplexity", "KL divergence", "distribution"}};
+    std::string json;
+    for (std::size_t p = 0; p < plans->size(); ++p) {
+        const Candidate& chosen = (*plans)[p].chosen();
+        const std::string name = std::format("plan-{:02}.json", p + 1);
+        rows.push_back({name, format_bytes(chosen.estimate[0]), std::format("{:.3f}", chosen.estimate[1]),
+                        std::format("{:.4f}", chosen.estimate[2]), std::format("{:.5f}", chosen.kld),
+                        format_distribution((*plans)[p].types, chosen.counts)});
+        const std::string plan = to_json((*plans)[p]);
+        json += (json.empty() ? "[" : ",\n") + plan;
+        if (flags.output.empty()) continue;
+        const auto path = flags.output / name;
+        if (auto writable = check_output(path, flags.force); !writable) return writable;
+        if (auto written = write_text(path, plan); !written) return written;
+    }
+    return print_result(flags.json ? json + "]\n" : format_table(rows));
+}
+
 Result<> run_plan(const PlanFlags& flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
     if (auto possible = check_method(flags.request); !possible) return possible;
+    if (flags.spread > 0 && flags.request.method != "front")
+        return usage_error("--method {} has no front to spread plans over: add --method front", flags.request.method);
     const auto profile_path = input_path(flags.profile, flags.workspace, "--profile", "profile.json");
     if (!profile_path) return std::unexpected(profile_path.error());
     const bool front = flags.request.method == "front";
@@ -37,17 +76,21 @@ Result<> run_plan(const PlanFlags& flags)
                                    : input_path(flags.scores, flags.workspace, "--scores", "scores.json");
     if (!layers_path) return std::unexpected(layers_path.error());
     for (const auto& output : {flags.output, flags.tensor_types}) {
-        if (output.empty()) continue;
+        if (output.empty() || flags.spread > 0) continue;
         if (auto writable = check_output(output, flags.force, {*profile_path, *layers_path}); !writable) return writable;
     }
     const auto profile = read_profile(*profile_path);
     if (!profile) return std::unexpected(profile.error());
+    if (flags.spread > 0) {
+        const auto sensitivity = read_sensitivity(*layers_path);
+        return sensitivity ? plan_spread(flags, *profile, *sensitivity) : std::unexpected(sensitivity.error());
+    }
     const auto plan = [&]() -> Result<Plan> {
         if (front) {
             const auto sensitivity = read_sensitivity(*layers_path);
             if (!sensitivity) return std::unexpected(sensitivity.error());
             return make_front_plan(*profile, *sensitivity, *weights, flags.request.limits, flags.request.normalization,
-                                   flags.request.runners_up);
+                                   flags.request.runners_up, flags.request.mix_embedding);
         }
         const auto scores = read_scores(*layers_path);
         if (!scores) return std::unexpected(scores.error());
@@ -83,6 +126,10 @@ void add_plan(CLI::App& app, Action& chosen)
         ->type_name("N")
         ->check(CLI::Range(0, 1000).description(""))
         ->capture_default_str();
+    verb->add_option("--spread", flags->spread,
+                     "Instead of one plan, N plans that together cover most of the front, written to the folder --output; method front")
+        ->type_name("N")
+        ->check(CLI::Range(1, 10000).description(""));
     add_output(*verb, *flags, "Write the plan here, as quantize --plan reads it");
     verb->add_option("--tensor-types", flags->tensor_types,
                      "Write the allocation here, as llama-quantize --tensor-type-file reads it")

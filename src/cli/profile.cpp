@@ -24,11 +24,16 @@ std::string describe(const Profile& profile)
     return text;
 }
 
-Result<> run_profile(const Flags& flags)
+struct ProfileFlags : Flags {
+    bool mixes = false;
+};
+
+Result<> run_profile(const ProfileFlags& flags)
 {
     Terminal terminal(flags.quiet);
-    const auto study = open_study(flags, terminal);
+    auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
+    if (flags.mixes) study->settings.mixes = Mixes::with_embedding;
     const auto measured = profile(*study);
     if (!measured) return std::unexpected(with_resume_hint(measured.error(), *study));
     return print_result(flags.json ? to_json(*measured) : describe(*measured));
@@ -39,9 +44,10 @@ Result<> run_profile(const Flags& flags)
 void add_profile(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("profile", "Quantize the model uniformly with each type and measure it → profile.json");
-    auto flags = std::make_shared<Flags>();
+    auto flags = std::make_shared<ProfileFlags>();
     add_model(*verb, *flags);
     add_types(*verb, *flags);
+    verb->add_flag("--mixes", flags->mixes, "Time a few mixes too, from which --method front predicts latencies better");
     add_measuring(*verb, *flags);
     add_sampling(*verb, *flags);
     add_running(*verb, *flags);

@@ -22,13 +22,16 @@ Result<> run_quantize(const QuantizeFlags& flags)
     if (!plan) return std::unexpected(plan.error());
     const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
-    const auto bytes = quantized_bytes(*inventory, *plan);
+    const auto variants = open_variants(flags, *inventory);
+    if (!variants) return std::unexpected(variants.error());
+    const auto bytes = quantized_bytes(*inventory, *plan, *variants);
     if (!bytes) return std::unexpected(bytes.error());
     if (flags.dry_run) return print_result(std::format("{} bytes\n", *bytes));
     Terminal terminal(flags.quiet);
     const Workspace workspace(flags.model, flags.workspace);
     const unsigned threads = thread_count(flags.settings.run);
-    if (auto written = quantize(*inventory, *plan, workspace, flags.output, threads, terminal); !written) return written;
+    if (auto written = quantize(*inventory, *plan, workspace, flags.output, threads, terminal, *variants); !written)
+        return written;
     return print_result(std::format("{}: {} bytes ({}), every tensor as planned\n", flags.output.string(), *bytes,
                                     format_bytes(static_cast<double>(*bytes))));
 }
@@ -44,6 +47,7 @@ void add_quantize(CLI::App& app, Action& chosen)
     add_output(*verb, *flags, "The GGUF to write");
     verb->add_flag("--dry-run", flags->dry_run, "Print the exact size of the output and write nothing");
     add_imatrix(*verb, *flags);
+    add_variants(*verb, *flags);
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);

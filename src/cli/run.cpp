@@ -18,11 +18,8 @@ std::string compare(const RunResult& result)
     const Candidate& chosen = result.plan.chosen();
     double then = 0;
     double now = 0;
-    for (std::size_t i = 0; i < result.uniform.size(); ++i) {
-        const auto count = static_cast<double>(chosen.counts[i]);
-        then += count * result.plan.costs[i][1];
-        now += count * result.uniform[i].speed.latency_ms.median;
-    }
+    for (const Metrics& costs : result.plan.costs) then += costs[1];
+    for (const Measurement& uniform : result.uniform) now += uniform.speed.latency_ms.median;
     const double latency = chosen.estimate[1] * now / then;
     const auto row = [](const char* name, double predicted, double measured, auto format) {
         return std::vector<std::string>{name, format(predicted), format(measured),
@@ -30,25 +27,35 @@ std::string compare(const RunResult& result)
     };
     const auto milliseconds = [](double value) { return std::format("{:.3f}", value); };
     const double measured = result.mix.speed.latency_ms.median;
-    return format_table({{"metric", "predicted", "measured", "difference"},
-                         row("memory", chosen.estimate[0], static_cast<double>(result.mix.memory_bytes), format_bytes),
-                         row("ms/token, from the plan", chosen.estimate[1], measured, milliseconds),
-                         row("ms/token, from this session", latency, measured, milliseconds),
-                         row("perplexity", chosen.estimate[2], result.mix.quality.perplexity,
-                             [](double value) { return std::format("{:.4f}", value); })});
+    std::vector<std::vector<std::string>> rows{
+        {"metric", "predicted", "measured", "difference"},
+        row("memory", chosen.estimate[0], static_cast<double>(result.mix.memory_bytes), format_bytes),
+        row("ms/token, from the plan", chosen.estimate[1], measured, milliseconds),
+        row("ms/token, from this session", latency, measured, milliseconds),
+        row("perplexity", chosen.estimate[2], result.mix.quality.perplexity,
+            [](double value) { return std::format("{:.4f}", value); })};
+    if (chosen.kld > 0 && result.mix.quality.kld_tokens > 0) {
+        rows.push_back(row("KL divergence", chosen.kld, result.mix.quality.kld,
+                           [](double value) { return std::format("{:.5f}", value); }));
+    }
+    return format_table(rows);
 }
 
 std::string describe(const RunResult& result, const std::filesystem::path& output)
 {
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     for (const Measurement& measurement : result.uniform) rows.push_back(measurement_row(measurement));
+    for (const Measurement& tried : result.tried) rows.push_back(measurement_row(tried));
     rows.push_back(measurement_row(result.mix));
     rows.push_back(measurement_row(result.reference));
     std::string better;
+    if (!result.instead.empty())
+        better = std::format("\nAll {} measured no worse than the mix in every metric: {} is that.\n", result.instead,
+                             output.filename().string());
     for (const Measurement& uniform : result.uniform) {
         const bool same =
             std::ranges::all_of(result.plan.allocation, [&](const LayerType& l) { return l.type == uniform.name; });
-        if (!same && dominates(metrics_of(uniform), metrics_of(result.mix)))
+        if (result.instead.empty() && !same && dominates(metrics_of(uniform), metrics_of(result.mix)))
             better += std::format(
                 "\nAll {} measured no worse in every metric: take that one, or measure again on a quieter machine.\n",
                 uniform.name);
@@ -69,13 +76,18 @@ Result<> run_run(const RunFlags& flags)
     if (auto possible = check_method(flags.request); !possible) return possible;
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
-    const auto study = open_study(flags, terminal);
+    auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
     PlanRequest request = flags.request;
     request.weights = *weights;
+    if (request.method == "front") study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
     const auto result = run(*study, request, flags.output);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
-    return print_result(flags.json ? to_json(*result) : describe(*result, flags.output));
+    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output)); !printed) return printed;
+    if (result->limits_kept) return {};
+    return std::unexpected(Error{ErrorCode::infeasible,
+                                 std::format("run: {} does not keep the limits as measured", flags.output.string()),
+                                 "it is the nearest that was built: raise a limit, offer more --types, or close other programs"});
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #include "cli/verbs.h"
 #include "report/table.h"
 
-#include <algorithm>
+#include <map>
 #include <memory>
 
 namespace apreqel {
@@ -19,13 +19,16 @@ std::string describe(const Sensitivity& sensitivity)
     std::vector<std::vector<std::string>> rows{{"layer"}};
     rows.front().append_range(sensitivity.types);
     std::size_t filled = 0;
-    for (const LayerSensitivity& layer : sensitivity.layers) {
+    const auto add = [&](const LayerSensitivity& layer) {
         rows.push_back({layer.layer});
         for (const Probe& probe : layer.probes) {
-            filled += probe.measured ? 0 : 1;
-            rows.back().push_back(std::format("{}{:.1f}", probe.measured ? "" : "~", 1e6 * probe.kld));
+            filled += probe.measured || probe.memory_bytes == 0 ? 0 : 1;
+            rows.back().push_back(probe.memory_bytes == 0 ? "—"
+                                                          : std::format("{}{:.1f}", probe.measured ? "" : "~", 1e6 * probe.kld));
         }
-    }
+    };
+    for (const LayerSensitivity& layer : sensitivity.layers) add(layer);
+    if (!sensitivity.embedding.probes.empty()) add(sensitivity.embedding);
     text += format_table(rows);
     text += std::format("\nembedding and output in {}: {:.1f}; a probe that changes nothing: {:.1f}\n",
                         sensitivity.embedding_type, 1e6 * sensitivity.embedding_kld, 1e6 * sensitivity.noise_floor);
@@ -51,6 +54,13 @@ Result<> run_sense(const SenseFlags& flags)
 
 void add_sensing(CLI::App& verb, SenseSettings& settings)
 {
+    verb.add_option("--granularity", settings.granularity,
+                    "What is probed and typed as one: layer, or tensor (an FFN's gate and up together)")
+        ->type_name("NAME")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, Granularity>{{"layer", Granularity::layer},
+                                                                               {"tensor", Granularity::tensor}})
+                        .description(""))
+        ->default_str("layer");
     verb.add_option("--probe-chunks", settings.chunks, "Chunks of text each layer and type is probed on")
         ->type_name("N")
         ->check(CLI::Range(2, 1 << 20).description(""))

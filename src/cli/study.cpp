@@ -19,19 +19,26 @@ struct StudyFlags : Flags {
     bool keep_models = false;
 };
 
-Result<> run_study(const StudyFlags& flags)
+Result<> run_study(StudyFlags flags)
 {
+    flags.weigh_types = false;  // the paper's types are without importance; study adds them with it
     for (const auto& output : {flags.output, flags.markdown, flags.csv}) {
         if (output.empty()) continue;
         if (auto writable = check_output(output, flags.force, {flags.model}); !writable) return writable;
     }
     Terminal terminal(flags.quiet);
-    const auto study = open_study(flags, terminal);
+    auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
-    auto palette = flags.palette.empty() ? Result<std::vector<QuantType>>(std::in_place)
-                                         : parse_types(flags.palette, !flags.imatrix.empty());
+    auto palette = flags.palette.empty() ? Result<std::vector<Variant>>(std::in_place)
+                                         : parse_types(flags.palette, !study->inventory.importance.empty(), true);
     if (!palette) return std::unexpected(palette.error());
-    std::erase_if(*palette, [&](QuantType type) { return std::ranges::contains(study->settings.types, type); });
+    std::vector<Variant>& types = study->settings.types;
+    std::erase_if(*palette, [&](const Variant& variant) {
+        return std::ranges::contains(types, variant) || std::ranges::contains(types, Variant(variant.type));
+    });
+    // What was made elsewhere belongs to the wider choice, not to the paper's.
+    std::ranges::copy_if(types, std::back_inserter(*palette), [](const Variant& variant) { return variant.foreign != nullptr; });
+    std::erase_if(types, [](const Variant& variant) { return variant.foreign != nullptr; });
     const auto evaluation = evaluate(*study, {.ablation = !flags.no_ablation,
                                               .front = !flags.no_front,
                                               .palette = *palette,

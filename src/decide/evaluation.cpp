@@ -90,6 +90,11 @@ std::vector<Measurement> models_of(const Evaluation& evaluation, std::span<const
     return models;
 }
 
+std::vector<Measurement> baseline_of(const Evaluation& evaluation, const ModelSet& set)
+{
+    return set.baseline.empty() ? evaluation.uniform : models_of(evaluation, set.baseline);
+}
+
 std::vector<CategoryResult> compare_categories(const Evaluation& evaluation)
 {
     const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front().models);

@@ -1,4 +1,5 @@
 // Past the paper: additive costs, their Pareto front, and the choice on it.
+#include "decide/latency.h"
 #include "decide/topsis.h"
 
 #include <apreqel/front.h>
@@ -13,10 +14,30 @@
 namespace apreqel {
 namespace {
 
+/// Where in the model a group of tensors does its work; each part has its own speed in each type.
+enum Part : std::size_t { kAttention, kFfn, kEmbeddingPart, kParts };
+
+/// "blk.3.ffn" of "blk.3.ffn_gate+ffn_up", "blk.3.attn" of "blk.3.attn_q"; empty if it is neither.
+std::string layer_of(std::string_view group)
+{
+    if (!group.starts_with("blk.")) return {};
+    const std::size_t dot = group.find('.', 4);
+    if (dot == std::string_view::npos) return {};
+    return std::string(group.substr(0, dot)) + (group.substr(dot + 1).starts_with("ffn") ? ".ffn" : ".attn");
+}
+
+Part part_of(std::string_view group)
+{
+    if (group == kEmbedding) return kEmbeddingPart;
+    return layer_of(group).ends_with(".ffn") ? kFfn : kAttention;
+}
+
 /// What a plan is predicted from.
 struct Model {
     std::vector<const UniformVariant*> types;
+    std::vector<const LayerSensitivity*> groups;  ///< what is given a type
     AdditiveCosts costs;
+    double latency_error = 0;  ///< see LatencyFit
     /// ln perplexity = intercept + slope · KL divergence, through the uniform types.
     double intercept = 0;
     double slope = 0;
@@ -30,9 +51,17 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
         return fail("plan: the profile is of model {} ({}), the sensitivity is of {} ({})", profile.model_name, profile.model,
                     sensitivity.model_name, sensitivity.model);
     }
-    if (profile.layers != sensitivity.layers.size()) {
-        return fail("plan: the profile is of {} layers, the sensitivity is of {}", profile.layers, sensitivity.layers.size());
+    std::set<std::string> seen;
+    std::set<std::string> layers;
+    for (const LayerSensitivity& group : sensitivity.layers) {
+        const std::string layer = layer_of(group.layer);
+        if (layer.empty())
+            return fail("plan: the sensitivity has a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", group.layer);
+        if (!seen.insert(group.layer).second) return fail("plan: the sensitivity has layer {} twice", group.layer);
+        layers.insert(layer);
     }
+    if (profile.layers != layers.size())
+        return fail("plan: the profile is of {} layers, the sensitivity is of {}", profile.layers, layers.size());
     if (!profile.embedding_type.empty() && profile.embedding_type != sensitivity.embedding_type) {
         return fail("plan: the profile has embeddings in {}, the sensitivity has them in {}", profile.embedding_type,
                     sensitivity.embedding_type);
@@ -43,89 +72,190 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
                 return fail("plan: the profile's {} has a metric of {}, it must be a positive number", variant.type, value);
         }
     }
-    std::set<std::string_view> seen;
-    for (const LayerSensitivity& layer : sensitivity.layers) {
-        if (!layer.layer.starts_with("blk.") || !(layer.layer.ends_with(".attn") || layer.layer.ends_with(".ffn")))
-            return fail("plan: the sensitivity has a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", layer.layer);
-        if (!seen.insert(layer.layer).second) return fail("plan: the sensitivity has layer {} twice", layer.layer);
-    }
     return {};
 }
 
-/// Memory is exact. Latency: a layer's share of the weights takes that share of the latency of its type, as the time to
-/// generate a token is the time to read the weights. KL divergences add up (facts: additive up to about 1 nat), times one
-/// factor that the uniform types show.
-Result<Model> make_model(const Profile& profile, const Sensitivity& sensitivity)
+/// The type a mix gives to `group`: its own entry, or that of the layer it belongs to.
+std::string_view type_in(const std::vector<LayerType>& allocation, const std::string& group)
 {
-    if (auto fit = check(profile, sensitivity); !fit) return std::unexpected(fit.error());
-    Model model;
-    std::vector<std::size_t> columns;  // of the sensitivity
-    for (const UniformVariant& variant : profile.types) {
-        const auto place = std::ranges::find(sensitivity.types, variant.type);
-        if (place == sensitivity.types.end()) continue;
-        model.types.push_back(&variant);
-        columns.push_back(static_cast<std::size_t>(place - sensitivity.types.begin()));
+    const std::string layer = layer_of(group);
+    std::string_view type;
+    for (const LayerType& entry : allocation) {
+        if (entry.layer == group) return entry.type;
+        if (entry.layer == layer) type = entry.type;
     }
-    if (model.types.empty()) return fail("plan: the profile and the sensitivity have no type in common");
+    return type;
+}
 
-    double parameters = 0;
-    for (const LayerSensitivity& layer : sensitivity.layers) parameters += static_cast<double>(layer.parameters);
-    if (parameters <= 0) return fail("plan: the sensitivity's layers have no weights");
-    model.costs.fixed = {static_cast<double>(sensitivity.fixed_bytes), 0, sensitivity.embedding_kld};
-    for (const LayerSensitivity& layer : sensitivity.layers) {
-        const double share = static_cast<double>(layer.parameters) / parameters;
-        model.costs.layers.emplace_back();
-        for (std::size_t q = 0; q < columns.size(); ++q) {
-            const Probe& probe = layer.probes[columns[q]];
+/// Index of a type by name; the number of types if it is none of the model's.
+std::size_t column_of(const Model& model, std::string_view type)
+{
+    const auto has_name = [&](const UniformVariant* variant) { return variant->type == type; };
+    return static_cast<std::size_t>(std::ranges::find_if(model.types, has_name) - model.types.begin());
+}
+
+/// Latency adds up over groups: in each part and type it goes with the weights. What that is per part and type is fitted to
+/// the uniform types and the profile's mixes; where they do not tell, a part takes its share of the weights.
+void add_latencies(Model& model, const Profile& profile, const std::string& embedding_type)
+{
+    const std::size_t types = model.types.size();
+    std::array<double, kParts> weights{};
+    for (const LayerSensitivity* group : model.groups) weights[part_of(group->layer)] += static_cast<double>(group->parameters);
+    const double all = std::reduce(weights.begin(), weights.end());
+    std::vector<double> expected(kParts * types);
+    for (std::size_t part = 0; part < kParts; ++part) {
+        for (std::size_t q = 0; q < types; ++q) {
             const double latency = model.types[q]->measurement.speed.latency_ms.median;
-            model.costs.layers.back().push_back({static_cast<double>(probe.memory_bytes), share * latency, probe.kld});
+            expected[part * types + q] = latency * std::max(weights[part] / all, 1e-3);
         }
     }
-
-    std::vector<double> sums;
-    double products = 0;
-    double squares = 0;
-    for (std::size_t q = 0; q < columns.size(); ++q) {
-        const std::vector<std::uint8_t> uniform(sensitivity.layers.size(), static_cast<std::uint8_t>(q));
-        sums.push_back(cost_of(model.costs, uniform)[2]);
-        const Quality& quality = model.types[q]->measurement.quality;
-        if (quality.kld_tokens == 0) continue;
-        products += sums.back() * quality.kld;
-        squares += sums.back() * sums.back();
+    std::vector<TimedModel> timed;
+    const auto add = [&](const std::vector<LayerType>& allocation, double latency, bool mixed) {
+        TimedModel row{.parts = std::vector<double>(kParts * types), .latency_ms = latency, .mixed = mixed};
+        for (const LayerSensitivity* group : model.groups) {
+            std::string_view type = type_in(allocation, group->layer);
+            if (type.empty() && group->layer == kEmbedding) type = embedding_type;
+            const std::size_t q = column_of(model, type);
+            if (q == types) return;  // a type that this plan does not choose from
+            const Part part = part_of(group->layer);
+            row.parts[part * types + q] += static_cast<double>(group->parameters) / weights[part];
+        }
+        timed.push_back(std::move(row));
+    };
+    for (const UniformVariant* variant : model.types) {
+        std::vector<LayerType> allocation;
+        for (const LayerSensitivity* group : model.groups)
+            if (group->layer != kEmbedding) allocation.push_back({group->layer, variant->type});
+        add(allocation, variant->measurement.speed.latency_ms.median, false);
     }
-    const double factor = products > 0 ? products / squares : 1;
-    model.costs.fixed[2] *= factor;
-    for (auto& layer : model.costs.layers)
-        for (Metrics& cost : layer) cost[2] *= factor;
+    const bool mixes_embedding = model.groups.back()->layer == kEmbedding;
+    for (const MixedModel& mix : profile.mixes) {
+        const std::string_view embedding = type_in(mix.allocation, std::string(kEmbedding));
+        if (!mixes_embedding && !embedding.empty() && embedding != embedding_type) continue;
+        if (mix.measurement.speed.latency_ms.median > 0) add(mix.allocation, mix.measurement.speed.latency_ms.median, true);
+    }
+    const LatencyFit fit = fit_latency(timed, expected);
+    model.latency_error = fit.error;
+    for (std::size_t g = 0; g < model.groups.size(); ++g) {
+        const Part part = part_of(model.groups[g]->layer);
+        const double share = static_cast<double>(model.groups[g]->parameters) / weights[part];
+        for (std::size_t q = 0; q < model.costs.layers[g].size(); ++q)
+            model.costs.layers[g][q][1] = share * fit.parts[part * types + q];
+    }
+}
 
+/// KL divergences add up over groups (facts: within 5 % up to about 1 nat), times one factor for each type, by which the whole
+/// model in that type differs from the sum of its probes: activations are rounded too, and errors common to all layers cancel.
+/// Where mixes were measured, one more factor says how far that was off for them.
+void add_divergences(Model& model, const Profile& profile, const Sensitivity& sensitivity, const std::vector<std::size_t>& columns)
+{
+    std::vector<double> factors(columns.size(), 1);
+    for (std::size_t q = 0; q < columns.size(); ++q) {
+        double sum = 0;
+        for (const LayerSensitivity& layer : sensitivity.layers) sum += layer.probes[columns[q]].kld;
+        const Quality& quality = model.types[q]->measurement.quality;
+        const double alone = quality.kld - sensitivity.embedding_kld;
+        constexpr double kLeast = 0.1;  // a type cannot be much better than its probes
+        if (quality.kld_tokens > 0 && sum > 0) factors[q] = std::max(alone / sum, kLeast);
+    }
+    for (std::size_t g = 0; g < model.groups.size(); ++g) {
+        const bool embedding = model.groups[g]->layer == kEmbedding;
+        for (std::size_t q = 0; q < model.costs.layers[g].size(); ++q)
+            model.costs.layers[g][q][2] = model.groups[g]->probes[columns[q]].kld * (embedding ? 1 : factors[q]);
+    }
+    double logs = 0;
+    double count = 0;
+    for (const MixedModel& mix : profile.mixes) {
+        double predicted = model.costs.fixed[2];
+        for (std::size_t g = 0; g < model.groups.size(); ++g) {
+            const std::size_t q = column_of(model, type_in(mix.allocation, model.groups[g]->layer));
+            predicted += q < model.costs.layers[g].size() ? model.costs.layers[g][q][2] : std::nan("");
+        }
+        const Quality& quality = mix.measurement.quality;
+        if (quality.kld_tokens == 0 || quality.kld <= 0 || !(predicted > 0)) continue;
+        logs += std::log(quality.kld / predicted);
+        ++count;
+    }
+    if (count == 0) return;
+    const double factor = std::exp(logs / count);
+    model.costs.fixed[2] *= factor;
+    for (auto& group : model.costs.layers)
+        for (Metrics& cost : group) cost[2] *= factor;
+}
+
+/// Least squares through the uniform types. How far a perplexity strays from the line grows with the KL divergence (its
+/// variance is about twice the divergence per token), so small ones count more.
+void fit_perplexity(Model& model, double embedding_kld, std::size_t groups)
+{
+    std::vector<std::array<double, 3>> points;  // KL divergence, ln perplexity, weight
     double mean_kld = 0;
     double mean_log = 0;
-    const auto count = static_cast<double>(sums.size());
-    for (std::size_t q = 0; q < sums.size(); ++q) {
-        sums[q] *= factor;
-        mean_kld += sums[q] / count;
-        mean_log += std::log(model.types[q]->measurement.quality.perplexity) / count;
+    double total = 0;
+    for (std::size_t q = 0; q < model.types.size(); ++q) {
+        double kld = embedding_kld;
+        for (std::size_t g = 0; g < groups; ++g) kld += model.costs.layers[g][q][2];
+        const double weight = 1 / (kld + 1e-6);
+        points.push_back({kld, std::log(model.types[q]->measurement.quality.perplexity), weight});
+        mean_kld += weight * kld;
+        mean_log += weight * points.back()[1];
+        total += weight;
     }
+    mean_kld /= total;
+    mean_log /= total;
     double covariance = 0;
     double variance = 0;
-    for (std::size_t q = 0; q < sums.size(); ++q) {
-        covariance += (sums[q] - mean_kld) * (std::log(model.types[q]->measurement.quality.perplexity) - mean_log);
-        variance += (sums[q] - mean_kld) * (sums[q] - mean_kld);
+    for (const auto& [kld, log, weight] : points) {
+        covariance += weight * (kld - mean_kld) * (log - mean_log);
+        variance += weight * (kld - mean_kld) * (kld - mean_kld);
     }
     model.slope = variance > 0 ? std::max(0.0, covariance / variance) : 0;
     model.intercept = mean_log - model.slope * mean_kld;
-    return model;
 }
 
-/// How far a point exceeds the limits: the greatest value ÷ limit, at most 1 if it keeps them all.
-double excess(const Metrics& cost, const Model& model, const Limits& limits, double kv_bytes)
+/// Memory is exact, latency and KL divergence are sums over groups.
+Result<Model> make_model(const Profile& profile, const Sensitivity& sensitivity, bool mix_embedding)
 {
-    double most = 0;
-    if (limits.memory_bytes) most = std::max(most, (cost[0] + kv_bytes) / static_cast<double>(*limits.memory_bytes));
-    if (limits.latency_ms) most = std::max(most, cost[1] / *limits.latency_ms);
-    if (limits.kld) most = std::max(most, cost[2] / *limits.kld);
-    if (limits.perplexity_increase) most = std::max(most, std::expm1(model.slope * cost[2]) / *limits.perplexity_increase);
-    return most;
+    if (auto fit = check(profile, sensitivity); !fit) return std::unexpected(fit.error());
+    if (mix_embedding && sensitivity.embedding.probes.empty())
+        return usage_error("plan: the sensitivity does not tell what the embedding suffers: run sense again");
+    std::vector<std::pair<const UniformVariant*, std::size_t>> shared;  // and its column in the sensitivity
+    for (const UniformVariant& variant : profile.types) {
+        const auto place = std::ranges::find(sensitivity.types, variant.type);
+        if (place == sensitivity.types.end()) continue;
+        shared.emplace_back(&variant, static_cast<std::size_t>(place - sensitivity.types.begin()));
+    }
+    if (shared.empty()) return fail("plan: the profile and the sensitivity have no type in common");
+    // Types that the embedding cannot have come last, so that it simply has fewer of them.
+    const auto suits_embedding = [&](const auto& entry) { return sensitivity.embedding.probes[entry.second].memory_bytes > 0; };
+    auto most = shared.end();
+    if (mix_embedding) most = std::ranges::stable_partition(shared, suits_embedding).begin();
+    const auto embedding_types = static_cast<std::size_t>(most - shared.begin());
+    mix_embedding = mix_embedding && embedding_types > 0;
+
+    Model model;
+    std::vector<std::size_t> columns;
+    for (const auto& [variant, column] : shared) {
+        model.types.push_back(variant);
+        columns.push_back(column);
+    }
+    for (const LayerSensitivity& layer : sensitivity.layers) {
+        if (layer.parameters == 0) return fail("plan: the sensitivity's {} has no weights", layer.layer);
+        model.groups.push_back(&layer);
+    }
+    if (mix_embedding) model.groups.push_back(&sensitivity.embedding);
+    model.costs.fixed = {static_cast<double>(sensitivity.fixed_bytes), 0, sensitivity.embedding_kld};
+    if (mix_embedding)
+        model.costs.fixed = {static_cast<double>(sensitivity.fixed_bytes - sensitivity.embedding_bytes), 0, 0};
+    for (const LayerSensitivity* group : model.groups) {
+        const std::size_t types = group == &sensitivity.embedding ? embedding_types : columns.size();
+        model.costs.layers.emplace_back(types);
+        for (std::size_t q = 0; q < types; ++q)
+            model.costs.layers.back()[q][0] = static_cast<double>(group->probes[columns[q]].memory_bytes);
+    }
+    add_latencies(model, profile, sensitivity.embedding_type);
+    add_divergences(model, profile, sensitivity, columns);
+    fit_perplexity(model, sensitivity.embedding_kld, sensitivity.layers.size());
+    return model;
 }
 
 Candidate candidate_of(const FrontPoint& point, const Model& model)
@@ -146,11 +276,14 @@ Plan plan_of(const Profile& profile, const Sensitivity& sensitivity, const Model
         plan.types.push_back(variant->type);
         plan.costs.push_back(metrics_of(variant->measurement));
     }
-    for (std::size_t l = 0; l < point.types.size(); ++l)
-        plan.allocation.push_back({sensitivity.layers[l].layer, plan.types[point.types[l]]});
+    plan.latency_error = model.latency_error;
+    for (std::size_t g = 0; g < point.types.size(); ++g)
+        plan.allocation.push_back({model.groups[g]->layer, plan.types[point.types[g]]});
     for (const UniformVariant* variant : model.types) {
         for (const Fallback& entry : variant->fallbacks) {
-            const auto has_it = [&](const LayerType& l) { return l.layer == entry.layer && l.type == variant->type; };
+            const auto has_it = [&](const LayerType& l) {
+                return layer_of(l.layer) == entry.layer && l.type == variant->type;
+            };
             const bool embedding = entry.layer.empty() && variant == model.types.front();
             if (embedding || std::ranges::any_of(plan.allocation, has_it)) plan.fallbacks.push_back(entry);
         }
@@ -160,10 +293,22 @@ Plan plan_of(const Profile& profile, const Sensitivity& sensitivity, const Model
 
 }  // namespace
 
-Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitivity, const Weights& weights,
-                             const Limits& limits, Normalization normalization, std::size_t runners_up)
+double limit_excess(const Limits& limits, const Metrics& metrics, double perplexity_increase, std::uint64_t kv_bytes_per_token)
 {
-    const auto model = make_model(profile, sensitivity);
+    const double kv_bytes = static_cast<double>(limits.context) * static_cast<double>(kv_bytes_per_token);
+    double most = 0;
+    if (limits.memory_bytes) most = std::max(most, (metrics[0] + kv_bytes) / static_cast<double>(*limits.memory_bytes));
+    if (limits.latency_ms) most = std::max(most, metrics[1] / *limits.latency_ms);
+    if (limits.kld) most = std::max(most, metrics[2] / *limits.kld);
+    if (limits.perplexity_increase) most = std::max(most, perplexity_increase / *limits.perplexity_increase);
+    return most;
+}
+
+Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitivity, const Weights& weights,
+                             const Limits& limits, Normalization normalization, std::size_t runners_up,
+                             bool mix_embedding)
+{
+    const auto model = make_model(profile, sensitivity, mix_embedding);
     if (!model) return std::unexpected(model.error());
     if (std::ranges::any_of(weights, [](double weight) { return !std::isfinite(weight) || weight < 0; }) ||
         std::ranges::all_of(weights, [](double weight) { return weight == 0; })) {
@@ -176,21 +321,21 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     if (!front) return std::unexpected(front.error());
 
     // The scale of the whole front: limits must not change how its metrics compare.
-    std::array<double, kMetrics> least{};
     std::array<double, kMetrics> scale{};
     for (std::size_t j = 0; j < kMetrics; ++j) {
         const auto cost = [j](const FrontPoint& point) { return point.cost[j]; };
         const auto [low, high] = std::ranges::minmax(front->points | std::views::transform(cost));
         double squares = 0;
         for (const FrontPoint& point : front->points) squares += point.cost[j] * point.cost[j];
-        least[j] = low;
         scale[j] = normalization == Normalization::minmax ? high - low : std::sqrt(squares);
     }
     std::vector<std::size_t> feasible;
     std::size_t nearest = 0;
     double nearest_excess = std::numeric_limits<double>::infinity();
     for (std::size_t p = 0; p < front->points.size(); ++p) {
-        const double over = excess(front->points[p].cost, *model, limits, kv_bytes);
+        const Metrics& cost = front->points[p].cost;
+        const double over =
+            limit_excess(limits, cost, std::expm1(model->slope * cost[2]), sensitivity.kv_bytes_per_token);
         if (over <= 1) feasible.push_back(p);
         if (over >= nearest_excess) continue;
         nearest = p;
@@ -210,7 +355,7 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     Metrics ideal;
     Metrics anti_ideal;
     const auto weighted = [&](std::size_t p, std::size_t j) {
-        return scale[j] > 0 ? weights[j] * (front->points[p].cost[j] - least[j]) / scale[j] : 0;
+        return scale[j] > 0 ? weights[j] * front->points[p].cost[j] / scale[j] : 0;
     };
     ideal.fill(std::numeric_limits<double>::infinity());
     anti_ideal.fill(-std::numeric_limits<double>::infinity());
@@ -247,15 +392,27 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     return plan;
 }
 
-Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity)
+double closeness_of(const Plan& plan, const Metrics& metrics)
 {
-    const auto model = make_model(profile, sensitivity);
+    double to_ideal = 0;
+    double to_anti_ideal = 0;
+    for (std::size_t j = 0; j < kMetrics; ++j) {
+        const double value = plan.ranking.norm[j] > 0 ? plan.weights[j] * metrics[j] / plan.ranking.norm[j] : 0;
+        to_ideal += (value - plan.ranking.ideal[j]) * (value - plan.ranking.ideal[j]);
+        to_anti_ideal += (value - plan.ranking.anti_ideal[j]) * (value - plan.ranking.anti_ideal[j]);
+    }
+    return closeness(std::sqrt(to_ideal), std::sqrt(to_anti_ideal));
+}
+
+Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity, bool mix_embedding)
+{
+    const auto model = make_model(profile, sensitivity, mix_embedding);
     if (!model) return std::unexpected(model.error());
     const auto front = pareto_front(model->costs);
     if (!front) return std::unexpected(front.error());
     PlannedFront planned{.types = {}, .layers = {}, .candidates = {}, .allocations = {}, .slope = model->slope};
     for (const UniformVariant* variant : model->types) planned.types.push_back(variant->type);
-    for (const LayerSensitivity& layer : sensitivity.layers) planned.layers.push_back(layer.layer);
+    for (const LayerSensitivity* group : model->groups) planned.layers.push_back(group->layer);
     for (const FrontPoint& point : front->points) {
         planned.candidates.push_back(candidate_of(point, *model));
         planned.allocations.push_back(point.types);
@@ -264,9 +421,9 @@ Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensi
 }
 
 Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity, const Metrics& reference,
-                                      std::size_t count)
+                                      std::size_t count, bool mix_embedding)
 {
-    const auto model = make_model(profile, sensitivity);
+    const auto model = make_model(profile, sensitivity, mix_embedding);
     if (!model) return std::unexpected(model.error());
     const auto front = pareto_front(model->costs);
     if (!front) return std::unexpected(front.error());

@@ -92,10 +92,23 @@ std::string tensor_type_file(const Plan& plan)
     // llama-quantize takes the first pattern that matches anywhere in a tensor's name. What is not FFN is attention.
     std::string lines;
     for (const LayerType& entry : plan.allocation) {
+        const std::string type = entry.type.substr(0, entry.type.find('+'));  // the importance matrix is its --imatrix
+        if (entry.layer == kEmbedding) {
+            lines += std::format("^(?!blk\\.)={}\n", type);
+            continue;
+        }
         const std::size_t dot = entry.layer.rfind('.');
         const std::string block = entry.layer.substr(4, dot - 4);
-        const bool ffn = entry.layer.substr(dot + 1) == "ffn";
-        lines += std::format("^blk\\.{}\\.{}={}\n", block, ffn ? "ffn_" : "(?!ffn_)", entry.type);
+        std::string roles = entry.layer.substr(dot + 1);
+        if (roles == "ffn") {
+            roles = "ffn_";
+        } else if (roles == "attn") {
+            roles = "(?!ffn_)";
+        } else {
+            std::ranges::replace(roles, '+', '|');
+            roles = "(" + roles + ")\\.weight";
+        }
+        lines += std::format("^blk\\.{}\\.{}={}\n", block, roles, type);
     }
     return lines;
 }

@@ -42,23 +42,26 @@ std::optional<double> nearest_rate(const LayerSensitivity& layer, std::size_t ta
 
 Result<> fill_in(Sensitivity& sensitivity)
 {
+    std::vector<LayerSensitivity*> layers;
+    for (LayerSensitivity& layer : sensitivity.layers) layers.push_back(&layer);
+    layers.push_back(&sensitivity.embedding);
     std::vector<double> rates;
     std::vector<double> factors;
-    for (const LayerSensitivity& layer : sensitivity.layers) {
-        for (std::size_t q = 0; q < layer.probes.size(); ++q) {
-            const auto own = rate(layer.probes[q]);
+    for (const LayerSensitivity* layer : layers) {
+        for (std::size_t q = 0; q < layer->probes.size(); ++q) {
+            const auto own = rate(layer->probes[q]);
             if (!own) continue;
             rates.push_back(*own);
-            if (const auto other = nearest_rate(layer, q)) factors.push_back(std::exp(std::abs(*own - *other)));
+            if (const auto other = nearest_rate(*layer, q)) factors.push_back(std::exp(std::abs(*own - *other)));
         }
     }
     if (rates.empty()) return fail("sense: no layer was probed, so there is nothing to fill in from: give it more --minutes");
     const double common = median(rates);
-    for (LayerSensitivity& layer : sensitivity.layers) {
-        for (std::size_t q = 0; q < layer.probes.size(); ++q) {
-            Probe& probe = layer.probes[q];
+    for (LayerSensitivity* layer : layers) {
+        for (std::size_t q = 0; q < layer->probes.size(); ++q) {
+            Probe& probe = layer->probes[q];
             if (probe.measured) continue;
-            probe.kld = probe.squared_error * std::exp(nearest_rate(layer, q).value_or(common));
+            probe.kld = probe.squared_error * std::exp(nearest_rate(*layer, q).value_or(common));
         }
     }
     sensitivity.separability = {};

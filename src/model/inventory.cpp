@@ -1,4 +1,5 @@
 #include <apreqel/inventory.h>
+#include <apreqel/measurement.h>
 
 #include "gguf/container.h"
 #include "model/fingerprint.h"
@@ -104,6 +105,12 @@ Result<std::size_t> count_blocks(const Inventory& inventory)
     return blocks;
 }
 
+void add(TensorGroup& group, const Inventory& inventory, std::size_t tensor)
+{
+    group.tensors.push_back(tensor);
+    group.parameters += static_cast<std::uint64_t>(inventory.tensors[tensor].elements());
+}
+
 void group_layers(Inventory& inventory)
 {
     std::map<std::pair<std::size_t, LayerKind>, Layer> layers;
@@ -116,8 +123,7 @@ void group_layers(Inventory& inventory)
         layer.name = std::format("blk.{}.{}", block, kind == LayerKind::ffn ? "ffn" : "attn");
         layer.block = block;
         layer.kind = kind;
-        layer.tensors.push_back(i);
-        layer.parameters += static_cast<std::uint64_t>(tensor.elements());
+        add(layer, inventory, i);
     }
     for (auto& [key, layer] : layers) inventory.layers.push_back(std::move(layer));
 }
@@ -181,6 +187,45 @@ Result<Inventory> read_inventory(const fs::path& path)
     if (!fingerprint) return std::unexpected(fingerprint.error());
     inventory.fingerprint = std::move(*fingerprint);
     return inventory;
+}
+
+std::vector<TensorGroup> layer_groups(const Inventory& inventory, Granularity granularity)
+{
+    std::vector<TensorGroup> groups;
+    if (granularity == Granularity::layer) {
+        for (const Layer& layer : inventory.layers) groups.push_back(layer);
+        return groups;
+    }
+    for (const Layer& layer : inventory.layers) {
+        const std::size_t first = groups.size();
+        const auto find = [&](const std::string& name) {
+            return std::ranges::find(groups.begin() + static_cast<std::ptrdiff_t>(first), groups.end(), name, &TensorGroup::name);
+        };
+        for (const std::size_t t : layer.tensors) {
+            // ffn_gate and ffn_up, ffn_gate_exps and ffn_up_exps …, in whichever order the file has them.
+            std::string up = inventory.tensors[t].role;
+            std::string gate = up;
+            if (gate.starts_with("ffn_up")) gate.replace(0, 6, "ffn_gate");
+            if (up.starts_with("ffn_gate")) up.replace(0, 8, "ffn_up");
+            const auto has = [&](std::size_t other, const std::string& role) { return inventory.tensors[other].role == role; };
+            const bool paired = gate != up && std::ranges::any_of(layer.tensors, [&](std::size_t o) { return has(o, gate); }) &&
+                                std::ranges::any_of(layer.tensors, [&](std::size_t o) { return has(o, up); });
+            const std::string name =
+                std::format("blk.{}.{}", layer.block, paired ? gate + "+" + up : inventory.tensors[t].role);
+            auto group = find(name);
+            if (group == groups.end()) group = groups.insert(groups.end(), TensorGroup{.name = name, .tensors = {}});
+            add(*group, inventory, t);
+        }
+    }
+    return groups;
+}
+
+TensorGroup embedding_group(const Inventory& inventory)
+{
+    TensorGroup group{.name = std::string(kEmbedding), .tensors = {}};
+    for (std::size_t t = 0; t < inventory.tensors.size(); ++t)
+        if (inventory.tensors[t].place == TensorPlace::embedding) add(group, inventory, t);
+    return group;
 }
 
 Result<> check_full_precision(const Inventory& inventory)

@@ -2,7 +2,7 @@
 
 #include <ggml.h>
 
-#include <numeric>
+#include <algorithm>
 
 namespace apreqel {
 namespace {
@@ -34,38 +34,41 @@ QuantType fallback_for(QuantType type, std::int64_t columns)
     return columns % block_size(narrow) == 0 ? narrow : QuantType{GGML_TYPE_F16};
 }
 
-void assign(TypeAssignment& assignment, const Inventory& inventory, const std::string& layer, std::size_t index,
-            QuantType wanted)
-{
-    const Tensor& tensor = inventory.tensors[index];
-    QuantType used = wanted;
-    if (tensor.columns() % block_size(wanted) != 0) {
-        used = fallback_for(wanted, tensor.columns());
-        assignment.fallbacks.push_back({layer, tensor.name, type_name(wanted), type_name(used)});
-    }
-    assignment.types[index] = used;
-}
-
 }  // namespace
 
-TypeAssignment assign_types(const Inventory& inventory, std::span<const QuantType> layer_types, QuantType embedding_type)
+TypeAssignment assign_types(const Inventory& inventory, std::span<const GroupVariant> groups)
 {
     TypeAssignment assignment;
     for (const Tensor& tensor : inventory.tensors) assignment.types.push_back(tensor.type);
-    for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
-        if (inventory.tensors[i].place == TensorPlace::embedding) assign(assignment, inventory, "", i, embedding_type);
-    }
-    for (std::size_t layer = 0; layer < inventory.layers.size(); ++layer) {
-        const Layer& members = inventory.layers[layer];
-        for (const std::size_t tensor : members.tensors)
-            assign(assignment, inventory, members.name, tensor, layer_types[layer]);
+    assignment.origins.resize(inventory.tensors.size());
+    for (const auto& [group, variant] : groups) {
+        for (const std::size_t t : group.tensors) {
+            const Tensor& tensor = inventory.tensors[t];
+            assignment.origins[t] = {.importance = variant.importance, .foreign = variant.foreign};
+            if (variant.foreign) {
+                assignment.types[t] = std::ranges::find(variant.foreign->tensors, tensor.name, &Tensor::name)->type;
+                continue;
+            }
+            assignment.types[t] = variant.type;
+            if (tensor.columns() % block_size(variant.type) == 0) continue;
+            assignment.types[t] = fallback_for(variant.type, tensor.columns());
+            const std::string layer(tensor.place == TensorPlace::layer ? group.name : "");
+            assignment.fallbacks.push_back({layer, tensor.name, variant.name, type_name(assignment.types[t])});
+        }
     }
     return assignment;
 }
 
-TypeAssignment assign_types(const Inventory& inventory, QuantType layer_type, QuantType embedding_type)
+TypeAssignment assign_types(const Inventory& inventory, std::span<const Variant> layers, const Variant& embedding)
 {
-    return assign_types(inventory, std::vector(inventory.layers.size(), layer_type), embedding_type);
+    std::vector<GroupVariant> groups{{embedding_group(inventory), embedding}};
+    for (std::size_t l = 0; l < layers.size(); ++l) groups.push_back({inventory.layers[l], layers[l]});
+    return assign_types(inventory, groups);
+}
+
+TypeAssignment assign_types(const Inventory& inventory, const Variant& layers, const Variant& embedding)
+{
+    return assign_types(inventory, std::vector(inventory.layers.size(), layers), embedding);
 }
 
 std::uint64_t tensor_bytes(const Inventory& inventory, std::span<const QuantType> types)

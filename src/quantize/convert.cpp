@@ -47,7 +47,7 @@ Result<> RowConverter::load(const Tensor& tensor, std::span<const std::byte> sto
     return {};
 }
 
-Result<std::span<const std::byte>> RowConverter::convert(QuantType type)
+Result<std::span<const std::byte>> RowConverter::convert(QuantType type, bool importance)
 {
     if (largest_ > kLargest && type.id != GGML_TYPE_F32 && type.id != GGML_TYPE_BF16) {
         return fail("quantize {}: weights as large as {:g} do not fit {}", tensor_->name, largest_, type_name(type));
@@ -58,24 +58,31 @@ Result<std::span<const std::byte>> RowConverter::convert(QuantType type)
     std::size_t written = 0;
     // Each matrix of a tensor of experts has an importance of its own.
     const std::int64_t of_matrix = tensor_->shape[1];
+    const bool weighted = importance && tensor_->importance;
     for (std::int64_t row = 0; row < rows_;) {
         const std::int64_t matrix = (first_row_ + row) / of_matrix;
-        const std::int64_t end = tensor_->importance ? std::min(rows_, (matrix + 1) * of_matrix - first_row_) : rows_;
-        const float* importance = tensor_->importance ? tensor_->importance->data() + matrix * tensor_->columns() : nullptr;
+        const std::int64_t end = weighted ? std::min(rows_, (matrix + 1) * of_matrix - first_row_) : rows_;
+        const float* columns = weighted ? tensor_->importance->data() + matrix * tensor_->columns() : nullptr;
         written += ggml_quantize_chunk(id, weights_.data() + row * tensor_->columns(), converted_.data() + written, 0,
-                                       end - row, tensor_->columns(), importance);
+                                       end - row, tensor_->columns(), columns);
         row = end;
     }
     if (written != bytes) return fail("quantize {}: libggml cannot make {}", tensor_->name, type_name(type));
     return converted_;
 }
 
-Result<std::span<const std::byte>> RowConverter::image(QuantType type, Distortion& distortion)
+Result<std::span<const std::byte>> RowConverter::image(QuantType type, bool importance, Distortion& distortion)
 {
-    if (auto quantized = convert(type); !quantized) return quantized;
+    const auto quantized = convert(type, importance);
+    if (!quantized) return quantized;
+    return image_of(type, *quantized, distortion);
+}
+
+std::span<const std::byte> RowConverter::image_of(QuantType type, std::span<const std::byte> quantized, Distortion& distortion)
+{
     const auto count = static_cast<std::int64_t>(weights_.size());
     image_.resize(weights_.size());
-    to_float(type, converted_.data(), image_.data(), count);
+    to_float(type, quantized.data(), image_.data(), count);
     distortion = {};
     for (std::size_t i = 0; i < weights_.size(); ++i) {
         const double difference = double{weights_[i]} - image_[i];

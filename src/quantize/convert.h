@@ -17,8 +17,8 @@ public:
                                 std::int64_t rows);
 
     /// The rows in `type`, valid until the next call: the bytes llama-quantize writes, however the rows are cut into pieces.
-    /// Error: the type cannot represent weights that large.
-    [[nodiscard]] Result<std::span<const std::byte>> convert(QuantType type);
+    /// `importance`: with the tensor's, if it has one. Error: the type cannot represent weights that large.
+    [[nodiscard]] Result<std::span<const std::byte>> convert(QuantType type, bool importance = true);
 
     /// What quantization costs: Σ‖w − ŵ‖² and Σ‖w‖² over the rows.
     struct Distortion {
@@ -27,7 +27,11 @@ public:
     };
 
     /// The rows as they are after quantization to `type`, stored again as in the tensor; valid until the next call.
-    [[nodiscard]] Result<std::span<const std::byte>> image(QuantType type, Distortion& distortion);
+    [[nodiscard]] Result<std::span<const std::byte>> image(QuantType type, bool importance, Distortion& distortion);
+
+    /// The same for rows that were quantized elsewhere: `quantized` are their bytes in `type`.
+    [[nodiscard]] std::span<const std::byte> image_of(QuantType type, std::span<const std::byte> quantized,
+                                                      Distortion& distortion);
 
 private:
     const Tensor* tensor_ = nullptr;

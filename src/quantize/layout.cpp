@@ -59,14 +59,14 @@ QuantType dominant_type(const Inventory& inventory, std::span<const QuantType> t
     return std::ranges::max_element(weights, {}, [](const auto& entry) { return entry.second; })->first;
 }
 
-Result<> check_tensor(const Tensor& tensor, QuantType wanted)
+Result<> check_tensor(const Tensor& tensor, QuantType wanted, const TensorOrigin& origin)
 {
-    if (wanted == tensor.type) return {};
+    if (wanted == tensor.type || origin.foreign) return {};
     const std::string name = type_name(wanted);
     if (tensor.place == TensorPlace::fixed)
         return usage_error("{} as {}: llama.cpp keeps this tensor as it is", tensor.name, name);
     if (!is_full_precision(wanted)) {
-        if (auto target = check_target_type(wanted, tensor.importance != nullptr); !target)
+        if (auto target = check_target_type(wanted, origin.importance && tensor.importance); !target)
             return usage_error("{}: {}", tensor.name, target.error().message);
     }
     if (tensor.columns() % block_size(wanted) != 0)
@@ -85,7 +85,7 @@ Result<> check_spec(const Inventory& inventory, const ModelSpec& spec)
                            inventory.tensors.size());
     }
     for (std::size_t i = 0; i < spec.types.size(); ++i) {
-        if (auto possible = check_tensor(inventory.tensors[i], spec.types[i]); !possible) {
+        if (auto possible = check_tensor(inventory.tensors[i], spec.types[i], spec.origin(i)); !possible) {
             possible.error().message = std::format("write {}: {}", spec.path.string(), possible.error().message);
             return possible;
         }
@@ -97,6 +97,12 @@ HeaderLayout lay_out(const Inventory& inventory, const Container& source, const 
 {
     std::map<std::string, std::string, std::less<>> notes(spec.notes.begin(), spec.notes.end());
     notes[std::string(kSourceKey)] = inventory.fingerprint;
+    for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
+        const TensorOrigin origin = spec.origin(i);
+        const Tensor& tensor = inventory.tensors[i];
+        if (tensor.importance && origin.importance && !origin.foreign && spec.types[i] != tensor.type)
+            notes[std::string(kImportanceKey)] = inventory.importance;
+    }
 
     HeaderWriter writer(source.alignment());
     const auto file_type = file_type_of(dominant_type(inventory, spec.types));

@@ -8,6 +8,8 @@ namespace apreqel {
 
 /// Metadata naming the fingerprint of the model a file was made from.
 inline constexpr std::string_view kSourceKey = "apreqel.source";
+/// Metadata naming the importance matrix, where one was used.
+inline constexpr std::string_view kImportanceKey = "apreqel.importance";
 
 /// The header of `spec`, with the metadata of `source`, the first file of the inventory.
 [[nodiscard]] HeaderLayout lay_out(const Inventory& inventory, const Container& source, const ModelSpec& spec);

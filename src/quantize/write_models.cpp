@@ -21,7 +21,18 @@ constexpr std::uint64_t kCopyBytes = 64 << 20;     // between two of them the us
 struct Donor {
     InputFile file;
     std::unordered_map<std::string, StoredTensor> tensors;
+    bool importance = false;  ///< quantized with the importance matrix
 };
+
+/// What a tensor is quantized to.
+struct Encoding {
+    QuantType type;
+    bool importance = false;
+    auto operator<=>(const Encoding&) const = default;
+};
+
+/// The open files of a model made elsewhere.
+using Foreign = std::map<const Inventory*, std::vector<InputFile>>;
 
 struct Output {
     const ModelSpec* spec = nullptr;
@@ -43,7 +54,7 @@ struct Conversion {
     std::size_t tensor = 0;
     std::int64_t first_row = 0;
     std::int64_t rows = 0;
-    const std::map<QuantType, std::vector<std::size_t>>* outputs_by_type = nullptr;
+    const std::map<Encoding, std::vector<std::size_t>>* outputs_by_encoding = nullptr;
 };
 
 /// A piece of work: a copy, unless there are rows to convert.
@@ -88,11 +99,31 @@ Result<std::vector<Donor>> open_donors(const Inventory& inventory, std::span<con
         if (container->text(kSourceKey) != inventory.fingerprint) {
             return fail("read {}: not made by this program from {}", path.string(), inventory.files.front().string());
         }
-        Donor donor{std::move(*file), {}};
+        const auto importance = container->text(kImportanceKey);
+        if (importance && *importance != inventory.importance) continue;
+        Donor donor{std::move(*file), {}, importance.has_value()};
         for (const StoredTensor& tensor : container->tensors()) donor.tensors.emplace(tensor.name, tensor);
         donors.push_back(std::move(donor));
     }
     return donors;
+}
+
+Result<Foreign> open_foreign(std::span<const ModelSpec> specs)
+{
+    Foreign foreign;
+    for (const ModelSpec& spec : specs) {
+        for (const TensorOrigin& origin : spec.origins) {
+            if (!origin.foreign || foreign.contains(origin.foreign.get())) continue;
+            std::vector<InputFile> files;
+            for (const fs::path& path : origin.foreign->files) {
+                auto file = InputFile::open(path);
+                if (!file) return std::unexpected(file.error());
+                files.push_back(std::move(*file));
+            }
+            foreign.emplace(origin.foreign.get(), std::move(files));
+        }
+    }
+    return foreign;
 }
 
 Result<> check_paths(const Inventory& inventory, std::span<const ModelSpec> specs)
@@ -113,10 +144,11 @@ Result<> check_paths(const Inventory& inventory, std::span<const ModelSpec> spec
 
 class Writer {
 public:
-    Writer(const Inventory& inventory, std::vector<InputFile> sources, std::vector<Donor> donors)
+    Writer(const Inventory& inventory, std::vector<InputFile> sources, std::vector<Donor> donors, Foreign foreign)
         : inventory_(inventory),
           sources_(std::move(sources)),
           donors_(std::move(donors)),
+          foreign_(std::move(foreign)),
           conversions_(inventory.tensors.size())
     {
     }
@@ -144,12 +176,17 @@ public:
             const Tensor& tensor = inventory_.tensors[i];
             for (std::size_t o = 0; o < outputs_.size(); ++o) {
                 const QuantType wanted = outputs_[o].spec->types[i];
-                if (wanted == tensor.type) {
+                const TensorOrigin origin = outputs_[o].spec->origin(i);
+                const bool importance = origin.importance && tensor.importance;
+                if (origin.foreign) {
+                    const Tensor& other = *std::ranges::find(origin.foreign->tensors, tensor.name, &Tensor::name);
+                    add_copy(foreign_.at(origin.foreign.get())[other.file], other.offset, o, i);
+                } else if (wanted == tensor.type) {
                     add_copy(sources_[tensor.file], tensor.offset, o, i);
-                } else if (const auto found = find_donor(tensor, wanted)) {
+                } else if (const auto found = find_donor(tensor, wanted, importance)) {
                     add_copy(*found->first, found->second, o, i);
                 } else if (is_full_precision(tensor.type)) {
-                    conversions_[i][wanted].push_back(o);
+                    conversions_[i][{wanted, importance}].push_back(o);
                 } else {
                     return usage_error("quantize {}: it is {} already: quantizing twice adds up errors", tensor.name,
                                        type_name(tensor.type));
@@ -193,9 +230,11 @@ public:
     }
 
 private:
-    std::optional<std::pair<const InputFile*, std::uint64_t>> find_donor(const Tensor& tensor, QuantType wanted) const
+    std::optional<std::pair<const InputFile*, std::uint64_t>> find_donor(const Tensor& tensor, QuantType wanted,
+                                                                         bool importance) const
     {
         for (const Donor& donor : donors_) {
+            if (tensor.importance && donor.importance != importance) continue;
             const auto found = donor.tensors.find(tensor.name);
             if (found == donor.tensors.end() || found->second.type != wanted || found->second.shape != tensor.shape) continue;
             return std::pair(&donor.file, found->second.offset);
@@ -221,8 +260,8 @@ private:
     {
         const Tensor& tensor = inventory_.tensors[index];
         std::uint64_t written_per_row = 0;
-        for (const auto& [type, outputs] : conversions_[index])
-            written_per_row += outputs.size() * row_bytes(type, tensor.columns());
+        for (const auto& [encoding, outputs] : conversions_[index])
+            written_per_row += outputs.size() * row_bytes(encoding.type, tensor.columns());
         const std::int64_t step = std::max<std::int64_t>(1, kChunkWeights / tensor.columns());
         for (std::int64_t row = 0; row < tensor.rows(); row += step) {
             const std::int64_t rows = std::min(step, tensor.rows() - row);
@@ -269,10 +308,10 @@ private:
         stored.resize(static_cast<std::size_t>(conversion.rows) * source_row);
         if (auto read = sources_[tensor.file].read_at(tensor.offset + first_row * source_row, stored); !read) return read;
         if (auto loaded = converter.load(tensor, stored, conversion.first_row, conversion.rows); !loaded) return loaded;
-        for (const auto& [type, outputs] : *conversion.outputs_by_type) {
-            const auto converted = converter.convert(type);
+        for (const auto& [encoding, outputs] : *conversion.outputs_by_encoding) {
+            const auto converted = converter.convert(encoding.type, encoding.importance);
             if (!converted) return std::unexpected(converted.error());
-            const std::uint64_t offset = first_row * row_bytes(type, tensor.columns());
+            const std::uint64_t offset = first_row * row_bytes(encoding.type, tensor.columns());
             for (const std::size_t o : outputs) {
                 Output& output = outputs_[o];
                 if (auto put = output.file.write_at(output.layout.offsets[conversion.tensor] + offset, *converted); !put)
@@ -307,8 +346,9 @@ private:
     const Inventory& inventory_;
     std::vector<InputFile> sources_;
     std::vector<Donor> donors_;
+    Foreign foreign_;
     std::vector<Output> outputs_;
-    std::vector<std::map<QuantType, std::vector<std::size_t>>> conversions_;  // one per tensor
+    std::vector<std::map<Encoding, std::vector<std::size_t>>> conversions_;  // one per tensor
     std::vector<Task> tasks_;
     std::atomic<std::size_t> next_ = 0;
     std::atomic<std::uint64_t> written_ = 0;
@@ -332,7 +372,10 @@ Result<> write_models(const Inventory& inventory, std::span<const ModelSpec> spe
     auto opened = open_donors(inventory, donors);
     if (!opened) return std::unexpected(opened.error());
 
-    Writer writer(inventory, std::move(*sources), std::move(*opened));
+    auto foreign = open_foreign(specs);
+    if (!foreign) return std::unexpected(foreign.error());
+
+    Writer writer(inventory, std::move(*sources), std::move(*opened), std::move(*foreign));
     if (auto created = writer.create_outputs(specs, *first); !created) return created;
     if (auto planned = writer.plan_tasks(); !planned) return planned;
     if (auto done = writer.run(threads, monitor); !done) return done;

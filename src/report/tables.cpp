@@ -26,29 +26,24 @@ std::vector<Metrics> divergence_metrics(const std::vector<Measurement>& models)
 }
 
 /// Gain of a set of models, measured and as estimated before, in three ways of looking.
-Result<> add_gains(std::string name, const Evaluation& evaluation, const std::vector<std::size_t>& indices,
-                   const std::vector<Metrics>& estimates, Table& table)
+Result<> add_gains(std::string name, const std::vector<Measurement>& uniform, const std::vector<Measurement>& models,
+                   const std::optional<double>& estimated, Table& table)
 {
-    const std::vector<Measurement> models = models_of(evaluation, indices);
-    const auto measured = hypervolume_gain(evaluation.uniform, models);
+    const auto measured = hypervolume_gain(uniform, models);
     if (!measured) return std::unexpected(measured.error());
-    std::vector<Metrics> costs;
-    for (const UniformVariant& variant : evaluation.profile.types) costs.push_back(metrics_of(variant.measurement));
-    const auto estimated = hypervolume_gain(costs, estimates);
-    if (!estimated) return std::unexpected(estimated.error());
     std::vector<Measurement> together = models;
-    together.append_range(evaluation.uniform);
-    const auto with_uniform = hypervolume_gain(metrics_of_all(evaluation.uniform), metrics_of_all(together));
+    together.append_range(uniform);
+    const auto with_uniform = hypervolume_gain(metrics_of_all(uniform), metrics_of_all(together));
     if (!with_uniform) return std::unexpected(with_uniform.error());
-    const auto by_divergence = hypervolume_gain(divergence_metrics(evaluation.uniform), divergence_metrics(models));
+    const auto by_divergence = hypervolume_gain(divergence_metrics(uniform), divergence_metrics(models));
     if (!by_divergence) return std::unexpected(by_divergence.error());
     const bool compared = models.front().quality.kld_tokens > 0;
     const auto share = [](const std::optional<double>& gain) { return gain ? percent(*gain) : "—"; };
-    table.rows.push_back({std::move(name), std::to_string(indices.size()), share(measured->gain),
+    table.rows.push_back({std::move(name), std::to_string(models.size()), share(measured->gain),
                           measured->low ? std::format("[{}, {}]", percent(*measured->low), percent(*measured->high)) : "—",
-                          share(estimated->gain), share(with_uniform->gain), compared ? share(by_divergence->gain) : "—"});
-    if (!measured->gain)
-        table.note += "; no uniform type is better than the worst in every metric, so there is no gain to state";
+                          share(estimated), share(with_uniform->gain), compared ? share(by_divergence->gain) : "—"});
+    const std::string_view none = "; no uniform type is better than the worst in every metric, so there is no gain to state";
+    if (!measured->gain && !table.note.ends_with(none)) table.note += none;
     return {};
 }
 
@@ -60,17 +55,23 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
                 .note =
                     "reference point: the worst uniform value per metric; interval: over resampled latency rounds; "
                     "estimated: before anything was built; with uniform: the uniform types belong to the set too; by KL "
-                    "divergence: in the place of perplexity"};
+                    "divergence: in the place of perplexity; imatrix: against the uniform types with imatrix, all others against "
+                    "those without"};
+    std::vector<Metrics> costs;
+    for (const UniformVariant& variant : evaluation.profile.types) costs.push_back(metrics_of(variant.measurement));
     std::vector<Metrics> estimates;
     for (const SettingResult& setting : evaluation.settings) estimates.push_back(setting.plan.chosen().estimate);
-    if (auto added = add_gains("paper", evaluation, evaluation.orders.front().models, estimates, table); !added)
+    const auto estimated = hypervolume_gain(costs, estimates);
+    if (!estimated) return std::unexpected(estimated.error());
+    const std::vector<Measurement> paper = models_of(evaluation, evaluation.orders.front().models);
+    if (auto added = add_gains("paper", evaluation.uniform, paper, estimated->gain, table); !added)
         return std::unexpected(added.error());
-    for (const SpreadResult& spread : evaluation.spreads) {
-        if (spread.models.empty()) continue;
-        estimates.clear();
-        for (const Candidate& candidate : spread.candidates) estimates.push_back(candidate.estimate);
-        if (auto added = add_gains(spread.name, evaluation, spread.models, estimates, table); !added)
+    for (const ModelSet& set : evaluation.sets) {
+        if (auto added = add_gains(set.name, baseline_of(evaluation, set), models_of(evaluation, set.models), set.estimated_gain,
+                                   table);
+            !added) {
             return std::unexpected(added.error());
+        }
     }
     return table;
 }
@@ -141,7 +142,7 @@ Table setting_table(const Evaluation& evaluation)
                   "predicted", "on the front"}},
         .note =
             "weights: memory, latency, accuracy; on the front: none of the paper's models and the uniform types is better in "
-            "one metric and no worse in the others; for the front method: none of its own set"};
+            "one metric and no worse in the others; for another set: none of that set"};
     const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front().models);
     std::vector<Metrics> points = metrics_of_all(models);
     points.append_range(metrics_of_all(evaluation.uniform));
@@ -160,12 +161,12 @@ Table setting_table(const Evaluation& evaluation)
             format_distribution(setting.plan.types, setting.plan.chosen().counts), points[s], &setting.plan.chosen().estimate,
             front[s]);
     }
-    for (const SpreadResult& spread : evaluation.spreads) {
-        const std::vector<Metrics> measured = metrics_of_all(models_of(evaluation, spread.models));
+    for (const ModelSet& set : evaluation.sets) {
+        const std::vector<Metrics> measured = metrics_of_all(models_of(evaluation, set.models));
         const std::vector<bool> among = non_dominated(measured);
-        for (std::size_t c = 0; c < spread.candidates.size(); ++c) {
-            row(spread.name, "", format_distribution(spread.types, spread.candidates[c].counts), measured[c],
-                &spread.candidates[c].estimate, among[c]);
+        for (std::size_t c = 0; c < set.candidates.size(); ++c) {
+            row(set.name, "", format_distribution(set.types, set.candidates[c].counts), measured[c], &set.candidates[c].estimate,
+                among[c]);
         }
     }
     for (std::size_t u = 0; u < evaluation.uniform.size(); ++u) {
@@ -244,9 +245,9 @@ std::string measurements_csv(const Evaluation& evaluation)
                 evaluation.models[order.models[s]].measurement);
         }
     }
-    for (const SpreadResult& spread : evaluation.spreads) {
-        for (const std::size_t model : spread.models)
-            add(std::format("\"{}\",,,,", spread.name), evaluation.models[model].measurement);
+    for (const ModelSet& set : evaluation.sets) {
+        for (const std::size_t model : set.models)
+            add(std::format("\"{}\",,,,", set.name), evaluation.models[model].measurement);
     }
     return lines;
 }

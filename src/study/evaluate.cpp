@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "study/keys.h"
 #include "study/study.h"
 #include "study/variants.h"
 
@@ -8,16 +9,6 @@
 
 namespace apreqel {
 namespace {
-
-/// Splicing a model takes a moment, so that only the whole set is a step worth showing.
-class Unseen : public Monitor {
-public:
-    explicit Unseen(Monitor& monitor) : monitor_(monitor) {}
-    [[nodiscard]] bool stop_requested() const override { return monitor_.stop_requested(); }
-
-private:
-    Monitor& monitor_;
-};
 
 std::vector<LayerType> allocation_of(const Plan& plan, const Profile& profile, const Scores& scores, const LayerOrder& order)
 {
@@ -29,156 +20,222 @@ std::vector<LayerType> allocation_of(const Plan& plan, const Profile& profile, c
     return allocation;
 }
 
-std::string name_of(const std::vector<LayerType>& allocation)
+/// The part of a profile that is about `types`. All mixes stay: they tell of other types too.
+Profile restricted(const Profile& profile, const std::vector<Variant>& types)
 {
-    std::string name;
-    for (const LayerType& entry : allocation) name += std::format("{}={} ", entry.layer, entry.type);
-    return name;
+    Profile part = profile;
+    std::erase_if(part.types, [&](const UniformVariant& variant) {
+        return !std::ranges::contains(types, variant.type, &Variant::name);
+    });
+    return part;
 }
 
-/// Index of the model of each allocation, by its name.
-using Known = std::map<std::string, std::size_t>;
-
-/// The model of an allocation; equal ones are one model.
-std::size_t model_of(std::vector<LayerType> allocation, Evaluation& evaluation, Known& known)
+std::vector<Metrics> metrics_of_types(const Profile& profile)
 {
-    const auto [model, fresh] = known.try_emplace(name_of(allocation), evaluation.models.size());
-    if (fresh) evaluation.models.push_back({.allocation = std::move(allocation), .measurement = {}});
-    return model->second;
+    std::vector<Metrics> metrics;
+    for (const UniformVariant& variant : profile.types) metrics.push_back(metrics_of(variant.measurement));
+    return metrics;
 }
 
-/// As many models as there are settings, spread over the front of `profile`'s types.
-Result<> plan_spread(std::string name, const Profile& profile, const Sensitivity& sensitivity, Evaluation& evaluation,
-                     Known& known)
-{
-    std::vector<Metrics> uniform;
-    for (const UniformVariant& variant : evaluation.profile.types) uniform.push_back(metrics_of(variant.measurement));
-    auto plans = make_spread(profile, sensitivity, worst_of(uniform), evaluation.settings.size());
-    if (!plans) return std::unexpected(plans.error());
-    SpreadResult spread{.name = std::move(name), .types = {}, .candidates = {}, .models = {}};
-    for (const UniformVariant& variant : profile.types) spread.types.push_back(variant.type);
-    for (Plan& plan : *plans) {
-        spread.candidates.push_back(plan.chosen());
-        spread.models.push_back(model_of(std::move(plan.allocation), evaluation, known));
+/// Plans models and gives each distinct one an index.
+class Planner {
+public:
+    Planner(Evaluation& evaluation, std::optional<Sensitivity> sensitivity)
+        : evaluation_(evaluation), sensitivity_(std::move(sensitivity))
+    {
     }
-    evaluation.spreads.push_back(std::move(spread));
-    return {};
-}
 
-/// Plans every setting in every order.
-Result<> plan_settings(Evaluation& evaluation, bool ablation, const Sensitivity* sensitivity, Known& known)
-{
-    const std::vector<LayerOrder> orders = layer_orders(evaluation.scores.layers, ablation, sensitivity);
-    for (const LayerOrder& order : orders) evaluation.orders.push_back({.order = order.name, .models = {}});
-    for (const WeightSetting& setting : paper_settings()) {
-        auto plan = make_plan(evaluation.profile, evaluation.scores, setting.weights, 0);
-        if (!plan) return std::unexpected(plan.error());
-        for (std::size_t o = 0; o < orders.size(); ++o) {
-            std::vector<LayerType> allocation = allocation_of(*plan, evaluation.profile, evaluation.scores, orders[o]);
-            evaluation.orders[o].models.push_back(model_of(std::move(allocation), evaluation, known));
+    /// Every setting of the paper in every order, of the evaluation's own types.
+    Result<> plan_orders(bool ablation)
+    {
+        const Profile& profile = evaluation_.profile;
+        const std::vector<LayerOrder> orders =
+            layer_orders(evaluation_.scores.layers, ablation, sensitivity_ ? &*sensitivity_ : nullptr);
+        for (const LayerOrder& order : orders) evaluation_.orders.push_back({.order = order.name, .models = {}});
+        for (const WeightSetting& setting : paper_settings()) {
+            auto plan = make_plan(profile, evaluation_.scores, setting.weights, 0);
+            if (!plan) return std::unexpected(plan.error());
+            for (std::size_t o = 0; o < orders.size(); ++o)
+                evaluation_.orders[o].models.push_back(model(allocation_of(*plan, profile, evaluation_.scores, orders[o])));
+            evaluation_.settings.push_back({.category = std::string(setting.category), .plan = std::move(*plan)});
         }
-        evaluation.settings.push_back({.category = std::string(setting.category), .plan = std::move(*plan)});
+        return {};
     }
-    return {};
-}
 
-/// The uniform variant that a model of one type is, or the number of types.
-std::size_t uniform_variant(const MixedModel& model, const Profile& profile)
-{
-    const std::string& first = model.allocation.front().type;
-    const bool mixed = std::ranges::any_of(model.allocation, [&](const LayerType& entry) { return entry.type != first; });
-    const auto variant = mixed ? profile.types.end() : std::ranges::find(profile.types, first, &UniformVariant::type);
-    return static_cast<std::size_t>(variant - profile.types.begin());
-}
+    /// The paper's method with other types.
+    Result<> plan_paper(std::string name, const Profile& profile)
+    {
+        ModelSet set = set_of(std::move(name), profile);
+        for (const WeightSetting& setting : paper_settings()) {
+            auto plan = make_plan(profile, evaluation_.scores, setting.weights, 0);
+            if (!plan) return std::unexpected(plan.error());
+            set.candidates.push_back(plan->chosen());
+            set.models.push_back(model(std::move(plan->allocation)));
+        }
+        return add(std::move(set), profile, uniform_models(profile));
+    }
 
-/// The files to measure: the uniform variants, and after them the mixed models, spliced into the workspace.
-struct Files {
-    std::vector<ModelFile> models;
-    std::vector<std::size_t> of_mix;  ///< per mixed model of the evaluation: index in `models`
+    /// As many models as there are settings, spread over the front of `profile`'s types. `baseline`: those of the uniform types
+    /// to be better than.
+    Result<> plan_front(std::string name, const Profile& profile, const Profile& baseline, bool mix_embedding)
+    {
+        const std::vector<Metrics> uniform = metrics_of_types(baseline);
+        auto plans = make_spread(profile, *sensitivity_, worst_of(uniform), evaluation_.settings.size(), mix_embedding);
+        if (!plans) return std::unexpected(plans.error());
+        ModelSet set = set_of(std::move(name), profile);
+        for (Plan& plan : *plans) {
+            set.types = plan.types;
+            set.candidates.push_back(plan.chosen());
+            set.models.push_back(model(std::move(plan.allocation)));
+        }
+        if (set.models.empty()) return {};
+        const bool own = &baseline != &evaluation_.profile;
+        return add(std::move(set), baseline, own ? uniform_models(baseline) : std::vector<std::size_t>());
+    }
+
+    /// The uniform types by themselves: what a wider choice of types is worth without any mixing.
+    void add_uniform(std::string name, const Profile& profile)
+    {
+        ModelSet set = set_of(std::move(name), profile);
+        set.models = uniform_models(profile);
+        evaluation_.sets.push_back(std::move(set));
+    }
+
+private:
+    static ModelSet set_of(std::string name, const Profile& profile)
+    {
+        ModelSet set{.name = std::move(name), .types = {}, .candidates = {}, .models = {}, .baseline = {}, .estimated_gain = {}};
+        for (const UniformVariant& variant : profile.types) set.types.push_back(variant.type);
+        return set;
+    }
+
+    Result<> add(ModelSet set, const Profile& baseline, std::vector<std::size_t> models)
+    {
+        std::vector<Metrics> estimates;
+        for (const Candidate& candidate : set.candidates) estimates.push_back(candidate.estimate);
+        const auto gain = hypervolume_gain(metrics_of_types(baseline), estimates);
+        if (!gain) return std::unexpected(gain.error());
+        set.estimated_gain = gain->gain;
+        set.baseline = std::move(models);
+        evaluation_.sets.push_back(std::move(set));
+        return {};
+    }
+
+    std::vector<std::size_t> uniform_models(const Profile& profile)
+    {
+        std::vector<std::size_t> models;
+        for (const UniformVariant& variant : profile.types) {
+            std::vector<LayerType> allocation;
+            for (const LayerScore& layer : evaluation_.scores.layers) allocation.push_back({layer.layer, variant.type});
+            models.push_back(model(std::move(allocation)));
+        }
+        return models;
+    }
+
+    /// The model of an allocation; equal ones are one model.
+    std::size_t model(std::vector<LayerType> allocation)
+    {
+        std::string name;
+        for (const LayerType& entry : allocation) name += std::format("{}={} ", entry.layer, entry.type);
+        const auto [known, fresh] = known_.try_emplace(name, evaluation_.models.size());
+        if (fresh) evaluation_.models.push_back({.allocation = std::move(allocation), .measurement = {}});
+        return known->second;
+    }
+
+    Evaluation& evaluation_;
+    std::optional<Sensitivity> sensitivity_;
+    std::map<std::string, std::size_t> known_;
 };
 
-Result<Files> build_models(const Study& study, const Evaluation& evaluation)
+/// The uniform variant that a model of one type is; nothing if it is mixed.
+std::optional<std::size_t> uniform_variant(const MixedModel& model, const std::vector<Variant>& types)
 {
-    Files files;
-    for (const QuantType type : study.settings.types) {
-        files.models.push_back(
-            {variant_path(study.workspace, study.inventory, type, study.settings.embedding_type), type_name(type)});
-    }
-    const std::size_t uniform = files.models.size();
-    Unseen unseen(study.monitor);
-    study.monitor.begin("mixed models", static_cast<double>(evaluation.models.size()));
+    const std::string& first = model.allocation.front().type;
+    const bool mixed = std::ranges::any_of(model.allocation, [&](const LayerType& entry) {
+        return entry.type != first || entry.layer == kEmbedding;
+    });
+    const auto variant = std::ranges::find(types, first, &Variant::name);
+    if (mixed || variant == types.end()) return std::nullopt;
+    return static_cast<std::size_t>(variant - types.begin());
+}
+
+/// Measures all models and the uniform variants in the same rounds: only then do their latencies compare.
+Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t uniform, bool keep_models)
+{
+    std::vector<ModelFile> files = variant_files(study);
+    std::vector<std::size_t> file_of;  // of each model
+    std::vector<std::vector<LayerType>> mixes;
+    std::vector<bool> wanted(files.size());
+    std::fill_n(wanted.begin(), uniform, true);
     for (const MixedModel& model : evaluation.models) {
-        files.of_mix.push_back(uniform_variant(model, evaluation.profile));
-        if (files.of_mix.back() < uniform) continue;
-        files.of_mix.back() = files.models.size();
-        const std::string key = std::format("model {}, embedding {}, {}, {}", study.inventory.fingerprint,
-                                            evaluation.profile.embedding_type, name_of(model.allocation), tool_version()) +
-                                importance_key(study.inventory);
-        const auto path = study.workspace.keyed("mixes/mix.gguf", key);
-        files.models.push_back({path, std::format("mix {}", files.models.size() - uniform + 1)});
-        if (!std::filesystem::exists(path)) {
-            const Plan plan{.model = study.inventory.fingerprint,
-                            .method = "",
-                            .embedding_type = evaluation.profile.embedding_type,
-                            .allocation = model.allocation};
-            const unsigned threads = thread_count(study.settings.run);
-            if (auto built = quantize(study.inventory, plan, study.workspace, path, threads, unseen); !built)
-                return std::unexpected(built.error());
-        }
-        study.monitor.advance(static_cast<double>(files.of_mix.size()));
+        const auto variant = uniform_variant(model, study.settings.types);
+        if (variant) wanted[*variant] = true;
+        file_of.push_back(variant ? *variant : files.size() + mixes.size());
+        if (!variant) mixes.push_back(model.allocation);
     }
-    study.monitor.end(std::format("{} spliced", files.models.size() - uniform));
-    return files;
+    const auto built = build_mixes(study, mixes);
+    if (!built) return std::unexpected(built.error());
+    for (const auto& path : *built) files.push_back({path, std::format("mix {}", files.size() - wanted.size() + 1)});
+    auto measured = measure(study, files);
+    if (!measured) return std::unexpected(measured.error());
+    evaluation.uniform.assign(measured->begin(), measured->begin() + static_cast<std::ptrdiff_t>(uniform));
+    for (std::size_t m = 0; m < evaluation.models.size(); ++m) evaluation.models[m].measurement = (*measured)[file_of[m]];
+    if (!keep_models) remove_mixes(*built);
+    return {};
 }
 
 }  // namespace
 
 Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings)
 {
+    const std::vector<Variant>& own = study.settings.types;
+    std::vector<Variant> weighted;  // the same with the importance matrix
+    if (!study.inventory.importance.empty())
+        for (const Variant& variant : own) weighted.emplace_back(variant.type, true);
     Study all_types = study;
+    all_types.settings.types.append_range(weighted);
     all_types.settings.types.append_range(settings.palette);
-    auto profiled = profile(all_types);
+    all_types.settings.mixes = settings.front ? Mixes::with_embedding : Mixes::none;
+
+    const auto profiled = profile(all_types);
     if (!profiled) return std::unexpected(profiled.error());
     auto scores = score(study);
     if (!scores) return std::unexpected(scores.error());
-    Evaluation evaluation{.profile = *profiled, .scores = std::move(*scores)};
-    evaluation.profile.types.resize(study.settings.types.size());
     std::optional<Sensitivity> sensitivity;
     if (settings.front) {
         auto sensed = sense(all_types, settings.sense);
         if (!sensed) return std::unexpected(sensed.error());
         sensitivity = std::move(*sensed);
     }
-    Known known;
-    if (auto planned = plan_settings(evaluation, settings.ablation, sensitivity ? &*sensitivity : nullptr, known); !planned)
-        return std::unexpected(planned.error());
-    if (sensitivity) {
-        if (auto planned = plan_spread("front", evaluation.profile, *sensitivity, evaluation, known); !planned)
-            return std::unexpected(planned.error());
-    }
-    if (sensitivity && !settings.palette.empty()) {
-        if (auto planned = plan_spread("front, all types", *profiled, *sensitivity, evaluation, known); !planned)
-            return std::unexpected(planned.error());
-    }
 
-    // The uniform variants are measured again, in the same rounds as the mixes: only then do their latencies compare.
-    const auto files = build_models(study, evaluation);
-    if (!files) return std::unexpected(files.error());
-    const auto measured = measure(study, files->models);
-    if (!measured) return std::unexpected(measured.error());
+    Evaluation evaluation{.profile = restricted(*profiled, own), .scores = std::move(*scores)};
+    Planner planner(evaluation, std::move(sensitivity));
+    if (auto planned = planner.plan_orders(settings.ablation); !planned) return std::unexpected(planned.error());
+    const auto plan_front = [&](std::string name, const Profile& profile, const Profile& baseline, bool mix_embedding) {
+        return settings.front ? planner.plan_front(std::move(name), profile, baseline, mix_embedding) : Result<>();
+    };
+    if (auto planned = plan_front("front", evaluation.profile, evaluation.profile, false); !planned)
+        return std::unexpected(planned.error());
+    if (!weighted.empty()) {
+        const Profile part = restricted(*profiled, weighted);
+        if (auto planned = planner.plan_paper("paper, imatrix", part); !planned) return std::unexpected(planned.error());
+        if (auto planned = plan_front("front, imatrix", part, part, false); !planned) return std::unexpected(planned.error());
+    }
+    if (profiled->types.size() > own.size()) {
+        planner.add_uniform("uniform, all types", *profiled);
+        if (auto planned = plan_front("front, all types", *profiled, evaluation.profile, false); !planned)
+            return std::unexpected(planned.error());
+    }
+    if (auto planned = plan_front("front, all types and embedding", *profiled, evaluation.profile, true); !planned)
+        return std::unexpected(planned.error());
+
+    if (auto measured = measure_models(all_types, evaluation, own.size(), settings.keep_models); !measured)
+        return std::unexpected(measured.error());
     auto reference = measure_reference(study);
     if (!reference) return std::unexpected(reference.error());
     evaluation.reference = std::move(*reference);
-    const std::size_t uniform = study.settings.types.size();
-    evaluation.uniform.assign(measured->begin(), measured->begin() + static_cast<std::ptrdiff_t>(uniform));
-    for (std::size_t m = 0; m < evaluation.models.size(); ++m) evaluation.models[m].measurement = (*measured)[files->of_mix[m]];
     if (auto written = write_text(study.workspace.path("study.json"), to_json(evaluation)); !written)
         return std::unexpected(written.error());
-    // What was measured is kept; the files are spliced again in a moment, and take room until then.
-    if (!settings.keep_models) {
-        std::error_code ignored;
-        for (std::size_t f = uniform; f < files->models.size(); ++f) std::filesystem::remove(files->models[f].path, ignored);
-    }
     return evaluation;
 }
 

@@ -45,6 +45,14 @@ public:
         return values;
     }
 
+    [[nodiscard]] std::vector<std::pair<std::string, Value>> fields() const
+    {
+        if (!json_.is_object()) wrong("must be an object");
+        std::vector<std::pair<std::string, Value>> values;
+        for (const auto& [name, value] : json_.items()) values.emplace_back(name, Value(value, std::format("{}.{}", where_, name)));
+        return values;
+    }
+
     [[nodiscard]] std::string string() const
     {
         if (!json_.is_string()) wrong("must be a string");
@@ -232,6 +240,28 @@ Plan parse_plan(const Value& value)
     return plan;
 }
 
+MixedModel parse_mixed(const Value& value)
+{
+    MixedModel model{.allocation = {}, .measurement = parse_measurement(value)};
+    for (const auto& [layer, type] : value.at("allocation").fields()) model.allocation.push_back({layer, type.string()});
+    return model;
+}
+
+LayerSensitivity parse_probes(const Value& value)
+{
+    LayerSensitivity layer{.layer = value.at("layer").string(), .parameters = value.at("parameters").count(), .probes = {}};
+    for (const Value& cell : value.at("probes").elements()) {
+        layer.probes.push_back({.memory_bytes = cell.at("memory_bytes").count(),
+                                .measured = cell.at("measured").boolean(),
+                                .kld = cell.at("kl_divergence").number(),
+                                .kld_error = cell.number_or("kl_divergence_error", 0),
+                                .tokens = cell.count_or("tokens", 0),
+                                .squared_error = cell.number_or("squared_error", 0)});
+        if (layer.probes.back().kld < 0) cell.at("kl_divergence").wrong("must not be negative");
+    }
+    return layer;
+}
+
 // ---- writing -------------------------------------------------------------------------------------------------------
 
 Json document(std::string_view schema) { return Json{{"schema", schema}}; }
@@ -324,6 +354,7 @@ Json plan_json(const Plan& plan)
     json["weights"] = by_metric(plan.weights);
     if (plan.method == "front") put(json, plan.limits);
     if (plan.method == "front") json["epsilon"] = plan.epsilon;
+    if (plan.method == "front") json["latency_error"] = plan.latency_error;
     json["candidates"] = plan.ranking.candidates;
     put(json, plan.chosen(), plan.types);
     json["embedding_type"] = plan.embedding_type;
@@ -352,6 +383,28 @@ Json measurement_json(const Measurement& measurement)
 {
     Json json{{"name", measurement.name}};
     put(json, measurement);
+    return json;
+}
+
+Json mixed_json(const MixedModel& model)
+{
+    Json json = measurement_json(model.measurement);
+    for (const LayerType& entry : model.allocation) json["allocation"][entry.layer] = entry.type;
+    return json;
+}
+
+Json probes_json(const LayerSensitivity& layer)
+{
+    Json json{{"layer", layer.layer}, {"parameters", layer.parameters}, {"probes", Json::array()}};
+    for (const Probe& probe : layer.probes) {
+        Json cell{{"memory_bytes", probe.memory_bytes}, {"kl_divergence", probe.kld}, {"measured", probe.measured}};
+        if (probe.measured) {
+            cell["kl_divergence_error"] = probe.kld_error;
+            cell["tokens"] = probe.tokens;
+        }
+        cell["squared_error"] = probe.squared_error;
+        json["probes"].push_back(cell);
+    }
     return json;
 }
 
@@ -440,9 +493,10 @@ std::string to_json(const Scores& scores, std::string_view key)
     return text_of(json);
 }
 
-std::string to_json(const Profile& profile)
+std::string to_json(const Profile& profile, std::string_view key)
 {
     Json json = document("apreqel.profile/1");
+    if (!key.empty()) json["key"] = key;
     json["model"] = profile.model;
     json["model_name"] = profile.model_name;
     json["layers"] = profile.layers;
@@ -457,6 +511,8 @@ std::string to_json(const Profile& profile)
         put(entry, variant.fallbacks);
         json["types"].push_back(entry);
     }
+    json["mixes"] = Json::array();
+    for (const MixedModel& mix : profile.mixes) json["mixes"].push_back(mixed_json(mix));
     return text_of(json);
 }
 
@@ -470,24 +526,14 @@ std::string to_json(const Sensitivity& sensitivity, std::string_view key)
     json["version"] = sensitivity.version;
     json["embedding_type"] = sensitivity.embedding_type;
     json["fixed_bytes"] = sensitivity.fixed_bytes;
+    json["embedding_bytes"] = sensitivity.embedding_bytes;
     json["kv_bytes_per_token"] = sensitivity.kv_bytes_per_token;
     json["embedding_kl_divergence"] = sensitivity.embedding_kld;
     json["noise_floor"] = sensitivity.noise_floor;
     json["types"] = sensitivity.types;
     json["layers"] = Json::array();
-    for (const LayerSensitivity& layer : sensitivity.layers) {
-        Json entry{{"layer", layer.layer}, {"parameters", layer.parameters}, {"probes", Json::array()}};
-        for (const Probe& probe : layer.probes) {
-            Json cell{{"memory_bytes", probe.memory_bytes}, {"kl_divergence", probe.kld}, {"measured", probe.measured}};
-            if (probe.measured) {
-                cell["kl_divergence_error"] = probe.kld_error;
-                cell["tokens"] = probe.tokens;
-            }
-            cell["squared_error"] = probe.squared_error;
-            entry["probes"].push_back(cell);
-        }
-        json["layers"].push_back(entry);
-    }
+    for (const LayerSensitivity& layer : sensitivity.layers) json["layers"].push_back(probes_json(layer));
+    if (!sensitivity.embedding.probes.empty()) json["embedding"] = probes_json(sensitivity.embedding);
     json["separability"] = {{"pairs", sensitivity.separability.pairs},
                             {"median_factor", sensitivity.separability.median_factor},
                             {"worst_factor", sensitivity.separability.worst_factor}};
@@ -517,6 +563,10 @@ std::string to_json(const RunResult& result)
     json["uniform"] = Json::array();
     for (const Measurement& measurement : result.uniform) json["uniform"].push_back(measurement_json(measurement));
     json["mix"] = measurement_json(result.mix);
+    json["tried"] = Json::array();
+    for (const Measurement& measurement : result.tried) json["tried"].push_back(measurement_json(measurement));
+    if (!result.instead.empty()) json["instead"] = result.instead;
+    json["limits_kept"] = result.limits_kept;
     return text_of(json);
 }
 
@@ -541,29 +591,30 @@ std::string to_json(const Evaluation& evaluation)
     }
     json["models"] = Json::array();
     for (const MixedModel& model : evaluation.models) {
-        Json entry = measurement_json(model.measurement);
-        for (const LayerType& layer : model.allocation) entry["allocation"][layer.layer] = layer.type;
-        json["models"].push_back(entry);
+        json["models"].push_back(mixed_json(model));
     }
-    json["spreads"] = Json::array();
-    for (const SpreadResult& spread : evaluation.spreads) {
-        Json entry{{"name", spread.name}, {"types", spread.types}, {"models", spread.models}, {"candidates", Json::array()}};
-        for (const Candidate& candidate : spread.candidates) {
-            Json planned;
-            put(planned, candidate, spread.types);
-            entry["candidates"].push_back(planned);
-        }
-        const auto gain = hypervolume_gain(evaluation.uniform, models_of(evaluation, spread.models));
+    const auto put_gain = [](Json& entry, const std::vector<Measurement>& uniform, const std::vector<Measurement>& models) {
+        const auto gain = hypervolume_gain(uniform, models);
         if (gain && gain->gain) entry["hypervolume_gain"] = *gain->gain;
         if (gain && gain->low) entry["hypervolume_gain_interval"] = {*gain->low, *gain->high};
-        json["spreads"].push_back(entry);
+    };
+    json["sets"] = Json::array();
+    for (const ModelSet& set : evaluation.sets) {
+        Json entry{{"name", set.name}, {"types", set.types}, {"models", set.models}, {"baseline", set.baseline},
+                   {"candidates", Json::array()}};
+        for (const Candidate& candidate : set.candidates) {
+            Json planned;
+            put(planned, candidate, set.types);
+            entry["candidates"].push_back(planned);
+        }
+        if (set.estimated_gain) entry["estimated_gain"] = *set.estimated_gain;
+        put_gain(entry, baseline_of(evaluation, set), models_of(evaluation, set.models));
+        json["sets"].push_back(entry);
     }
     json["orders"] = Json::array();
     for (const OrderResult& order : evaluation.orders) {
         Json entry{{"order", order.order}, {"models", order.models}};
-        const auto gain = hypervolume_gain(evaluation.uniform, models_of(evaluation, order.models));
-        if (gain && gain->gain) entry["hypervolume_gain"] = *gain->gain;
-        if (gain && gain->low) entry["hypervolume_gain_interval"] = {*gain->low, *gain->high};
+        put_gain(entry, evaluation.uniform, models_of(evaluation, order.models));
         json["orders"].push_back(entry);
     }
     return text_of(json);
@@ -623,7 +674,7 @@ Result<Profile> read_profile(const std::filesystem::path& path)
         for (const Value& entry : value.at("types").elements()) {
             UniformVariant variant;
             variant.type = entry.at("type").string();
-            const auto type = parse_type(variant.type);
+            const auto type = parse_type(std::string_view(variant.type).substr(0, variant.type.find('+')));
             if (!entry.has("bits_per_weight") && !type) throw FormatError{type.error().message};
             variant.bits_per_weight = entry.number_or("bits_per_weight", type ? bits_per_weight(*type) : 0);
             static_cast<void>(entry.at("latency_ms").number());  // required here, though not where only quality is kept
@@ -632,6 +683,8 @@ Result<Profile> read_profile(const std::filesystem::path& path)
             variant.fallbacks = parse_fallbacks(entry);
             profile.types.push_back(std::move(variant));
         }
+        if (value.has("mixes"))
+            for (const Value& mix : value.at("mixes").elements()) profile.mixes.push_back(parse_mixed(mix));
         return profile;
     });
 }
@@ -647,25 +700,20 @@ Result<Sensitivity> read_sensitivity(const std::filesystem::path& path)
                                 .version = value.string_or("version", ""),
                                 .embedding_type = value.string_or("embedding_type", ""),
                                 .fixed_bytes = value.count_or("fixed_bytes", 0),
+                                .embedding_bytes = value.count_or("embedding_bytes", 0),
                                 .kv_bytes_per_token = value.count_or("kv_bytes_per_token", 0),
                                 .embedding_kld = value.number_or("embedding_kl_divergence", 0),
                                 .noise_floor = value.number_or("noise_floor", 0)};
         for (const Value& type : value.at("types").elements()) sensitivity.types.push_back(type.string());
         for (const Value& entry : value.at("layers").elements()) {
-            LayerSensitivity layer{
-                .layer = entry.at("layer").string(), .parameters = entry.at("parameters").count(), .probes = {}};
-            for (const Value& cell : entry.at("probes").elements()) {
-                const Value measured = cell.at("measured");
-                layer.probes.push_back({.memory_bytes = cell.at("memory_bytes").count(),
-                                        .measured = measured.boolean(),
-                                        .kld = cell.at("kl_divergence").number(),
-                                        .kld_error = cell.number_or("kl_divergence_error", 0),
-                                        .tokens = cell.count_or("tokens", 0),
-                                        .squared_error = cell.number_or("squared_error", 0)});
-                if (layer.probes.back().kld < 0) cell.at("kl_divergence").wrong("must not be negative");
-            }
+            LayerSensitivity layer = parse_probes(entry);
             if (layer.probes.size() != sensitivity.types.size()) entry.at("probes").wrong("must be one for each type");
             sensitivity.layers.push_back(std::move(layer));
+        }
+        if (value.has("embedding")) {
+            sensitivity.embedding = parse_probes(value.at("embedding"));
+            if (sensitivity.embedding.probes.size() != sensitivity.types.size())
+                value.at("embedding").at("probes").wrong("must be one for each type");
         }
         if (value.has("separability")) {
             const Value held = value.at("separability");
@@ -684,6 +732,9 @@ Result<RunResult> read_run(const std::filesystem::path& path)
                          .reference = parse_measurement(value.at("reference")),
                          .uniform = parse_measurements(value.at("uniform")),
                          .mix = parse_measurement(value.at("mix")),
+                         .tried = value.has("tried") ? parse_measurements(value.at("tried")) : std::vector<Measurement>(),
+                         .instead = value.string_or("instead", ""),
+                         .limits_kept = !value.has("limits_kept") || value.at("limits_kept").boolean(),
                          .device = value.string_or("device", ""),
                          .text = value.string_or("text", ""),
                          .version = value.string_or("version", "")};
@@ -717,10 +768,7 @@ Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Prof
             evaluation.settings.push_back(std::move(setting));
         }
         for (const Value& entry : value.at("models").elements()) {
-            MixedModel model{.measurement = parse_measurement(entry)};
-            for (const LayerScore& layer : scores.layers)
-                model.allocation.push_back({layer.layer, entry.at("allocation").at(layer.layer).string()});
-            evaluation.models.push_back(std::move(model));
+            evaluation.models.push_back(parse_mixed(entry));
         }
         const auto indices = [&](const Value& list) {
             std::vector<std::size_t> models;
@@ -730,15 +778,21 @@ Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Prof
             }
             return models;
         };
-        if (value.has("spreads")) {
-            for (const Value& entry : value.at("spreads").elements()) {
-                SpreadResult spread{.name = entry.at("name").string(), .models = indices(entry.at("models"))};
-                for (const Value& type : entry.at("types").elements()) spread.types.push_back(type.string());
+        if (value.has("sets")) {
+            for (const Value& entry : value.at("sets").elements()) {
+                ModelSet set{.name = entry.at("name").string(),
+                             .types = {},
+                             .candidates = {},
+                             .models = indices(entry.at("models")),
+                             .baseline = entry.has("baseline") ? indices(entry.at("baseline")) : std::vector<std::size_t>(),
+                             .estimated_gain = {}};
+                for (const Value& type : entry.at("types").elements()) set.types.push_back(type.string());
                 for (const Value& candidate : entry.at("candidates").elements())
-                    spread.candidates.push_back(parse_candidate(candidate, spread.types));
-                if (spread.candidates.size() != spread.models.size())
+                    set.candidates.push_back(parse_candidate(candidate, set.types));
+                if (set.models.empty() || (!set.candidates.empty() && set.candidates.size() != set.models.size()))
                     entry.at("models").wrong("must be one for each candidate");
-                evaluation.spreads.push_back(std::move(spread));
+                if (entry.has("estimated_gain")) set.estimated_gain = entry.at("estimated_gain").number();
+                evaluation.sets.push_back(std::move(set));
             }
         }
         for (const Value& entry : value.at("orders").elements()) {

@@ -19,6 +19,9 @@ struct RunResult {
     Measurement reference;             ///< the full-precision model; its speed is not measured
     std::vector<Measurement> uniform;  ///< in the order of plan.types
     Measurement mix;
+    std::vector<Measurement> tried{};  ///< mixes that were built and measured too, and were not better
+    std::string instead{};             ///< the uniform type that is shipped in the place of a mix it dominates, or empty
+    bool limits_kept = true;           ///< as measured
     std::string device;
     std::string text;
     std::string version;
@@ -35,7 +38,7 @@ struct TypeWeight {
 
 [[nodiscard]] std::string to_json(const Inventory& inventory, const std::vector<TypeWeight>& weights);
 [[nodiscard]] std::string to_json(const Scores& scores, std::string_view key = {});
-[[nodiscard]] std::string to_json(const Profile& profile);
+[[nodiscard]] std::string to_json(const Profile& profile, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Sensitivity& sensitivity, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Plan& plan);
 [[nodiscard]] std::string to_json(const std::vector<Measurement>& measurements, const std::string& device,

@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "base/statistics.h"
 #include "quantize/write_models.h"
+#include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
 
@@ -24,12 +25,20 @@ public:
     {
         const auto quality = measure_quality(inventory, name);
         if (!quality) return std::unexpected(quality.error());
-        return Measurement{
-            .name = name,
-            .memory_bytes = inventory.size_bytes(),
-            .bits_per_weight = 8.0 * static_cast<double>(inventory.size_bytes()) / static_cast<double>(inventory.parameters()),
-            .quality = *quality,
-            .speed = {}};
+        Measurement measurement = weigh(inventory, name);
+        measurement.quality = *quality;
+        return measurement;
+    }
+
+    /// What is known of a model without running it.
+    static Measurement weigh(const Inventory& inventory, const std::string& name)
+    {
+        const std::uint64_t bytes = inventory.size_bytes();
+        return {.name = name,
+                .memory_bytes = bytes,
+                .bits_per_weight = 8.0 * static_cast<double>(bytes) / static_cast<double>(inventory.parameters()),
+                .quality = {},
+                .speed = {}};
     }
 
 private:
@@ -63,9 +72,7 @@ private:
     QualityStage(const Study& study, std::string text)
         : study_(study),
           text_(std::move(text)),
-          key_(std::format("model {}, text {}, context {}, chunks {}, compared {}, {}", study.inventory.fingerprint,
-                           digest({text_}), study.settings.quality.context, study.settings.quality.chunks,
-                           study.settings.quality.kld_chunks, backend_version())),
+          key_(quality_key(study, text_)),
           logits_(study.workspace.keyed("reference.logits", key_))
     {
     }
@@ -90,7 +97,8 @@ private:
 void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monitor)
 {
     std::vector<const Measurement*> by_latency;
-    for (const Measurement& measurement : measurements) by_latency.push_back(&measurement);
+    for (const Measurement& measurement : measurements)
+        if (measurement.quality.tokens > 0) by_latency.push_back(&measurement);  // else it is there for its speed only
     std::ranges::stable_sort(by_latency, {}, [](const Measurement* m) { return m->speed.latency_ms.median; });
     constexpr std::size_t kShown = 5;
     std::size_t count = 0;
@@ -109,8 +117,7 @@ void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monito
 Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<Inventory>& models)
 {
     const SpeedSettings& settings = study.settings.speed;
-    std::string key = std::format("{}, {}, {} repetitions, tg {}, pp {}", device_name(study.settings.run), backend_version(),
-                                  settings.repetitions, settings.generated, settings.prompt);
+    std::string key = speed_key(study);
     std::vector<std::filesystem::path> paths;
     for (const Inventory& model : models) {
         key += ", " + model.fingerprint;
@@ -147,7 +154,8 @@ Result<std::vector<Measurement>> measure(const Study& study, const std::vector<M
     if (!stage) return std::unexpected(stage.error());
     std::vector<Measurement> measurements;
     for (std::size_t m = 0; m < models.size(); ++m) {
-        auto measurement = stage->measure_model(models[m], files[m].name);
+        auto measurement = files[m].speed_only ? QualityStage::weigh(models[m], files[m].name)
+                                               : stage->measure_model(models[m], files[m].name);
         if (!measurement) return std::unexpected(measurement.error());
         measurements.push_back(std::move(*measurement));
     }

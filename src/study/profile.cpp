@@ -1,55 +1,56 @@
 #include "base/file.h"
 #include "quantize/write_models.h"
+#include "study/keys.h"
 #include "study/study.h"
+#include "study/text.h"
 #include "study/variants.h"
 
 #include <apreqel/version.h>
 
 namespace apreqel {
+namespace {
+
+/// Mixes that tell what each type costs in attention, in FFN and in the embedding: attention takes every type in turn, FFN the
+/// one after it, and, where the embedding is mixed too, once more two types on.
+std::vector<std::vector<LayerType>> telling_mixes(const Study& study)
+{
+    const std::vector<Variant>& types = study.settings.types;
+    std::vector<std::vector<LayerType>> mixes;
+    const auto add = [&](std::size_t attention, std::size_t step, std::optional<std::size_t> embedding) {
+        std::vector<LayerType> mix;
+        for (const Layer& layer : study.inventory.layers) {
+            const std::size_t type = layer.kind == LayerKind::ffn ? attention + step : attention;
+            mix.push_back({layer.name, types[type % types.size()].name});
+        }
+        if (embedding) mix.push_back({std::string(kEmbedding), types[*embedding % types.size()].name});
+        mixes.push_back(std::move(mix));
+    };
+    if (study.settings.mixes == Mixes::none) return mixes;
+    const bool embedding = study.settings.mixes == Mixes::with_embedding && !embedding_group(study.inventory).tensors.empty();
+    for (std::size_t q = 0; q < types.size(); ++q) {
+        if (types.size() > 1) add(q, 1, std::nullopt);
+        if (embedding) add(q, 2, q + 1);
+    }
+    return mixes;
+}
+
+}  // namespace
 
 std::string tool_version() { return std::format("apreqel {}, {}", kVersion, backend_version()); }
 
-std::string importance_key(const Inventory& inventory)
-{
-    return inventory.importance.empty() ? "" : ", importance " + inventory.importance;
-}
-
-std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, QuantType type,
-                                   QuantType embedding_type)
-{
-    return workspace.keyed(
-        std::format("variants/{}.gguf", type_name(type)),
-        std::format("model {}, embedding {}", inventory.fingerprint, type_name(embedding_type)) + importance_key(inventory));
-}
-
-Result<std::vector<std::filesystem::path>> build_variants(const Study& study)
-{
-    std::vector<std::filesystem::path> paths;
-    std::vector<ModelSpec> missing;
-    for (const QuantType type : study.settings.types) {
-        paths.push_back(variant_path(study.workspace, study.inventory, type, study.settings.embedding_type));
-        if (std::filesystem::exists(paths.back())) continue;
-        missing.push_back({.path = paths.back(),
-                           .types = assign_types(study.inventory, type, study.settings.embedding_type).types,
-                           .notes = {}});
-    }
-    if (missing.empty()) return paths;
-    if (auto written = write_models(study.inventory, missing, {}, thread_count(study.settings.run), study.monitor); !written) {
-        return std::unexpected(written.error());
-    }
-    return paths;
-}
-
-Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<QuantType>& types,
+Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
                                             QuantType embedding_type)
 {
     std::vector<TypeWeight> weights;
-    for (const QuantType type : types) {
-        TypeAssignment assignment = assign_types(inventory, type, embedding_type);
+    for (const Variant& variant : types) {
+        TypeAssignment assignment = assign_types(inventory, variant, embedding_type);
         const std::uint64_t bytes = tensor_bytes(inventory, assignment.types);
-        const auto whole = file_bytes(inventory, {.path = {}, .types = std::move(assignment.types), .notes = {}});
+        const auto whole = file_bytes(inventory, {.path = {},
+                                                  .types = std::move(assignment.types),
+                                                  .notes = {},
+                                                  .origins = std::move(assignment.origins)});
         if (!whole) return std::unexpected(whole.error());
-        weights.push_back({.type = type_name(type),
+        weights.push_back({.type = variant.name,
                            .tensor_bytes = bytes,
                            .file_bytes = *whole,
                            .bits_per_weight = 8.0 * static_cast<double>(bytes) / static_cast<double>(inventory.parameters()),
@@ -61,12 +62,26 @@ Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const st
 Result<Profile> profile(const Study& study)
 {
     if (auto precise = check_full_precision(study.inventory); !precise) return std::unexpected(precise.error());
-    const auto paths = build_variants(study);
-    if (!paths) return std::unexpected(paths.error());
-    std::vector<ModelFile> files;
-    for (std::size_t i = 0; i < paths->size(); ++i) files.push_back({(*paths)[i], type_name(study.settings.types[i])});
+    const auto text = evaluation_text(study);
+    if (!text) return std::unexpected(text.error());
+    const std::vector<std::vector<LayerType>> mixes = telling_mixes(study);
+    std::string key = std::format("{}; {}; {}", quality_key(study, *text), speed_key(study), tool_version());
+    for (const Variant& variant : study.settings.types) key += allocation_key(study, {{"all", variant.name}});
+    for (const auto& mix : mixes) key += allocation_key(study, mix);
+    key = digest({key});
+    const auto path = study.workspace.path("profile.json");
+    if (!study.settings.remeasure && read_key(path) == key) {
+        if (auto kept = read_profile(path)) return kept;
+    }
+
+    if (auto built = build_variants(study); !built) return std::unexpected(built.error());
+    std::vector<ModelFile> files = variant_files(study);
+    const auto mixed = build_mixes(study, mixes);
+    if (!mixed) return std::unexpected(mixed.error());
+    for (const auto& mix : *mixed) files.push_back({.path = mix, .name = "mix", .speed_only = true});
     auto measurements = measure(study, files);
     if (!measurements) return std::unexpected(measurements.error());
+    remove_mixes(*mixed);
 
     Profile profile{.model = study.inventory.fingerprint,
                     .model_name = study.inventory.name,
@@ -76,16 +91,16 @@ Result<Profile> profile(const Study& study)
                     .device = device_name(study.settings.run),
                     .text = text_source(study),
                     .version = tool_version()};
-    for (std::size_t i = 0; i < paths->size(); ++i) {
-        const QuantType type = study.settings.types[i];
-        UniformVariant variant{.type = type_name(type),
-                               .bits_per_weight = bits_per_weight(type),
-                               .measurement = std::move((*measurements)[i]),
-                               .fallbacks = assign_types(study.inventory, type, study.settings.embedding_type).fallbacks};
-        profile.types.push_back(std::move(variant));
+    const std::size_t uniform = study.settings.types.size();
+    for (std::size_t v = 0; v < uniform; ++v) {
+        const Variant& variant = study.settings.types[v];
+        profile.types.push_back({.type = variant.name,
+                                 .bits_per_weight = bits_per_weight(variant),
+                                 .measurement = std::move((*measurements)[v]),
+                                 .fallbacks = assign_types(study.inventory, variant, study.settings.embedding_type).fallbacks});
     }
-    if (auto written = write_text(study.workspace.path("profile.json"), to_json(profile)); !written)
-        return std::unexpected(written.error());
+    for (std::size_t m = 0; m < mixes.size(); ++m) profile.mixes.push_back({mixes[m], std::move((*measurements)[uniform + m])});
+    if (auto written = write_text(path, to_json(profile, key)); !written) return std::unexpected(written.error());
     return profile;
 }
 

@@ -10,49 +10,59 @@ namespace {
 
 struct Blueprint {
     QuantType embedding_type;
-    std::vector<QuantType> layer_types;
+    std::vector<GroupVariant> groups;
     TypeAssignment assignment;
 };
 
-/// The plan as types of this model's tensors.
-Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan)
+/// Every group a plan may give a type to, by name.
+std::map<std::string, TensorGroup, std::less<>> known_groups(const Inventory& inventory)
 {
-    if (!plan.model.empty() && plan.model != inventory.fingerprint) {
-        return fail("quantize {}: the plan is for another model ({}, fingerprint {})", inventory.files.front().string(),
-                    plan.model_name, plan.model);
-    }
+    std::map<std::string, TensorGroup, std::less<>> known;
+    for (const Granularity granularity : {Granularity::layer, Granularity::tensor})
+        for (TensorGroup& group : layer_groups(inventory, granularity)) known.emplace(group.name, group);
+    known.emplace(kEmbedding, embedding_group(inventory));
+    return known;
+}
+
+/// The plan as types of this model's tensors.
+Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)
+{
+    const std::string model = inventory.files.front().string();
+    if (!plan.model.empty() && plan.model != inventory.fingerprint)
+        return fail("quantize {}: the plan is for another model ({}, fingerprint {})", model, plan.model_name, plan.model);
     const auto embedding = parse_type(plan.embedding_type.empty() ? kEmbeddingType : plan.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());
-    Blueprint blueprint{
-        .embedding_type = *embedding, .layer_types = std::vector<QuantType>(inventory.layers.size()), .assignment = {}};
-    std::vector<bool> assigned(inventory.layers.size());
+    Blueprint blueprint{.embedding_type = *embedding, .groups = {}, .assignment = {}};
+    const auto known = known_groups(inventory);
+    std::vector<bool> assigned(inventory.tensors.size());
     for (const LayerType& entry : plan.allocation) {
-        const auto layer = inventory.find_layer(entry.layer);
-        if (!layer)
-            return fail("quantize {}: the plan has a layer {}, the model has not", inventory.files.front().string(),
-                        entry.layer);
-        if (assigned[*layer])
-            return fail("quantize {}: the plan has layer {} twice", inventory.files.front().string(), entry.layer);
-        const auto type = parse_type(entry.type);
-        if (!type) return std::unexpected(type.error());
-        if (auto possible = check_target_type(*type, !inventory.importance.empty()); !possible)
-            return std::unexpected(possible.error());
-        blueprint.layer_types[*layer] = *type;
-        assigned[*layer] = true;
+        const auto group = known.find(entry.layer);
+        if (group == known.end()) return fail("quantize {}: the plan has a layer {}, the model has not", model, entry.layer);
+        const auto made = std::ranges::find(foreign, entry.type, &Variant::name);
+        const auto variant = made != foreign.end() ? *made : parse_variant(entry.type, !inventory.importance.empty());
+        if (!variant) return std::unexpected(variant.error());
+        for (const std::size_t t : group->second.tensors) {
+            if (assigned[t]) return fail("quantize {}: the plan has {} twice, in {}", model, inventory.tensors[t].name, entry.layer);
+            assigned[t] = true;
+        }
+        blueprint.groups.push_back({group->second, *variant});
     }
-    if (const auto missing = std::ranges::find(assigned, false); missing != assigned.end()) {
-        const auto& layer = inventory.layers[static_cast<std::size_t>(missing - assigned.begin())];
-        return fail("quantize {}: the plan has no type for layer {}", inventory.files.front().string(), layer.name);
+    for (const Layer& layer : inventory.layers) {
+        for (const std::size_t t : layer.tensors) {
+            if (assigned[t]) continue;
+            return fail("quantize {}: the plan has no type for layer {} ({})", model, layer.name, inventory.tensors[t].name);
+        }
     }
-    blueprint.assignment = assign_types(inventory, blueprint.layer_types, *embedding);
+    TensorGroup rest = embedding_group(inventory);
+    if (!rest.tensors.empty() && !assigned[rest.tensors.front()]) blueprint.groups.push_back({std::move(rest), *embedding});
+    blueprint.assignment = assign_types(inventory, blueprint.groups);
     return blueprint;
 }
 
 /// What the file says of its making, under apreqel.* keys.
-std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan, const Inventory& inventory)
+std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan)
 {
     std::vector<std::pair<std::string, std::string>> notes{{"apreqel.version", tool_version()}};
-    if (!inventory.importance.empty()) notes.emplace_back("apreqel.importance", inventory.importance);
     if (!plan.method.empty()) notes.emplace_back("apreqel.method", plan.method);
     if (!plan.ranking.best.empty()) {
         notes.emplace_back("apreqel.weights",
@@ -65,41 +75,41 @@ std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan, cons
     return notes;
 }
 
-ModelSpec spec_of(const Plan& plan, const Inventory& inventory, const Blueprint& blueprint, const std::filesystem::path& output)
+ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::filesystem::path& output)
 {
-    return {.path = output, .types = blueprint.assignment.types, .notes = notes_of(plan, inventory)};
+    return {.path = output,
+            .types = blueprint.assignment.types,
+            .notes = notes_of(plan),
+            .origins = blueprint.assignment.origins};
 }
 
 }  // namespace
 
 Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
-                  unsigned threads, Monitor& monitor)
+                  unsigned threads, Monitor& monitor, std::span<const Variant> foreign)
 {
     if (auto precise = check_full_precision(inventory); !precise) return precise;
-    const auto blueprint = read_blueprint(inventory, plan);
+    const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());
     for (const Fallback& entry : blueprint->assignment.fallbacks) {
         monitor.warn(std::format("{} cannot be {} (its rows do not divide into blocks): it is {}", entry.tensor, entry.wanted,
                                  entry.used));
     }
-    std::vector<QuantType> types = blueprint->layer_types;
-    std::ranges::sort(types);
-    const auto repeated = std::ranges::unique(types);
-    types.erase(repeated.begin(), repeated.end());
     std::vector<std::filesystem::path> donors;
-    for (const QuantType type : types) {
-        auto variant = variant_path(workspace, inventory, type, blueprint->embedding_type);
-        if (std::filesystem::exists(variant)) donors.push_back(std::move(variant));
+    for (const GroupVariant& group : blueprint->groups) {
+        if (group.variant.foreign) continue;
+        auto donor = variant_path(workspace, inventory, group.variant, blueprint->embedding_type);
+        if (!std::ranges::contains(donors, donor) && std::filesystem::exists(donor)) donors.push_back(std::move(donor));
     }
-    const ModelSpec spec = spec_of(plan, inventory, *blueprint, output);
+    const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
 }
 
-Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan)
+Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)
 {
-    const auto blueprint = read_blueprint(inventory, plan);
+    const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());
-    return file_bytes(inventory, spec_of(plan, inventory, *blueprint, {}));
+    return file_bytes(inventory, spec_of(plan, *blueprint, {}));
 }
 
 }  // namespace apreqel

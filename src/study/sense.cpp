@@ -2,9 +2,9 @@
 #include "quantize/convert.h"
 #include "quantize/write_models.h"
 #include "runtime/weights.h"
+#include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
-#include "study/variants.h"
 
 #include <algorithm>
 #include <chrono>
@@ -18,10 +18,11 @@ namespace {
 /// About this many weights are converted at a time, by one thread.
 constexpr std::int64_t kSlabWeights = 1 << 20;
 
-/// Rows of one tensor, from the source to a type.
+/// Rows of one tensor, to be quantized.
 struct Slab {
     std::size_t tensor;
     QuantType type;
+    const TensorOrigin* origin;
     std::int64_t first_row;
     std::int64_t rows;
 };
@@ -56,11 +57,11 @@ public:
         return recorded ? Result<>() : std::unexpected(recorded.error());
     }
 
-    /// KL divergence with `tensors` in `types`.
-    Result<Probe> probe(std::span<const std::size_t> tensors, std::span<const QuantType> types)
+    /// KL divergence with `tensors` as assigned.
+    Result<Probe> probe(std::span<const std::size_t> tensors, const TypeAssignment& assignment)
     {
         Probe probe;
-        auto error = squared_error(tensors, types, true);
+        auto error = squared_error(tensors, assignment, true);
         if (!error) return std::unexpected(error.error());
         probe.squared_error = *error;
         auto measured = measure();
@@ -80,9 +81,9 @@ public:
     }
 
     /// Σ‖W − Ŵ‖² / Σ‖W‖²; `apply`: and the weights become their image Ŵ.
-    Result<double> squared_error(std::span<const std::size_t> tensors, std::span<const QuantType> types, bool apply)
+    Result<double> squared_error(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool apply)
     {
-        const std::vector<Slab> slabs = cut(tensors, types);
+        const std::vector<Slab> slabs = cut(tensors, assignment);
         std::vector<RowConverter::Distortion> distortions(slabs.size());
         std::vector<std::optional<Error>> errors(slabs.size());
         std::vector<std::size_t> all(slabs.size());
@@ -111,14 +112,15 @@ private:
 
     [[nodiscard]] const Tensor& tensor(std::size_t t) const { return study_.inventory.tensors[t]; }
 
-    [[nodiscard]] std::vector<Slab> cut(std::span<const std::size_t> tensors, std::span<const QuantType> types) const
+    [[nodiscard]] std::vector<Slab> cut(std::span<const std::size_t> tensors, const TypeAssignment& assignment) const
     {
         std::vector<Slab> slabs;
         for (const std::size_t t : tensors) {
-            if (types[t] == tensor(t).type) continue;
+            const TensorOrigin& origin = assignment.origins[t];
+            if (assignment.types[t] == tensor(t).type && !origin.foreign) continue;
             const std::int64_t step = std::max<std::int64_t>(1, kSlabWeights / tensor(t).columns());
             for (std::int64_t row = 0; row < tensor(t).rows(); row += step)
-                slabs.push_back({t, types[t], row, std::min(step, tensor(t).rows() - row)});
+                slabs.push_back({t, assignment.types[t], &origin, row, std::min(step, tensor(t).rows() - row)});
         }
         return slabs;
     }
@@ -132,10 +134,25 @@ private:
         if (auto read = sources_[from.file].read_at(from.offset + offset, stored); !read) return read;
         RowConverter converter;
         if (auto loaded = converter.load(from, stored, slab.first_row, slab.rows); !loaded) return loaded;
-        const auto image = converter.image(slab.type, distortion);
+        const auto image = slab.origin->foreign ? foreign_image(slab, converter, distortion)
+                                                : converter.image(slab.type, slab.origin->importance, distortion);
         if (!image) return std::unexpected(image.error());
         if (apply) weights_.write(from.name, offset, *image);
         return {};
+    }
+
+    Result<std::span<const std::byte>> foreign_image(const Slab& slab, RowConverter& converter,
+                                                     RowConverter::Distortion& distortion) const
+    {
+        const Inventory& foreign = *slab.origin->foreign;
+        const Tensor& other = *std::ranges::find(foreign.tensors, tensor(slab.tensor).name, &Tensor::name);
+        const auto file = InputFile::open(foreign.files[other.file]);
+        if (!file) return std::unexpected(file.error());
+        const std::uint64_t row = row_bytes(slab.type, other.columns());
+        std::vector<std::byte> quantized(static_cast<std::size_t>(slab.rows) * row);
+        if (auto read = file->read_at(other.offset + static_cast<std::uint64_t>(slab.first_row) * row, quantized); !read)
+            return std::unexpected(read.error());
+        return converter.image_of(slab.type, quantized, distortion);
     }
 
     Result<> restore(std::span<const std::size_t> tensors)
@@ -165,8 +182,33 @@ private:
     Quiet unseen_{study_.monitor};
 };
 
+/// What is probed in every type: the model's groups, and after them the embedding.
+std::vector<TensorGroup> probed_groups(const Inventory& inventory, Granularity granularity)
+{
+    std::vector<TensorGroup> groups = layer_groups(inventory, granularity);
+    groups.push_back(embedding_group(inventory));
+    return groups;
+}
+
+/// What is known of a probed group.
+LayerSensitivity& group_of(Sensitivity& sensitivity, std::size_t group)
+{
+    return group < sensitivity.layers.size() ? sensitivity.layers[group] : sensitivity.embedding;
+}
+
+/// The model with all its groups in `variant`, the embedding too.
+TypeAssignment assign_all(const Inventory& inventory, const std::vector<TensorGroup>& groups, const Variant& variant)
+{
+    std::vector<GroupVariant> all;
+    for (const TensorGroup& group : groups) {
+        const bool ours = group.name != kEmbedding || !variant.foreign;
+        if (ours) all.push_back({group, variant});
+    }
+    return assign_types(inventory, all);
+}
+
 /// Everything but the probes.
-Sensitivity outline(const Study& study)
+Sensitivity outline(const Study& study, const std::vector<TensorGroup>& groups)
 {
     const Inventory& inventory = study.inventory;
     Sensitivity sensitivity{.model = inventory.fingerprint,
@@ -177,24 +219,33 @@ Sensitivity outline(const Study& study)
                             .types = {},
                             .layers = {},
                             .separability = {}};
-    for (const Layer& layer : inventory.layers) {
-        sensitivity.layers.push_back({.layer = layer.name, .parameters = layer.parameters, .probes = {}});
-    }
-    for (const QuantType type : study.settings.types) {
-        sensitivity.types.push_back(type_name(type));
-        const std::vector<QuantType> types = assign_types(inventory, type, study.settings.embedding_type).types;
-        std::uint64_t in_layers = 0;
-        for (std::size_t l = 0; l < inventory.layers.size(); ++l) {
-            Probe probe;
-            for (const std::size_t t : inventory.layers[l].tensors) {
-                const Tensor& tensor = inventory.tensors[t];
-                probe.memory_bytes += static_cast<std::uint64_t>(tensor.rows()) * row_bytes(types[t], tensor.columns());
-            }
-            in_layers += probe.memory_bytes;
-            sensitivity.layers[l].probes.push_back(probe);
+    for (const TensorGroup& group : groups)
+        sensitivity.layers.push_back({.layer = group.name, .parameters = group.parameters, .probes = {}});
+    sensitivity.embedding = std::move(sensitivity.layers.back());
+    sensitivity.layers.pop_back();
+    const auto bytes_of = [&](const TensorGroup& group, const std::vector<QuantType>& types) {
+        std::uint64_t bytes = 0;
+        for (const std::size_t t : group.tensors) {
+            const Tensor& tensor = inventory.tensors[t];
+            bytes += static_cast<std::uint64_t>(tensor.rows()) * row_bytes(types[t], tensor.columns());
         }
-        sensitivity.fixed_bytes = tensor_bytes(inventory, types) - in_layers;
+        return bytes;
+    };
+    for (const Variant& variant : study.settings.types) {
+        sensitivity.types.push_back(variant.name);
+        const std::vector<QuantType> types = assign_all(inventory, groups, variant).types;
+        for (std::size_t g = 0; g < groups.size(); ++g) {
+            Probe probe;
+            const bool possible = groups[g].name != kEmbedding || !variant.foreign;
+            if (possible) probe.memory_bytes = bytes_of(groups[g], types);
+            group_of(sensitivity, g).probes.push_back(probe);
+        }
     }
+    const QuantType embedding = study.settings.embedding_type;
+    const std::vector<QuantType> types = assign_types(inventory, embedding, embedding).types;
+    sensitivity.embedding_bytes = bytes_of(groups.back(), types);
+    sensitivity.fixed_bytes = tensor_bytes(inventory, types);
+    for (std::size_t g = 0; g + 1 < groups.size(); ++g) sensitivity.fixed_bytes -= bytes_of(groups[g], types);
     // Keys and values have as many columns as their projections have rows; a fused projection has those of the queries too,
     // which are as wide as the model.
     for (const Tensor& tensor : inventory.tensors) {
@@ -208,7 +259,7 @@ Sensitivity outline(const Study& study)
 }
 
 /// Takes what an earlier run with the same key measured, and its other types whole.
-void take_over(const Sensitivity& earlier, Sensitivity& sensitivity)
+void take_over(Sensitivity& earlier, Sensitivity& sensitivity)
 {
     if (earlier.layers.size() != sensitivity.layers.size()) return;
     sensitivity.embedding_kld = earlier.embedding_kld;
@@ -218,25 +269,31 @@ void take_over(const Sensitivity& earlier, Sensitivity& sensitivity)
         const auto place = std::ranges::find(sensitivity.types, earlier.types[from]);
         const auto to = static_cast<std::size_t>(place - sensitivity.types.begin());
         if (place == sensitivity.types.end()) sensitivity.types.push_back(earlier.types[from]);
-        for (std::size_t l = 0; l < sensitivity.layers.size(); ++l) {
-            auto& probes = sensitivity.layers[l].probes;
+        for (std::size_t g = 0; g <= sensitivity.layers.size(); ++g) {
+            auto& probes = group_of(sensitivity, g).probes;
             if (to == probes.size()) probes.emplace_back();
-            if (!probes[to].measured) probes[to] = earlier.layers[l].probes[from];
+            if (!probes[to].measured && from < group_of(earlier, g).probes.size()) probes[to] = group_of(earlier, g).probes[from];
         }
     }
 }
 
-/// Layer and type of every probe, in the order they are made: each type through all layers, so that a budget that ends
-/// early leaves every layer with a measurement; the least precise types first, as they tell most. `fast`: two types.
-std::vector<std::pair<std::size_t, std::size_t>> probe_order(const Study& study, bool fast)
+/// Group and type of a probe.
+struct Place {
+    std::size_t group;
+    std::size_t type;
+};
+
+/// Every probe in the order they are made: each type through all groups, so that a budget that ends early leaves every group
+/// with a measurement; the least precise types first, as they tell most. `fast`: two types.
+std::vector<Place> probe_order(const Study& study, std::size_t groups, bool fast)
 {
     std::vector<std::size_t> types(study.settings.types.size());
     std::iota(types.begin(), types.end(), 0);
     std::ranges::stable_sort(types, {}, [&](std::size_t q) { return bits_per_weight(study.settings.types[q]); });
     if (fast && types.size() > 2) types = {types.front(), types[types.size() / 2]};
-    std::vector<std::pair<std::size_t, std::size_t>> order;
+    std::vector<Place> order;
     for (const std::size_t q : types)
-        for (std::size_t l = 0; l < study.inventory.layers.size(); ++l) order.emplace_back(l, q);
+        for (std::size_t g = 0; g < groups; ++g) order.push_back({g, q});
     return order;
 }
 
@@ -249,38 +306,43 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
 
-    Sensitivity sensitivity = outline(study);
-    const std::string key = std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, {}",
-                                        inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks,
-                                        settings.precision, sensitivity.embedding_type, backend_version()) +
-                            importance_key(inventory);
+    const std::vector<TensorGroup> groups = probed_groups(inventory, settings.granularity);
+    Sensitivity sensitivity = outline(study, groups);
+    std::string key = std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, granularity {}, {}",
+                                  inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks,
+                                  settings.precision, sensitivity.embedding_type, static_cast<int>(settings.granularity),
+                                  backend_version());
+    for (const Variant& variant : study.settings.types) key += variant_key(inventory, variant);
     const auto path = study.workspace.path("sensitivity.json");
     const auto partial = study.workspace.keyed("sense/probes.json", key);
-    const auto order = probe_order(study, settings.fast);
+    auto order = probe_order(study, groups.size(), settings.fast);
+    const auto possible = [&](std::size_t g, std::size_t q) { return group_of(sensitivity, g).probes[q].memory_bytes > 0; };
+    std::erase_if(order, [&](const Place& place) { return !possible(place.group, place.type); });
     if (!study.settings.remeasure) {
         for (const auto& file : {path, partial}) {
             if (read_key(file) != key) continue;
-            if (const auto kept = read_sensitivity(file)) take_over(*kept, sensitivity);
+            if (auto kept = read_sensitivity(file)) take_over(*kept, sensitivity);
         }
     }
-    const auto measured = [&](std::size_t l, std::size_t q) { return sensitivity.layers[l].probes[q].measured; };
-    const bool complete = std::ranges::all_of(order, [&](const auto& probe) { return measured(probe.first, probe.second); });
-    const bool known = std::ranges::all_of(sensitivity.layers, [&](const LayerSensitivity& layer) {
-        return std::ranges::all_of(layer.probes, [](const Probe& probe) { return probe.squared_error > 0; });
-    });
-    if (complete && known) return sensitivity;
+    const auto probe_at = [&](std::size_t g, std::size_t q) -> Probe& { return group_of(sensitivity, g).probes[q]; };
+    const bool complete =
+        std::ranges::all_of(order, [&](const Place& place) { return probe_at(place.group, place.type).measured; });
+    bool known = true;
+    for (std::size_t g = 0; g < groups.size(); ++g)
+        for (std::size_t q = 0; q < sensitivity.types.size(); ++q)
+            known = known && (!possible(g, q) || probe_at(g, q).squared_error > 0);
+    if (complete && known) {
+        if (auto written = write_text(path, to_json(sensitivity, key)); !written) return std::unexpected(written.error());
+        return sensitivity;
+    }
 
     auto model = LoadedModel::load(study.model(), study.settings.run, WeightAccess::writable);
     if (!model) return std::unexpected(model.error());
     const auto tokens = model->tokenize(*text);
     if (!tokens) return std::unexpected(tokens.error());
     std::vector<Tensor> wanted;
-    std::vector<std::size_t> embeddings;
-    for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
-        if (inventory.tensors[t].place == TensorPlace::fixed) continue;
-        wanted.push_back(inventory.tensors[t]);
-        if (inventory.tensors[t].place == TensorPlace::embedding) embeddings.push_back(t);
-    }
+    for (const TensorGroup& group : groups)
+        for (const std::size_t t : group.tensors) wanted.push_back(inventory.tensors[t]);
     auto weights = ModelWeights::find(*model, wanted);
     if (!weights) return std::unexpected(weights.error());
     std::vector<InputFile> sources;
@@ -299,33 +361,33 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
     if (!unchanged) return std::unexpected(unchanged.error());
     sensitivity.noise_floor = unchanged->kld;
     study.monitor.advance(1);
-    std::vector<std::vector<QuantType>> types;
-    for (const QuantType type : study.settings.types)
-        types.push_back(assign_types(inventory, type, study.settings.embedding_type).types);
-    const auto embedding = prober.probe(embeddings, types.front());
+    std::vector<TypeAssignment> assignments;
+    for (const Variant& variant : study.settings.types) assignments.push_back(assign_all(inventory, groups, variant));
+    const QuantType fixed = study.settings.embedding_type;
+    const auto embedding = prober.probe(groups.back().tensors, assign_types(inventory, fixed, fixed));
     if (!embedding) return std::unexpected(embedding.error());
     sensitivity.embedding_kld = embedding->kld;
     std::size_t done = 2;
     std::size_t left_out = 0;
-    for (const auto& [l, q] : order) {
+    for (const auto& [g, q] : order) {
         study.monitor.advance(static_cast<double>(done++));
-        if (measured(l, q)) continue;
+        if (probe_at(g, q).measured) continue;
         if (settings.minutes > 0 && spent() > settings.minutes) {
             ++left_out;
             continue;
         }
-        auto probe = prober.probe(inventory.layers[l].tensors, types[q]);
+        auto probe = prober.probe(groups[g].tensors, assignments[q]);
         if (!probe) return std::unexpected(probe.error());
-        probe->memory_bytes = sensitivity.layers[l].probes[q].memory_bytes;
-        sensitivity.layers[l].probes[q] = *probe;
+        probe->memory_bytes = probe_at(g, q).memory_bytes;
+        probe_at(g, q) = *probe;
         if (auto written = write_text(partial, to_json(sensitivity, key)); !written) return std::unexpected(written.error());
     }
-    for (std::size_t l = 0; l < inventory.layers.size(); ++l) {
-        for (std::size_t q = 0; q < types.size(); ++q) {
-            if (measured(l, q)) continue;
-            const auto error = prober.squared_error(inventory.layers[l].tensors, types[q], false);
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+        for (std::size_t q = 0; q < assignments.size(); ++q) {
+            if (probe_at(g, q).measured || !possible(g, q)) continue;
+            const auto error = prober.squared_error(groups[g].tensors, assignments[q], false);
             if (!error) return std::unexpected(error.error());
-            sensitivity.layers[l].probes[q].squared_error = *error;
+            probe_at(g, q).squared_error = *error;
         }
     }
     if (auto filled = fill_in(sensitivity); !filled) return std::unexpected(filled.error());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/monitor.h"
+#include "quantize/variant.h"
 #include "runtime/quality.h"
 #include "runtime/sample.h"
 #include "runtime/session.h"
@@ -16,6 +17,7 @@
 #include <apreqel/sensitivity.h>
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,13 +27,17 @@ namespace apreqel {
 inline constexpr std::string_view kPaperTypes = "q3_K,q4_K,q5_K,q6_K,q8_0";
 inline constexpr std::string_view kEmbeddingType = "q6_K";
 
+/// What a profile measures beside the uniform types, to tell what each type costs where; the front method plans with it.
+enum class Mixes { none, layers, with_embedding };
+
 struct StudySettings {
-    std::vector<QuantType> types;   ///< uniform variants to measure, in this order
+    std::vector<Variant> types;     ///< to measure and choose from, in this order
     QuantType embedding_type;       ///< of embedding and output tensors, in every variant
     std::filesystem::path text;     ///< evaluation text; empty: sampled from the model
     std::filesystem::path prompts;  ///< prompts to score layers on; empty: sampled from the model
     double gamma = 0.9;
     std::uint64_t seed = 1;  ///< of everything sampled
+    Mixes mixes = Mixes::none;
     bool remeasure = false;  ///< measure again what the workspace already holds
     RunSettings run;
     QualitySettings quality;
@@ -49,7 +55,7 @@ struct Study {
 };
 
 /// What each of the study's types would weigh. Nothing is quantized.
-[[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<QuantType>& types,
+[[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
                                                           QuantType embedding_type);
 
 /// → scores.json
@@ -58,18 +64,21 @@ struct Study {
 /// → variants/, profile.json
 [[nodiscard]] Result<Profile> profile(const Study& study);
 
-/// The mixed model of `plan`, spliced from the workspace's variants as far as they exist.
-/// Error: the plan does not fit the model.
+/// The mixed model of `plan`, spliced from the workspace's variants as far as they exist. `foreign`: variants the plan may name
+/// that were made elsewhere. Error: the plan does not fit the model.
 [[nodiscard]] Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace,
-                                const std::filesystem::path& output, unsigned threads, Monitor& monitor);
+                                const std::filesystem::path& output, unsigned threads, Monitor& monitor,
+                                std::span<const Variant> foreign = {});
 
 /// Bytes of the file `quantize` would write.
-[[nodiscard]] Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan);
+[[nodiscard]] Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan,
+                                                    std::span<const Variant> foreign = {});
 
 /// A GGUF file to measure, and what to call it.
 struct ModelFile {
     std::filesystem::path path;
     std::string name;
+    bool speed_only = false;
 };
 
 /// Any GGUF files, measured side by side and compared with the study's model.
@@ -83,6 +92,7 @@ struct SenseSettings {
     double precision = 0.05;  ///< relative standard error at which a probe ends early; 0: never
     double minutes = 0;       ///< time for probes; 0: no limit
     bool fast = false;        ///< two types only
+    Granularity granularity = Granularity::layer;
 };
 
 /// Every layer in every type of the study, one at a time → sensitivity.json
@@ -92,19 +102,22 @@ struct SenseSettings {
 struct PlanRequest {
     std::string method = "paper";  ///< or "front"
     Weights weights{};
-    Limits limits{};  ///< front only, as are the next two
+    Limits limits{};  ///< front only, as are the next three
     Normalization normalization = Normalization::minmax;
+    bool mix_embedding = false;  ///< embedding and output take any type too
     SenseSettings sense{};
     std::size_t runners_up = 4;
 };
 
-/// Everything: what the method needs, the plan, the mixed model at `output`, and all of it measured side by side.
+/// Everything: what the method needs, the plan, the mixed model at `output`, and all of it measured side by side. The front
+/// method corrects its predictions by what it measured and plans again, as long as that changes the plan, and ships the best
+/// that it measured, a uniform type if one dominates.
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const std::filesystem::path& output);
 
 struct EvaluationSettings {
     bool ablation = true;              ///< also with layers in other orders than the paper's
     bool front = true;                 ///< also what the front method finds, of the same types and of all
-    std::vector<QuantType> palette{};  ///< more types, for the front method only
+    std::vector<Variant> palette{};  ///< more types, for the front method only
     SenseSettings sense{};
     bool keep_models = false;  ///< leave the mixed models in the workspace, mixes/
 };

@@ -5,14 +5,21 @@
 
 namespace apreqel {
 
-/// What a key says of the importance matrix; empty without one.
-[[nodiscard]] std::string importance_key(const Inventory& inventory);
-
 /// Where the variant lives in the workspace; it is valid as soon as it exists.
-[[nodiscard]] std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, QuantType type,
+[[nodiscard]] std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, const Variant& variant,
                                                  QuantType embedding_type);
 
+/// The uniform variants of the study's types, as files to measure.
+[[nodiscard]] std::vector<ModelFile> variant_files(const Study& study);
+
 /// Builds the missing variants of the study's types, all in one read of the source.
-[[nodiscard]] Result<std::vector<std::filesystem::path>> build_variants(const Study& study);
+[[nodiscard]] Result<> build_variants(const Study& study);
+
+/// Splices the mixes that are missing into the workspace; they stay there until `remove_mixes`.
+[[nodiscard]] Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
+                                                                     const std::vector<std::vector<LayerType>>& allocations);
+
+/// What was measured on a mix is kept; the file is spliced again in a moment, and takes room until then.
+void remove_mixes(const std::vector<std::filesystem::path>& mixes);
 
 }  // namespace apreqel

@@ -118,6 +118,86 @@ TEST_CASE("a sensitivity that does not belong to the profile is refused", "[deci
     CHECK(!Case().plan({0, 0, 0}));
 }
 
+TEST_CASE("the embedding joins the game, and its fixed type leaves the costs", "[decide]")
+{
+    Case c;
+    CHECK(!make_front_plan(c.profile, c.sensitivity, {1, 0, 0}, {}, Normalization::minmax, 4, true));  // not measured
+    c.sensitivity.embedding_bytes = 500;
+    c.sensitivity.embedding = {"embedding",
+                               100,
+                               {{.memory_bytes = 250, .measured = true, .kld = 0.01},
+                                {.memory_bytes = 600, .measured = true, .kld = 0.0001}}};
+    const auto smallest = make_front_plan(c.profile, c.sensitivity, {1, 0, 0}, {}, Normalization::minmax, 4, true);
+    REQUIRE(smallest);
+    CHECK(smallest->allocation.back().layer == kEmbedding);
+    CHECK(types_of(*smallest) == "33333");
+    CHECK(smallest->chosen().estimate[0] == 1000 - 500 + 4 * 100 + 250);
+    const auto best = make_front_plan(c.profile, c.sensitivity, {0, 0, 1}, {}, Normalization::minmax, 4, true);
+    CHECK(types_of(*best) == "88888");
+    CHECK(best->chosen().kld < 0.0017);
+    // A type that embeddings cannot have is one for layers only.
+    c.sensitivity.embedding.probes[0] = {};
+    CHECK(types_of(*make_front_plan(c.profile, c.sensitivity, {1, 0, 0}, {}, Normalization::minmax, 4, true)) == "33338");
+}
+
+TEST_CASE("tensors may be typed one by one", "[decide]")
+{
+    Case c;
+    c.sensitivity.layers[0].layer = "blk.0.attn_q";
+    c.sensitivity.layers[1].layer = "blk.0.ffn_gate+ffn_up";
+    c.sensitivity.layers[2].layer = "blk.1.attn_q";
+    c.sensitivity.layers[3].layer = "blk.1.ffn_down";
+    const auto plan = c.plan({0, 0, 1}, {.memory_bytes = 1500});
+    REQUIRE(plan);
+    CHECK(plan->allocation[1].type == "q8_0");
+    CHECK(tensor_type_file(*plan).contains("^blk\\.0\\.(ffn_gate|ffn_up)\\.weight=q8_0\n"));
+    c.sensitivity.layers[3].layer = "blk.0.ffn_down";  // one layer less
+    CHECK(!c.plan({0, 0, 1}));
+}
+
+TEST_CASE("latencies are fitted to the mixes of the profile", "[decide]")
+{
+    Case c;  // q3_K takes 3 ms, q8_0 takes 2
+    // In truth, all of it is the attention's: 2.5 against 0.5; the FFN takes 0.5 against 1.5.
+    const auto mix = [&](const char* attention, const char* ffn, double latency) {
+        MixedModel model;
+        for (const LayerSensitivity& layer : c.sensitivity.layers)
+            model.allocation.push_back({layer.layer, layer.layer.ends_with("ffn") ? ffn : attention});
+        model.measurement.speed.latency_ms.median = latency;
+        c.profile.mixes.push_back(model);
+    };
+    mix("q3_K", "q8_0", 4);
+    mix("q8_0", "q3_K", 1);
+    const auto fastest = c.plan({0, 1, 0});
+    REQUIRE(fastest);
+    CHECK(types_of(*fastest) == "8383");
+    CHECK_THAT(fastest->chosen().estimate[1], WithinRel(1.0, 0.02));
+    CHECK(fastest->latency_error > 0);
+}
+
+TEST_CASE("a type's whole model corrects the sum of its probes, and measured mixes correct both", "[decide]")
+{
+    Case c;
+    c.profile.types[0].measurement.quality.kld = 0.036;  // half of 0.07, and 0.001 of the embedding
+    CHECK_THAT(c.plan({1, 0, 0})->chosen().kld, WithinRel(0.036, 1e-9));
+    MixedModel measured;
+    for (const LayerSensitivity& layer : c.sensitivity.layers) measured.allocation.push_back({layer.layer, "q3_K"});
+    measured.measurement.quality = {.kld = 0.072, .kld_tokens = 100};
+    c.profile.mixes.push_back(measured);
+    CHECK_THAT(c.plan({1, 0, 0})->chosen().kld, WithinRel(0.072, 1e-9));
+}
+
+TEST_CASE("closeness of what was measured is on the scale of the plan", "[decide]")
+{
+    const Case c;
+    const auto plan = c.plan({1, 1, 1});
+    REQUIRE(plan);
+    const Candidate& chosen = plan->chosen();
+    const Metrics planned{chosen.estimate[0], chosen.estimate[1], chosen.kld};
+    CHECK_THAT(closeness_of(*plan, planned), WithinRel(chosen.closeness, 1e-9));
+    CHECK(closeness_of(*plan, {planned[0] * 1.1, planned[1] * 1.1, planned[2] * 1.1}) < chosen.closeness);
+}
+
 TEST_CASE("a spread has different plans of the front", "[decide]")
 {
     Case c;

@@ -240,3 +240,33 @@ TEST_CASE("no damage to a header does more than cause an error", "[model]")
     }
     CHECK(accepted > 0);
 }
+
+TEST_CASE("layers fall into tensors, gate and up together", "[model]")
+{
+    const TempDir folder;
+    const auto names = [&](const std::string& architecture) {
+        const Inventory inventory = tiny(folder, {.architecture = architecture, .blocks = 1});
+        std::vector<std::string> found;
+        std::vector<std::size_t> tensors;
+        for (const TensorGroup& group : layer_groups(inventory, Granularity::tensor)) {
+            found.push_back(group.name);
+            tensors.append_range(group.tensors);
+        }
+        std::ranges::sort(found);
+        // Every tensor of every layer is in one group.
+        std::vector<std::size_t> expected;
+        for (const Layer& layer : inventory.layers) expected.append_range(layer.tensors);
+        std::ranges::sort(tensors);
+        std::ranges::sort(expected);
+        CHECK(tensors == expected);
+        return found;
+    };
+    CHECK(names("llama") == Roles{"blk.0.attn_k", "blk.0.attn_output", "blk.0.attn_q", "blk.0.attn_v", "blk.0.ffn_down",
+                                  "blk.0.ffn_gate+ffn_up"});
+    CHECK(names("phi3") == Roles{"blk.0.attn_output", "blk.0.attn_qkv", "blk.0.ffn_down", "blk.0.ffn_up"});
+    CHECK(std::ranges::contains(names("qwen3moe"), "blk.0.ffn_gate_exps+ffn_up_exps"));
+    const Inventory tied = tiny(folder, {.tied = true});
+    CHECK(embedding_group(tied).tensors.size() == 1);
+    CHECK(embedding_group(tiny(folder, {})).tensors.size() == 2);
+    CHECK(layer_groups(tied, Granularity::layer).size() == tied.layers.size());
+}

@@ -228,7 +228,7 @@ TEST_CASE("a spliced mix equals the mix quantized directly and by llama-quantize
     }
     write(inventory, specs);
 
-    const std::vector<QuantType> layers{type("q8_0"), type("q3_K"), type("q4_K"), type("q4_K"), type("q3_K"), type("q6_K")};
+    const std::vector<Variant> layers{type("q8_0"), type("q3_K"), type("q4_K"), type("q4_K"), type("q3_K"), type("q6_K")};
     const auto types = assign_types(inventory, layers, type("q4_K")).types;
     write(inventory, {{folder / "direct.gguf", types, {}}});
     write(inventory, {{folder / "spliced.gguf", types, {}}}, donors);  // q6_K is in no donor
@@ -239,7 +239,7 @@ TEST_CASE("a spliced mix equals the mix quantized directly and by llama-quantize
     for (std::size_t i = 0; i < inventory.layers.size(); ++i) {
         const Layer& layer = inventory.layers[i];
         overrides += " --tensor-type '^blk\\." + std::to_string(layer.block) +
-                     (layer.kind == LayerKind::ffn ? "\\.ffn_" : "\\.attn_") + ".*='" + type_name(layers[i]);
+                     (layer.kind == LayerKind::ffn ? "\\.ffn_" : "\\.attn_") + ".*='" + layers[i].name;
     }
     REQUIRE(llama_quantize(model, folder / "theirs.gguf", "q4_K", fixed_embedding("q4_K") + overrides));
     CHECK(different_tensor(folder / "spliced.gguf", folder / "theirs.gguf").empty());
@@ -299,9 +299,48 @@ TEST_CASE("stock llama.cpp runs what was written", "[quantize]")
     CAPTURE(architecture);
     const TempDir folder;
     const Inventory inventory = inventory_of(make_tiny_model(folder.path(), {.architecture = architecture}));
-    const std::vector<QuantType> layers{type("q8_0"), type("q3_K"), type("q4_K"), type("iq4_xs")};
+    const std::vector<Variant> layers{type("q8_0"), type("q3_K"), type("q4_K"), type("iq4_xs")};
     write(inventory, {{folder / "mix.gguf", assign_types(inventory, layers, type("q6_K")).types, {}}});
     spill(folder / "text.txt", std::string(600, 'a'));
     CHECK(run_tool("llama-perplexity -t 2 -c 64 --chunks 2 -f " + (folder / "text.txt").string() + " -m " +
                    (folder / "mix.gguf").string()));
+}
+
+TEST_CASE("layers with and without the importance matrix are spliced from the right variants", "[quantize]")
+{
+    const TempDir folder;
+    Inventory inventory = inventory_of(make_tiny_model(folder.path()));
+    inventory.importance = "made up";
+    for (Tensor& tensor : inventory.tensors) {
+        std::vector<float> importance(static_cast<std::size_t>(tensor.columns() * tensor.shape[2]));
+        for (std::size_t i = 0; i < importance.size(); ++i) importance[i] = 1 + static_cast<float>(i * i % 97);
+        tensor.importance = std::make_shared<const std::vector<float>>(std::move(importance));
+    }
+    const auto spec = [&](const char* name, const TypeAssignment& assignment) {
+        return ModelSpec{folder / name, assignment.types, {}, assignment.origins};
+    };
+    const Variant plain(type("q4_K"));
+    const Variant weighted(type("q4_K"), true);
+    const Variant embedding(type("q6_K"));
+    const std::vector<std::filesystem::path> donors{folder / "plain.gguf", folder / "weighted.gguf"};
+    write(inventory, {spec("plain.gguf", assign_types(inventory, plain, embedding)),
+                      spec("weighted.gguf", assign_types(inventory, weighted, embedding))});
+    CHECK(!same_bytes(donors[0], donors[1]));
+
+    const std::vector<Variant> layers{plain, weighted, weighted, plain};
+    write(inventory, {spec("direct.gguf", assign_types(inventory, layers, embedding))});
+    write(inventory, {spec("spliced.gguf", assign_types(inventory, layers, embedding))}, donors);
+    CHECK(same_bytes(folder / "direct.gguf", folder / "spliced.gguf"));
+    // Each layer has the bytes of its own variant.
+    const auto bytes_of = [&](const std::filesystem::path& path, const std::string& name) {
+        const Inventory written = inventory_of(path);
+        const Tensor& tensor = *std::ranges::find(written.tensors, name, &Tensor::name);
+        std::vector<std::byte> bytes(tensor.size_bytes);
+        REQUIRE(InputFile::open(path)->read_at(tensor.offset, bytes));
+        return bytes;
+    };
+    for (const char* name : {"blk.0.attn_q.weight", "blk.1.ffn_up.weight"})
+        CHECK(bytes_of(folder / "spliced.gguf", name) == bytes_of(donors[0], name));
+    for (const char* name : {"blk.0.ffn_up.weight", "blk.1.attn_q.weight"})
+        CHECK(bytes_of(folder / "spliced.gguf", name) == bytes_of(donors[1], name));
 }

@@ -120,7 +120,7 @@ TEST_CASE("a fast sense measures two types and fills in the third", "[study][slo
     fast.fast = true;
     const auto filled = sense(small_study(model, quiet), fast);
     REQUIRE(filled);
-    CHECK(filled->separability.pairs == 2 * filled->layers.size());
+    CHECK(filled->separability.pairs == 2 * (filled->layers.size() + 1));  // and the embedding
     for (std::size_t l = 0; l < filled->layers.size(); ++l) {
         CHECK(filled->layers[l].probes[0].measured);
         CHECK(filled->layers[l].probes[1].measured);

@@ -71,7 +71,7 @@ function chart(place, description, spec) {
 }
 
 const series = {  // shape tells what colour tells
-  domain: ['uniform', 'mixed', 'dominated', 'this plan', 'front', 'front, all types'],
+  domain: ['uniform', 'mixed', 'dominated', 'this plan', 'front', 'front, all types and embedding'],
   colours: ['#d55e00', '#0072b2', '#8a939c', '#cc79a7', '#009e73', '#e69f00'],
   shapes: ['square', 'circle', 'cross', 'diamond', 'triangle-up', 'triangle-down'],
 };
@@ -111,10 +111,10 @@ const placesIn = id => VIEWS.map(() => $(id).appendChild(element('div', {classNa
 
 // ---- layers -------------------------------------------------------------------------------------------------------
 
-/// {block, part} of "blk.3.attn".
+/// {block, part} of "blk.3.attn", or of a finer group such as "blk.3.attn_q".
 function layerPlace(name) {
-  const match = /^blk\.(\d+)\.(\w+)$/.exec(name);
-  return match ? {block: Number(match[1]), part: match[2] === 'attn' ? 'attention' : match[2].toUpperCase()}
+  const match = /^blk\.(\d+)\.([\w+]+)$/.exec(name);
+  return match ? {block: Number(match[1]), part: {attn: 'attention', ffn: 'FFN'}[match[2]] ?? match[2]}
     : {block: 0, part: name};
 }
 
@@ -387,10 +387,11 @@ function drawExplorer() {
       return;
     }
     const allocation = found.allocation ?? allocate(found.counts, types, layers);
+    const groups = onFront ? data.front.layers : layers.map(({layer}) => layer);
     const names = onFront ? data.front.types : types.map(type => type.name);
     plan = {schema: 'apreqel.plan/1', model: profile.model, model_name: profile.model_name,
       embedding_type: profile.embedding_type,
-      allocation: layers.map((layer, l) => ({layer: layer.layer, type: allocation[l]}))};
+      allocation: groups.map((layer, l) => ({layer, type: allocation[l]}))};
     $('plan').dataset.plan = JSON.stringify({counts: found.counts, allocation});
     $('plan').replaceChildren(names.map((name, i) => [name, found.counts[i]]).filter(([, count]) => count)
       .map(([name, count]) => `${name} × ${count}`).join(', '),
@@ -406,8 +407,7 @@ function drawExplorer() {
     ], {chosen: 0}));
     const marked = [...uniform, point('plan', 'this plan', found.estimate)];
     for (const view of places) view.data('points', marked).runAsync();
-    picture.data('layers', layers.map((layer, l) =>
-      ({...layerPlace(layer.layer), layer: layer.layer, type: allocation[l]}))).runAsync();
+    picture.data('layers', groups.map((layer, l) => ({...layerPlace(layer), layer, type: allocation[l]}))).runAsync();
     const flags = ['memory', 'latency'].map((name, j) => Number.isFinite(bounds[j]) ? ` --max-${name} ${bounds[j]}` : '').join('');
     $('command').textContent = onFront && !Number.isFinite(bounds[2])
       ? `apreqel run ${model}${inWorkspace} --method front --weights ${chosen.join(',')}${flags} -o mixed.gguf` : limited
@@ -484,8 +484,8 @@ function drawStudy() {
   const points = [
     ...mixed.map((record, s) => point(`${study.settings[s].category}, setting ${s + 1}`,
       dominated[study.uniform.length + s] ? 'dominated' : 'mixed', metricsOf(record))),
-    ...(study.spreads ?? []).flatMap(spread => spread.models.map((m, s) =>
-      point(`${spread.name}, ${s + 1}`, spread.name, metricsOf(study.models[m])))),
+    ...(study.sets ?? []).filter(set => series.domain.includes(set.name)).flatMap(set => set.models.map((m, s) =>
+      point(`${set.name}, ${s + 1}`, set.name, metricsOf(study.models[m])))),
     ...study.uniform.map(record => point(record.name, 'uniform', metricsOf(record))),
   ];
   placesIn('fronts').forEach((place, v) => scatter(place, points, ...VIEWS[v]));
@@ -525,9 +525,10 @@ function drawStudy() {
     ],
   });
 
-  const orders = [...study.orders, ...(study.spreads ?? []).map(spread => ({...spread, order: spread.name}))].filter(order => order.hypervolume_gain !== undefined).map(order => ({order: order.order,
-    gain: order.hypervolume_gain, low: order.hypervolume_gain_interval?.[0] ?? order.hypervolume_gain,
-    high: order.hypervolume_gain_interval?.[1] ?? order.hypervolume_gain}));
+  const orders = [...study.orders, ...(study.sets ?? []).map(set => ({...set, order: set.name}))]
+    .filter(order => order.hypervolume_gain !== undefined).map(order => ({order: order.order,
+      gain: order.hypervolume_gain, low: order.hypervolume_gain_interval?.[0] ?? order.hypervolume_gain,
+      high: order.hypervolume_gain_interval?.[1] ?? order.hypervolume_gain}));
   if (orders.length === 0) {
     $('orders-chart').append(element('p', {className: 'note'},
       'There is no gain to state: no uniform type is better than the worst one in every metric.'));

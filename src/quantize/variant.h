@@ -1,0 +1,42 @@
+// The ways to quantize a model that a plan chooses from.
+#pragma once
+
+#include <apreqel/inventory.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace apreqel {
+
+/// Follows the name of a type that is quantized with the importance matrix: "q4_K+imatrix".
+inline constexpr std::string_view kWithImportance = "+imatrix";
+
+/// One way to store the weights of a layer. Its name stands for it in profiles, sensitivities and plans.
+struct Variant {
+    std::string name;         ///< "q4_K", "q4_K+imatrix", or the user's own for a file made elsewhere
+    QuantType type{};         ///< of every tensor; of a file made elsewhere, whatever it has
+    bool importance = false;  ///< quantized with the model's importance matrix
+    std::shared_ptr<const Inventory> foreign;  ///< a file made elsewhere from the same model
+
+    Variant() = default;
+    /// NOLINTNEXTLINE(google-explicit-constructor): a type is the usual variant
+    Variant(QuantType of, bool with_importance = false)
+        : name(type_name(of) + std::string(with_importance ? kWithImportance : "")), type(of), importance(with_importance)
+    {
+    }
+    bool operator==(const Variant& other) const { return name == other.name; }
+};
+
+/// Bits per weight of the layers, which orders variants by precision: the type's, or what a file made elsewhere comes to.
+[[nodiscard]] double bits_per_weight(const Variant& variant);
+
+/// "q4_K" or "q4_K+imatrix". Errors: no such type; not a target of quantization; importance without a matrix to take it from.
+[[nodiscard]] Result<Variant> parse_variant(std::string_view name, bool has_importance);
+
+/// The GGUF at `path`, made elsewhere from `source`, as a variant.
+/// Errors: the name is a type's; another architecture; a tensor missing, of another shape or of a type libggml cannot read
+/// back; a norm or bias that differs, so that its layers do not fit among those of `source`.
+[[nodiscard]] Result<Variant> read_foreign_variant(std::string name, const std::filesystem::path& path, const Inventory& source);
+
+}  // namespace apreqel

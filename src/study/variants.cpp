@@ -1,0 +1,86 @@
+#include "study/variants.h"
+
+#include "quantize/write_models.h"
+#include "study/keys.h"
+
+namespace apreqel {
+namespace {
+
+/// Splicing one model takes a moment: only the whole set is a step worth showing.
+class Unseen : public Monitor {
+public:
+    explicit Unseen(const Monitor& monitor) : monitor_(monitor) {}
+    [[nodiscard]] bool stop_requested() const override { return monitor_.stop_requested(); }
+
+private:
+    const Monitor& monitor_;
+};
+
+}  // namespace
+
+std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, const Variant& variant,
+                                   QuantType embedding_type)
+{
+    return workspace.keyed(std::format("variants/{}.gguf", variant.name),
+                           std::format("model {}, embedding {}", inventory.fingerprint, type_name(embedding_type)) +
+                               variant_key(inventory, variant));
+}
+
+std::vector<ModelFile> variant_files(const Study& study)
+{
+    std::vector<ModelFile> files;
+    for (const Variant& variant : study.settings.types) {
+        files.push_back(
+            {variant_path(study.workspace, study.inventory, variant, study.settings.embedding_type), variant.name});
+    }
+    return files;
+}
+
+Result<> build_variants(const Study& study)
+{
+    std::vector<ModelSpec> missing;
+    const std::vector<ModelFile> files = variant_files(study);
+    for (std::size_t v = 0; v < files.size(); ++v) {
+        if (std::filesystem::exists(files[v].path)) continue;
+        TypeAssignment assignment = assign_types(study.inventory, study.settings.types[v], study.settings.embedding_type);
+        missing.push_back({.path = files[v].path,
+                           .types = std::move(assignment.types),
+                           .notes = {},
+                           .origins = std::move(assignment.origins)});
+    }
+    if (missing.empty()) return {};
+    return write_models(study.inventory, missing, {}, thread_count(study.settings.run), study.monitor);
+}
+
+Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
+                                                       const std::vector<std::vector<LayerType>>& allocations)
+{
+    std::vector<std::filesystem::path> paths;
+    if (allocations.empty()) return paths;
+    Unseen unseen(study.monitor);
+    study.monitor.begin("mixed models", static_cast<double>(allocations.size()));
+    for (const std::vector<LayerType>& allocation : allocations) {
+        paths.push_back(study.workspace.keyed("mixes/mix.gguf", allocation_key(study, allocation)));
+        study.monitor.advance(static_cast<double>(paths.size()));
+        if (std::filesystem::exists(paths.back())) continue;
+        const Plan plan{.model = study.inventory.fingerprint,
+                        .method = "",
+                        .embedding_type = type_name(study.settings.embedding_type),
+                        .allocation = allocation};
+        if (auto built = quantize(study.inventory, plan, study.workspace, paths.back(), thread_count(study.settings.run), unseen,
+                                  study.settings.types);
+            !built) {
+            return std::unexpected(built.error());
+        }
+    }
+    study.monitor.end(std::format("{} spliced", paths.size()));
+    return paths;
+}
+
+void remove_mixes(const std::vector<std::filesystem::path>& mixes)
+{
+    std::error_code ignored;
+    for (const auto& path : mixes) std::filesystem::remove(path, ignored);
+}
+
+}  // namespace apreqel
