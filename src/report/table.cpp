@@ -4,6 +4,9 @@
 #include <array>
 #include <cmath>
 #include <format>
+#include <map>
+#include <ranges>
+#include <utility>
 
 namespace apreqel {
 namespace {
@@ -105,22 +108,34 @@ std::string format_distribution(const std::vector<std::string>& types, const std
 std::string format_allocation(const std::vector<LayerType>& allocation)
 {
     constexpr std::size_t kBlocksPerRow = 12;
-    std::vector<std::vector<std::string>> columns;  // one per block: its number, attention, FFN
+    std::vector<std::string> parts;   // "attn" and "ffn", or the tensors of both
+    std::vector<std::string> blocks;  // "blk.0"
+    std::map<std::pair<std::string, std::string>, std::string> types;
+    std::string text;
     for (const LayerType& entry : allocation) {
         const std::size_t dot = entry.layer.rfind('.');
-        const std::string block = entry.layer.substr(0, dot);
-        if (columns.empty() || columns.back()[0] != block) columns.push_back({block, "", ""});
-        columns.back()[entry.layer.substr(dot + 1) == "ffn" ? 2 : 1] = entry.type;
-    }
-    std::string text;
-    for (std::size_t begin = 0; begin < columns.size(); begin += kBlocksPerRow) {
-        std::vector<std::vector<std::string>> rows{{""}, {"attention"}, {"ffn"}};
-        for (std::size_t c = begin; c < std::min(begin + kBlocksPerRow, columns.size()); ++c) {
-            for (std::size_t r = 0; r < 3; ++r) rows[r].push_back(columns[c][r]);
+        if (dot == std::string::npos) {
+            text += std::format("{}: {}\n", entry.layer, entry.type);
+            continue;
         }
-        text += format_table(rows);
+        const std::string block = entry.layer.substr(0, dot);
+        const std::string part = entry.layer.substr(dot + 1);
+        if (!std::ranges::contains(blocks, block)) blocks.push_back(block);
+        if (!std::ranges::contains(parts, part)) parts.push_back(part);
+        types[{block, part}] = entry.type;
     }
-    return text;
+    std::string tables;
+    for (std::size_t begin = 0; begin < blocks.size(); begin += kBlocksPerRow) {
+        const auto shown = blocks | std::views::drop(begin) | std::views::take(kBlocksPerRow);
+        std::vector<std::vector<std::string>> rows{{""}};
+        rows.front().append_range(shown);
+        for (const std::string& part : parts) {
+            rows.push_back({part == "attn" ? "attention" : part});
+            for (const std::string& block : shown) rows.back().push_back(types[{block, part}]);
+        }
+        tables += format_table(rows);
+    }
+    return tables + text;
 }
 
 namespace {
@@ -152,10 +167,12 @@ std::string format_front_plan(const Plan& plan)
 {
     std::string text = std::format(
         "Plan for {}: {}, the best of a front of {} (ε {:.2g} %)\nweights: memory {:.3g}, latency {:.3g}, accuracy {:.3g}; "
-        "limits: {}\n\n",
+        "limits: {}{}\n\n",
         plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, plan.chosen().counts),
         plan.ranking.candidates, 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2],
-        format_limits(plan.limits));
+        format_limits(plan.limits),
+        plan.latency_error > 0 ? std::format("\nlatencies that were left out were predicted within {:.1f} %", 100 * plan.latency_error)
+                               : "");
     std::vector<std::vector<std::string>> rows{
         {"distribution", "closeness", "memory", "ms/token", "perplexity", "KL divergence"}};
     const auto add = [&](std::string name, const Metrics& metrics, std::string closeness, double kld) {
