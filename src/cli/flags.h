@@ -12,6 +12,9 @@
 
 namespace apreqel {
 
+/// What --imatrix says where the matrix is not a file but to be collected.
+inline constexpr std::string_view kOwnImportance = "auto";
+
 /// What was typed. `parse` functions below turn it into what it means.
 struct Flags {
     std::filesystem::path model;
@@ -20,7 +23,7 @@ struct Flags {
     bool json = false;
     bool quiet = false;
     bool force = false;
-    std::filesystem::path imatrix;
+    std::filesystem::path imatrix;  ///< or kOwnImportance
     std::string types{kPaperTypes};
     std::string embedding_type{kEmbeddingType};
     std::string weights = "balanced";
@@ -30,9 +33,11 @@ struct Flags {
 void add_model(CLI::App& verb, Flags& flags);
 void add_output(CLI::App& verb, Flags& flags, const std::string& description);
 void add_workspace(CLI::App& verb, Flags& flags);
-void add_common(CLI::App& verb, Flags& flags);  ///< --json, --quiet
-void add_imatrix(CLI::App& verb, Flags& flags);
-void add_types(CLI::App& verb, Flags& flags);  ///< --types, --embedding-type, --imatrix
+void add_common(CLI::App& verb, Flags& flags);        ///< --json, --quiet
+void add_imatrix_file(CLI::App& verb, Flags& flags);  ///< --imatrix
+void add_importance(CLI::App& verb, Flags& flags);    ///< --imatrix, --calibration
+void add_palette(CLI::App& verb, Flags& flags);       ///< --types, --embedding-type
+void add_types(CLI::App& verb, Flags& flags);         ///< all of --types, --embedding-type, --imatrix, --calibration
 void add_weights(CLI::App& verb, Flags& flags);
 void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
@@ -48,10 +53,10 @@ void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --conte
 /// Types by name, separated by commas. Errors: unknown, listed twice, not a target for quantization.
 [[nodiscard]] Result<std::vector<QuantType>> parse_types(const std::string& names, bool has_importance);
 
-/// The model, with its importance matrix if one is given.
+/// The model, with its importance matrix if that is a file.
 [[nodiscard]] Result<Inventory> open_model(const Flags& flags);
 
-/// Reads the model and makes its workspace.
+/// Reads the model and makes its workspace; collects its importance matrix if that is asked for.
 [[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);
 
 /// An error if `output` cannot be written later: it exists and --force is not given, it is one of the `inputs`, or its

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/monitor.h"
+#include "runtime/importance.h"
 #include "runtime/quality.h"
 #include "runtime/sample.h"
 #include "runtime/session.h"
@@ -26,10 +27,11 @@ inline constexpr std::string_view kPaperTypes = "q3_K,q4_K,q5_K,q6_K,q8_0";
 inline constexpr std::string_view kEmbeddingType = "q6_K";
 
 struct StudySettings {
-    std::vector<QuantType> types;   ///< uniform variants to measure, in this order
-    QuantType embedding_type;       ///< of embedding and output tensors, in every variant
-    std::filesystem::path text;     ///< evaluation text; empty: sampled from the model
-    std::filesystem::path prompts;  ///< prompts to score layers on; empty: sampled from the model
+    std::vector<QuantType> types;       ///< uniform variants to measure, in this order
+    QuantType embedding_type;           ///< of embedding and output tensors, in every variant
+    std::filesystem::path text;         ///< evaluation text; empty: sampled from the model
+    std::filesystem::path prompts;      ///< prompts to score layers on; empty: sampled from the model
+    std::filesystem::path calibration;  ///< text to collect an importance matrix on; empty: sampled from the model
     double gamma = 0.9;
     std::uint64_t seed = 1;  ///< of everything sampled
     bool remeasure = false;  ///< measure again what the workspace already holds
@@ -51,6 +53,13 @@ struct Study {
 /// What each of the study's types would weigh. Nothing is quantized.
 [[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<QuantType>& types,
                                                           QuantType embedding_type);
+
+/// The importance matrix of the study's model on its calibration text, written to `output`.
+[[nodiscard]] Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSettings& settings,
+                                                       const std::filesystem::path& output);
+
+/// Gives the study's inventory the workspace's own importance matrix, collected first if it is not there yet. → imatrix.gguf
+[[nodiscard]] Result<> use_own_importance(Study& study);
 
 /// → scores.json
 [[nodiscard]] Result<Scores> score(const Study& study);
