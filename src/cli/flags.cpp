@@ -11,6 +11,8 @@
 namespace apreqel {
 namespace {
 
+constexpr const char* kImatrix = "Importance matrix of the model, as imatrix or llama-imatrix writes it (GGUF)";
+
 /// A range check that does not clutter the help text.
 template <typename Number>
 CLI::Validator between(Number least, Number most)
@@ -44,9 +46,16 @@ void add_common(CLI::App& verb, Flags& flags)
     verb.add_flag("-q,--quiet", flags.quiet, "No progress, only results, warnings and errors");
 }
 
-void add_imatrix(CLI::App& verb, Flags& flags)
+void add_imatrix_file(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("--imatrix", flags.imatrix, "Importance matrix of the model, as llama-imatrix writes it (GGUF)")
+    verb.add_option("--imatrix", flags.imatrix, kImatrix)->type_name("FILE");
+}
+
+void add_importance(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--imatrix", flags.imatrix, std::string(kImatrix) + "; auto: collected on a calibration text")
+        ->type_name("FILE|auto");
+    verb.add_option("--calibration", flags.settings.calibration, "Text for sensitivities and --imatrix auto [sampled from the model]")
         ->type_name("FILE");
 }
 
@@ -60,8 +69,13 @@ void add_variants(CLI::App& verb, Flags& flags)
 
 void add_types(CLI::App& verb, Flags& flags)
 {
-    add_imatrix(verb, flags);
+    add_importance(verb, flags);
     add_variants(verb, flags);
+    add_palette(verb, flags);
+}
+
+void add_palette(CLI::App& verb, Flags& flags)
+{
     verb.add_option("--types", flags.types, "Quantization types to choose from")->type_name("TYPE,…")->capture_default_str();
     verb.add_option("--embedding-type", flags.embedding_type, "Type of embedding and output tensors, the same in every variant")
         ->type_name("TYPE")
@@ -238,7 +252,7 @@ Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& 
 Result<Inventory> open_model(const Flags& flags)
 {
     auto inventory = read_inventory(flags.model);
-    if (!inventory || flags.imatrix.empty()) return inventory;
+    if (!inventory || flags.imatrix.empty() || flags.imatrix == kOwnImportance) return inventory;
     if (auto read = read_importance(flags.imatrix, *inventory); !read) return std::unexpected(read.error());
     return inventory;
 }
@@ -246,6 +260,7 @@ Result<Inventory> open_model(const Flags& flags)
 Result<Study> open_study(const Flags& flags, Monitor& monitor)
 {
     StudySettings settings = flags.settings;
+    const bool collects = flags.imatrix == kOwnImportance;
     auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
     if (!types) return std::unexpected(types.error());
     settings.types = std::move(*types);
@@ -254,7 +269,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     if (auto possible = check_target_type(*embedding); !possible) return std::unexpected(possible.error());
     settings.embedding_type = *embedding;
     // A missing file is better found before hours of work than after.
-    for (const auto& file : {settings.text, settings.prompts}) {
+    for (const auto& file : {settings.text, settings.prompts, settings.calibration}) {
         if (file.empty()) continue;
         if (const auto opened = InputFile::open(file); !opened) return std::unexpected(opened.error());
     }
@@ -265,8 +280,12 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     settings.types.append_range(*variants);
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
-    return Study{
+    Study study{
         .inventory = std::move(*inventory), .workspace = workspace, .settings = std::move(settings), .monitor = monitor};
+    if (!collects) return study;
+    if (auto collected = use_own_importance(study); !collected)
+        return std::unexpected(with_resume_hint(collected.error(), study));
+    return study;
 }
 
 Result<> check_output(const std::filesystem::path& output, bool force, const std::vector<std::filesystem::path>& inputs)

@@ -12,6 +12,9 @@
 
 namespace apreqel {
 
+/// What --imatrix says where the matrix is not a file but to be collected.
+inline constexpr std::string_view kOwnImportance = "auto";
+
 /// What was typed. `parse` functions below turn it into what it means.
 struct Flags {
     std::filesystem::path model;
@@ -20,7 +23,7 @@ struct Flags {
     bool json = false;
     bool quiet = false;
     bool force = false;
-    std::filesystem::path imatrix;
+    std::filesystem::path imatrix;      ///< or kOwnImportance
     std::vector<std::string> variants;  ///< NAME=FILE
     bool weigh_types = true;            ///< types without a suffix are quantized with the importance matrix, if there is one
     std::string types{kPaperTypes};
@@ -32,10 +35,12 @@ struct Flags {
 void add_model(CLI::App& verb, Flags& flags);
 void add_output(CLI::App& verb, Flags& flags, const std::string& description);
 void add_workspace(CLI::App& verb, Flags& flags);
-void add_common(CLI::App& verb, Flags& flags);  ///< --json, --quiet
-void add_imatrix(CLI::App& verb, Flags& flags);
-void add_variants(CLI::App& verb, Flags& flags);
-void add_types(CLI::App& verb, Flags& flags);  ///< --types, --embedding-type, --imatrix, --variant
+void add_common(CLI::App& verb, Flags& flags);        ///< --json, --quiet
+void add_imatrix_file(CLI::App& verb, Flags& flags);  ///< --imatrix
+void add_importance(CLI::App& verb, Flags& flags);    ///< --imatrix, --calibration
+void add_variants(CLI::App& verb, Flags& flags);      ///< --variant
+void add_palette(CLI::App& verb, Flags& flags);       ///< --types, --embedding-type
+void add_types(CLI::App& verb, Flags& flags);         ///< --types, --embedding-type, --imatrix, --calibration, --variant
 void add_weights(CLI::App& verb, Flags& flags);
 void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, --mix-embedding, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
@@ -55,10 +60,10 @@ void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --conte
 /// The variants of `model` named by --variant.
 [[nodiscard]] Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& model);
 
-/// The model, with its importance matrix if one is given.
+/// The model, with its importance matrix if that is a file.
 [[nodiscard]] Result<Inventory> open_model(const Flags& flags);
 
-/// Reads the model and makes its workspace.
+/// Reads the model and makes its workspace; collects its importance matrix if that is asked for.
 [[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);
 
 /// An error if `output` cannot be written later: it exists and --force is not given, it is one of the `inputs`, or its

@@ -116,6 +116,10 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
 
 Result<> run_inspect(const InspectFlags& flags)
 {
+    if (flags.imatrix == kOwnImportance) {
+        return std::unexpected(Error{ErrorCode::usage, "inspect: --imatrix auto would run the model, which inspect does not",
+                                     "apreqel imatrix MODEL -o imatrix.gguf writes one to name here"});
+    }
     const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
     auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
@@ -142,7 +146,8 @@ void add_inspect(CLI::App& app, Action& chosen)
         app.add_subcommand("inspect", "Show blocks, layers, tensors, what each type would weigh, and what falls back");
     auto flags = std::make_shared<InspectFlags>();
     add_model(*verb, *flags);
-    add_types(*verb, *flags);
+    add_imatrix_file(*verb, *flags);
+    add_palette(*verb, *flags);
     verb->add_flag("--tensors", flags->tensors, "List every tensor instead of one row per role");
     add_common(*verb, *flags);
     verb->callback([&chosen, flags] { chosen = [flags] { return run_inspect(*flags); }; });

@@ -48,6 +48,7 @@ int main(int argc, char** argv)
     add_run(app, action);
     add_inspect(app, action);
     add_score(app, action);
+    add_imatrix(app, action);
     add_sense(app, action);
     add_profile(app, action);
     add_plan(app, action);

@@ -12,6 +12,18 @@ struct QuantizeFlags : Flags {
     bool dry_run = false;
 };
 
+/// The model. Only a matrix to be collected needs a workspace to be made.
+Result<Inventory> open(const QuantizeFlags& flags, Monitor& monitor)
+{
+    if (flags.imatrix != kOwnImportance) {
+        if (!flags.settings.calibration.empty()) return usage_error("quantize: --calibration is the text of --imatrix auto");
+        return open_model(flags);
+    }
+    auto study = open_study(flags, monitor);
+    if (!study) return std::unexpected(study.error());
+    return std::move(study->inventory);
+}
+
 Result<> run_quantize(const QuantizeFlags& flags)
 {
     if (!flags.dry_run) {
@@ -20,14 +32,14 @@ Result<> run_quantize(const QuantizeFlags& flags)
     }
     const auto plan = read_plan(flags.plan);
     if (!plan) return std::unexpected(plan.error());
-    const auto inventory = open_model(flags);
+    Terminal terminal(flags.quiet);
+    const auto inventory = open(flags, terminal);
     if (!inventory) return std::unexpected(inventory.error());
     const auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
     const auto bytes = quantized_bytes(*inventory, *plan, *variants);
     if (!bytes) return std::unexpected(bytes.error());
     if (flags.dry_run) return print_result(std::format("{} bytes\n", *bytes));
-    Terminal terminal(flags.quiet);
     const Workspace workspace(flags.model, flags.workspace);
     const unsigned threads = thread_count(flags.settings.run);
     if (auto written = quantize(*inventory, *plan, workspace, flags.output, threads, terminal, *variants); !written)
@@ -46,8 +58,9 @@ void add_quantize(CLI::App& app, Action& chosen)
     verb->add_option("--plan", flags->plan, "The plan: a type for every layer")->type_name("FILE")->required();
     add_output(*verb, *flags, "The GGUF to write");
     verb->add_flag("--dry-run", flags->dry_run, "Print the exact size of the output and write nothing");
-    add_imatrix(*verb, *flags);
+    add_importance(*verb, *flags);
     add_variants(*verb, *flags);
+    add_sampling(*verb, *flags);
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);

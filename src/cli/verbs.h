@@ -15,6 +15,7 @@ using Action = std::function<Result<>()>;
 // Each adds its verb to `app`; when the user names it, `chosen` becomes its action.
 void add_inspect(CLI::App& app, Action& chosen);
 void add_score(CLI::App& app, Action& chosen);
+void add_imatrix(CLI::App& app, Action& chosen);
 void add_sense(CLI::App& app, Action& chosen);
 void add_profile(CLI::App& app, Action& chosen);
 void add_plan(CLI::App& app, Action& chosen);

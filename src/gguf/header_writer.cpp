@@ -33,6 +33,16 @@ void HeaderWriter::add_text(std::string_view key, std::string_view value)
     ++entries_;
 }
 
+void HeaderWriter::add_texts(std::string_view key, std::span<const std::string> values)
+{
+    append_string(metadata_, key);
+    append<std::int32_t>(metadata_, GGUF_TYPE_ARRAY);
+    append<std::int32_t>(metadata_, GGUF_TYPE_STRING);
+    append<std::uint64_t>(metadata_, values.size());
+    for (const std::string& value : values) append_string(metadata_, value);
+    ++entries_;
+}
+
 void HeaderWriter::add_u32(std::string_view key, std::uint32_t value)
 {
     append_string(metadata_, key);

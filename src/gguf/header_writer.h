@@ -18,6 +18,7 @@ public:
 
     void add_encoded(std::string_view entry);  ///< an entry of another file, see Container::encoded
     void add_text(std::string_view key, std::string_view value);
+    void add_texts(std::string_view key, std::span<const std::string> values);
     void add_u32(std::string_view key, std::uint32_t value);
     void add_tensor(std::string_view name, const std::array<std::int64_t, 4>& shape, QuantType type, std::uint64_t size_bytes);
 

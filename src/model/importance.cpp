@@ -1,6 +1,6 @@
 #include "model/importance.h"
 
-#include "gguf/container.h"
+#include "gguf/header_writer.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -33,9 +33,49 @@ void divide(std::vector<float>& sums, const std::vector<float>& counts)
     }
 }
 
+std::vector<float> to_floats(const auto& values)
+{
+    std::vector<float> floats;
+    floats.reserve(values.size());
+    for (const auto value : values) floats.push_back(static_cast<float>(value));
+    return floats;
+}
+
 }  // namespace
 
-Result<> read_importance(const std::filesystem::path& path, Inventory& inventory)
+Result<> write_importance(const std::filesystem::path& path, const ImportanceMatrix& matrix)
+{
+    const auto f32 = parse_type("f32");
+    if (!f32) return std::unexpected(f32.error());
+    HeaderWriter writer(32);  // GGUF's default alignment
+    writer.add_text("general.type", "imatrix");
+    writer.add_texts("imatrix.datasets", std::span(&matrix.text, 1));
+    writer.add_u32("imatrix.chunk_count", static_cast<std::uint32_t>(matrix.chunks));
+    writer.add_u32("imatrix.chunk_size", static_cast<std::uint32_t>(matrix.context));
+    std::vector<std::vector<float>> data;
+    for (const InputSums& sums : matrix.tensors) {
+        const auto matrices = static_cast<std::int64_t>(sums.inputs.size());
+        const std::int64_t columns = static_cast<std::int64_t>(sums.squares.size()) / matrices;
+        data.push_back(to_floats(sums.squares));
+        writer.add_tensor(sums.tensor + ".in_sum2", {columns, matrices, 1, 1}, *f32, data.back().size() * sizeof(float));
+        data.push_back(to_floats(sums.inputs));
+        writer.add_tensor(sums.tensor + ".counts", {1, matrices, 1, 1}, *f32, data.back().size() * sizeof(float));
+    }
+    const HeaderLayout layout = writer.finish();
+    auto file = OutputFile::create(path);
+    if (!file) return std::unexpected(file.error());
+    if (auto reserved = file->reserve(layout.file_bytes); !reserved) return reserved;
+    if (auto written = file->write_at(0, std::as_bytes(std::span(layout.bytes))); !written) return written;
+    // The padding after the last tensor, where reserving did not make it.
+    constexpr std::byte kZero{};
+    if (auto written = file->write_at(layout.file_bytes - 1, std::span(&kZero, 1)); !written) return written;
+    for (std::size_t t = 0; t < data.size(); ++t) {
+        if (auto written = file->write_at(layout.offsets[t], std::as_bytes(std::span(data[t]))); !written) return written;
+    }
+    return file->commit();
+}
+
+Result<> read_importance(const std::filesystem::path& path, Inventory& inventory, std::string_view name)
 {
     const auto file = InputFile::open(path);
     if (!file) return std::unexpected(file.error());
@@ -43,7 +83,7 @@ Result<> read_importance(const std::filesystem::path& path, Inventory& inventory
     if (!container) return std::unexpected(container.error());
     if (container->text("general.type") != "imatrix") {
         return std::unexpected(Error{ErrorCode::failed, std::format("read {}: not an importance matrix", path.string()),
-                                     "llama-imatrix writes one, in GGUF format"});
+                                     "apreqel imatrix writes one, and so does llama-imatrix, in GGUF format"});
     }
     std::map<std::string, const StoredTensor*, std::less<>> stored;
     for (const StoredTensor& tensor : container->tensors()) stored.emplace(tensor.name, &tensor);
@@ -58,7 +98,9 @@ Result<> read_importance(const std::filesystem::path& path, Inventory& inventory
         const auto tokens = read_floats(*file, *counts->second);
         if (!tokens) return std::unexpected(tokens.error());
         const auto matrices = static_cast<std::size_t>(tensor.shape[2]);
-        if (tokens->size() != matrices || values->size() != matrices * static_cast<std::size_t>(tensor.columns()))
+        // llama-imatrix keeps one count for all matrices of a tensor that is not of experts.
+        const bool counted = tokens->size() == matrices || tokens->size() == 1;
+        if (!counted || values->size() != matrices * static_cast<std::size_t>(tensor.columns()))
             return fail("read {}: {} has {} values, the model's tensor needs {} × {}: it is of another model", path.string(),
                         tensor.name, values->size(), matrices, tensor.columns());
         divide(*values, *tokens);
@@ -67,7 +109,7 @@ Result<> read_importance(const std::filesystem::path& path, Inventory& inventory
         ++found;
     }
     if (found == 0) return fail("read {}: it has nothing for the tensors of this model", path.string());
-    inventory.importance = std::format("{} {:016x}", path.filename().string(), digest);
+    inventory.importance = std::format("{} {:016x}", name.empty() ? path.filename().string() : std::string(name), digest);
     return {};
 }
 

@@ -1,14 +1,33 @@
-// Importance matrices: how much each input column of a weight matters, as llama-imatrix collects it.
+// Importance matrices: how much each input column of a weight matters, in the file format of llama-imatrix.
 #pragma once
 
 #include <apreqel/inventory.h>
 
 #include <filesystem>
+#include <string_view>
 
 namespace apreqel {
 
-/// Gives the tensors of `inventory` the importance that `path`, a GGUF file of llama-imatrix, has for them: the mean square of
-/// every input column, as llama-quantize --imatrix reads it. Errors: not an importance matrix, of another model, damaged.
-[[nodiscard]] Result<> read_importance(const std::filesystem::path& path, Inventory& inventory);
+/// Sums over everything a weight was multiplied with. A tensor of experts has several matrices, each with inputs of its own.
+struct InputSums {
+    std::string tensor;
+    std::vector<double> squares;        ///< per column, one matrix after another
+    std::vector<std::uint64_t> inputs;  ///< rows summed, per matrix; 0: the text never reached that expert
+};
+
+struct ImportanceMatrix {
+    std::vector<InputSums> tensors;  ///< in the order of the inventory, without those that saw no input
+    std::string text;                ///< where the text came from, for people
+    std::size_t context = 0;         ///< tokens of one chunk
+    std::size_t chunks = 0;
+};
+
+/// Writes the GGUF that llama-imatrix would: NAME.in_sum2 and NAME.counts of every tensor, in f32.
+[[nodiscard]] Result<> write_importance(const std::filesystem::path& path, const ImportanceMatrix& matrix);
+
+/// Gives the tensors of `inventory` the importance that `path` has for them: the mean square of every input column, as
+/// llama-quantize --imatrix reads it. The inventory calls it `name`, or as the file if that is empty.
+/// Errors: not an importance matrix, of another model, damaged.
+[[nodiscard]] Result<> read_importance(const std::filesystem::path& path, Inventory& inventory, std::string_view name = {});
 
 }  // namespace apreqel

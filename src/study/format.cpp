@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace apreqel {
 namespace {
@@ -635,6 +636,27 @@ std::string to_json(const std::vector<Speed>& speeds)
         Json entry = Json::object();
         put(entry, speed);
         json["models"].push_back(entry);
+    }
+    return text_of(json);
+}
+
+std::string to_json(const ImportanceMatrix& matrix, const Inventory& inventory)
+{
+    Json json = document("apreqel.imatrix/1");
+    json["model"] = inventory.fingerprint;
+    json["model_name"] = inventory.name;
+    json["text"] = matrix.text;
+    json["context"] = matrix.context;
+    json["chunks"] = matrix.chunks;
+    json["tensors"] = Json::array();
+    for (const InputSums& sums : matrix.tensors) {
+        const std::uint64_t inputs = std::accumulate(sums.inputs.begin(), sums.inputs.end(), std::uint64_t{0});
+        const double squares = std::accumulate(sums.squares.begin(), sums.squares.end(), 0.0);
+        const double columns = static_cast<double>(sums.squares.size()) / static_cast<double>(sums.inputs.size());
+        json["tensors"].push_back({{"tensor", sums.tensor},
+                                   {"matrices", sums.inputs.size()},
+                                   {"inputs", inputs},
+                                   {"mean_square", squares / (columns * static_cast<double>(inputs))}});
     }
     return text_of(json);
 }

@@ -1,6 +1,8 @@
 // The JSON form of every record. docs/formats.md is the contract; what is read is untrusted.
 #pragma once
 
+#include "model/importance.h"
+
 #include <apreqel/evaluation.h>
 #include <apreqel/inventory.h>
 #include <apreqel/plan.h>
@@ -44,6 +46,7 @@ struct TypeWeight {
 [[nodiscard]] std::string to_json(const std::vector<Measurement>& measurements, const std::string& device,
                                   const std::string& text);
 [[nodiscard]] std::string to_json(const RunResult& result);
+[[nodiscard]] std::string to_json(const ImportanceMatrix& matrix, const Inventory& inventory);
 [[nodiscard]] std::string to_json(const Evaluation& evaluation);
 
 /// The part of a measurement that is a property of the model, and the part that is one of the device.

@@ -213,7 +213,7 @@ Sensitivity outline(const Study& study, const std::vector<TensorGroup>& groups)
     const Inventory& inventory = study.inventory;
     Sensitivity sensitivity{.model = inventory.fingerprint,
                             .model_name = inventory.name,
-                            .text = text_source(study),
+                            .text = calibration_source(study),
                             .version = tool_version(),
                             .embedding_type = type_name(study.settings.embedding_type),
                             .types = {},
@@ -303,7 +303,7 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 {
     const Inventory& inventory = study.inventory;
     if (auto precise = check_full_precision(inventory); !precise) return std::unexpected(precise.error());
-    const auto text = evaluation_text(study);
+    const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
 
     const std::vector<TensorGroup> groups = probed_groups(inventory, settings.granularity);

@@ -4,6 +4,7 @@
 
 #include "base/monitor.h"
 #include "quantize/variant.h"
+#include "runtime/importance.h"
 #include "runtime/quality.h"
 #include "runtime/sample.h"
 #include "runtime/session.h"
@@ -31,10 +32,11 @@ inline constexpr std::string_view kEmbeddingType = "q6_K";
 enum class Mixes { none, layers, with_embedding };
 
 struct StudySettings {
-    std::vector<Variant> types;     ///< to measure and choose from, in this order
-    QuantType embedding_type;       ///< of embedding and output tensors, in every variant
-    std::filesystem::path text;     ///< evaluation text; empty: sampled from the model
-    std::filesystem::path prompts;  ///< prompts to score layers on; empty: sampled from the model
+    std::vector<Variant> types;         ///< to measure and choose from, in this order
+    QuantType embedding_type;           ///< of embedding and output tensors, in every variant
+    std::filesystem::path text;         ///< evaluation text; empty: sampled from the model
+    std::filesystem::path prompts;      ///< prompts to score layers on; empty: sampled from the model
+    std::filesystem::path calibration;  ///< text for importance and sensitivity; empty: sampled from the model
     double gamma = 0.9;
     std::uint64_t seed = 1;  ///< of everything sampled
     Mixes mixes = Mixes::none;
@@ -57,6 +59,13 @@ struct Study {
 /// What each of the study's types would weigh. Nothing is quantized.
 [[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
                                                           QuantType embedding_type);
+
+/// The importance matrix of the study's model on its calibration text, written to `output`.
+[[nodiscard]] Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSettings& settings,
+                                                       const std::filesystem::path& output);
+
+/// Gives the study's inventory the workspace's own importance matrix, collected first if it is not there yet. → imatrix.gguf
+[[nodiscard]] Result<> use_own_importance(Study& study);
 
 /// → scores.json
 [[nodiscard]] Result<Scores> score(const Study& study);

@@ -11,6 +11,10 @@ namespace apreqel {
 /// The prompts layers are scored on.
 [[nodiscard]] Result<std::vector<std::string>> scoring_prompts(const Study& study);
 
+/// The text an importance matrix is collected and sensitivities are probed on: not the one that models are measured on.
+[[nodiscard]] Result<std::string> calibration_text(const Study& study);
+
+[[nodiscard]] std::string calibration_source(const Study& study);
 [[nodiscard]] std::string prompts_source(const Study& study);
 
 }  // namespace apreqel

@@ -5,6 +5,7 @@
 #include "support/tiny_model.h"
 #include "support/tool.h"
 
+#include <gguf.h>
 #include <catch2/catch_test_macros.hpp>
 
 #include <sys/wait.h>
@@ -73,7 +74,7 @@ TEST_CASE("help teaches every verb", "[cli]")
     CHECK(help.exit_code == 0);
     CHECK(help.err.empty());
     check_golden("help.txt", help.out);
-    for (const std::string verb : {"inspect", "score", "profile", "plan", "quantize", "measure", "run", "study"}) {
+    for (const std::string verb : {"inspect", "score", "profile", "plan", "quantize", "measure", "run", "study", "imatrix"}) {
         const auto text = apreqel(folder, {verb, "--help"});
         CHECK(text.exit_code == 0);
         check_golden("help-" + verb + ".txt", text.out);
@@ -206,6 +207,61 @@ TEST_CASE("measure compares files side by side and stock llama.cpp loads what wa
     APREQEL_NEEDS_TOOL("llama-perplexity");
     const std::string path = (folder / "small.gguf").string();
     CHECK(run_tool(std::format("llama-perplexity -m {} -f {} -c 32 --chunks 2", path, (folder / "text.txt").string())));
+}
+
+TEST_CASE("an importance matrix is collected, named or made on the way, and lets every type be used", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .context = 64, .file = "m.gguf"});
+    const auto no_words = [](gguf_context* metadata) { gguf_set_val_str(metadata, "tokenizer.ggml.model", "no_vocab"); };
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "mute.gguf", .edit = no_words});
+    std::string text;
+    for (int i = 0; i < 400; ++i) text += std::format("word {} ", i * i);
+    REQUIRE(write_text(folder / "text.txt", text));
+    REQUIRE(write_text(folder / "short.txt", "few words"));
+    REQUIRE(write_text(
+        folder / "plan.json",
+        R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"iq2_xs"},{"layer":"blk.0.ffn","type":"q3_K"}]})"));
+
+    const auto made = apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--text", "text.txt", "--context", "32"});
+    CHECK(made.exit_code == 0);
+    CHECK(made.out.starts_with("i.gguf: 7 tensors, "));
+    const auto again = apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--text", "text.txt"});
+    check_error(again, 2, "it exists");
+    const auto json = apreqel(folder, {"imatrix", "m.gguf", "-o", "j.gguf", "--text", "text.txt", "--context", "32", "--chunks",
+                                       "2", "--json", "-q"});
+    CHECK(json.err.empty());
+    CHECK(json.out.contains("\"schema\": \"apreqel.imatrix/1\""));
+    CHECK(json.out.contains("\"chunks\": 2"));
+    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--text", "short.txt"}), 2, "at least 512 are needed");
+    check_error(apreqel(folder, {"imatrix", "mute.gguf", "-o", "k.gguf", "--text", "text.txt"}), 1, "no tokenizer");
+    check_error(apreqel(folder, {"imatrix", "mute.gguf", "-o", "k.gguf"}), 1, "no tokenizer");
+    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--text", "absent.txt"}), 1, "absent.txt");
+    CHECK(!std::filesystem::exists(folder / "k.gguf"));
+
+    const std::vector<std::string> quantize{"quantize", "m.gguf", "--plan", "plan.json", "-q"};
+    const auto with = [&](std::vector<std::string> flags) {
+        flags.insert(flags.begin(), quantize.begin(), quantize.end());
+        return apreqel(folder, flags);
+    };
+    check_error(with({"-o", "out.gguf"}), 2, "needs an importance matrix");
+    CHECK(with({"-o", "named.gguf", "--imatrix", "i.gguf"}).exit_code == 0);
+    CHECK(with({"-o", "auto.gguf", "--imatrix", "auto", "--calibration", "text.txt"}).exit_code == 0);
+    CHECK(with({"-o", "sampled.gguf", "--imatrix", "auto"}).exit_code == 0);
+    std::filesystem::resize_file(folder / "i.gguf", std::filesystem::file_size(folder / "i.gguf") - 100);
+    check_error(with({"-o", "out.gguf", "--imatrix", "i.gguf"}), 1, "i.gguf");
+    check_error(with({"-o", "out.gguf", "--calibration", "text.txt"}), 2, "--imatrix auto");
+    check_error(with({"-o", "out.gguf", "--imatrix", "auto", "--calibration", "absent.txt"}), 1, "absent.txt");
+    check_error(with({"-o", "out.gguf", "--imatrix", "auto", "--calibration", "short.txt"}), 2, "at least 512 are needed");
+    CHECK(!std::filesystem::exists(folder / "out.gguf"));
+    check_error(apreqel(folder, {"inspect", "m.gguf", "--imatrix", "auto"}), 2, "would run the model");
+
+    const auto profiled =
+        apreqel(folder, {"profile", "m.gguf", "--types", "iq2_xs,q3_K", "--imatrix", "auto", "--text", "text.txt", "--context",
+                         "32", "-r", "1", "--generate", "2", "--prompt-tokens", "0", "-q"});
+    INFO(profiled.err);
+    CHECK(profiled.exit_code == 0);
+    CHECK(profiled.out.contains("iq2_xs"));
 }
 
 TEST_CASE("a study measures every setting, goes on where it was, and leaves no models behind", "[cli]")

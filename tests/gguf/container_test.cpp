@@ -244,6 +244,7 @@ TEST_CASE("a written header reads back", "[gguf]")
     HeaderWriter writer(32);
     writer.add_text("some.text", "with \"quotes\"");
     writer.add_u32("some.number", 42);
+    writer.add_texts("some.texts", std::vector<std::string>{"one", "", "three"});
     writer.add_tensor("a.weight", {256, 3, 1, 1}, QuantType{12}, 3 * 144);
     writer.add_tensor("b.weight", {7, 1, 1, 1}, QuantType{0}, 28);
     const HeaderLayout layout = writer.finish();
@@ -255,6 +256,7 @@ TEST_CASE("a written header reads back", "[gguf]")
     CHECK(libggml_accepts(folder / "file.gguf"));
     CHECK(container->text("some.text") == "with \"quotes\"");
     CHECK(container->natural("some.number") == 42);
+    CHECK(container->texts(*container->find("some.texts")) == std::vector<std::string_view>{"one", "", "three"});
     CHECK(container->tensors()[0].offset == layout.offsets[0]);
     CHECK(container->tensors()[1].offset == layout.offsets[1]);
     CHECK(layout.file_bytes == layout.offsets[1] + 32);

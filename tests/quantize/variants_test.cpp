@@ -3,7 +3,7 @@
 #include "quantize/write_models.h"
 
 #include "base/file.h"
-#include "model/importance.h"
+#include "runtime/importance.h"
 #include "support/compare.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
@@ -108,17 +108,28 @@ TEST_CASE("every type that can be a target equals llama-quantize's", "[quantize]
 TEST_CASE("with an importance matrix, every type equals llama-quantize --imatrix", "[quantize]")
 {
     APREQEL_NEEDS_TOOL("llama-quantize");
-    APREQEL_NEEDS_TOOL("llama-imatrix");
-    const std::string architecture = GENERATE("llama", "qwen3moe");
-    CAPTURE(architecture);
+    const std::string architecture = GENERATE("llama", "phi3", "qwen3moe");
+    const bool own = GENERATE(true, false);  // the matrix: of a run of our own, or llama-imatrix's
+    CAPTURE(architecture, own);
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.architecture = architecture});
     std::string words;
     for (int i = 0; i < 600; ++i) words += std::format("word {} ", i * i);
     REQUIRE(write_text(folder / "text.txt", words));
-    REQUIRE(run_tool(std::format("llama-imatrix -m {} -f {} -o {} -c 64 --chunks 4", model.string(),
-                                 (folder / "text.txt").string(), (folder / "i.gguf").string())));
     Inventory inventory = inventory_of(model);
+    if (own) {
+        const auto loaded = LoadedModel::load(model, {.threads = 2});
+        REQUIRE(loaded);
+        Monitor quiet;
+        const auto matrix =
+            collect_importance(*loaded, inventory, *loaded->tokenize(words), {.context = 64, .chunks = 4}, quiet);
+        REQUIRE(matrix);
+        REQUIRE(write_importance(folder / "i.gguf", *matrix));
+    } else {
+        APREQEL_NEEDS_TOOL("llama-imatrix");
+        REQUIRE(run_tool(std::format("llama-imatrix -m {} -f {} -o {} -c 64 --chunks 4", model.string(),
+                                     (folder / "text.txt").string(), (folder / "i.gguf").string())));
+    }
     const Inventory plain = inventory;
     REQUIRE(read_importance(folder / "i.gguf", inventory));
     const bool all_experts_used = std::ranges::all_of(inventory.tensors, [](const Tensor& tensor) {

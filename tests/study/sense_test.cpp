@@ -29,7 +29,7 @@ Study small_study(const std::filesystem::path& model, Monitor& monitor)
                            .embedding_type = *parse_type("q6_K")};
     settings.run.threads = 2;
     settings.quality.context = 64;
-    settings.text = model.parent_path() / "text.txt";
+    settings.text = settings.calibration = model.parent_path() / "text.txt";
     std::string words;
     for (int i = 0; i < 300; ++i) words += std::format("word {} ", i * i);
     REQUIRE(write_text(settings.text, words));

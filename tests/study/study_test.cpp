@@ -131,6 +131,81 @@ TEST_CASE("interrupted while sampling text, nothing half-written is taken for te
     CHECK(leftovers(folder.path()).empty());
 }
 
+/// The workspace's files whose name begins so.
+std::vector<std::filesystem::path> artifacts(const std::filesystem::path& model, const std::string& beginning)
+{
+    std::vector<std::filesystem::path> paths;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(model.string() + ".apreqel")) {
+        if (entry.path().filename().string().starts_with(beginning)) paths.push_back(entry.path());
+    }
+    std::ranges::sort(paths);
+    return paths;
+}
+
+TEST_CASE("the own importance matrix is collected once, on words that nothing is measured on", "[study]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.context = 64});
+    Recorder recorder;
+    Study study = small_study(model, recorder, false);
+    REQUIRE(profile(study));
+    const std::vector<std::filesystem::path> plain = artifacts(model, "q4_K-");
+    REQUIRE(plain.size() == 1);
+    REQUIRE(use_own_importance(study));
+    CHECK(std::ranges::contains(recorder.steps, "imatrix"));
+    CHECK(study.inventory.importance.starts_with("imatrix.gguf "));
+    for (const Tensor& tensor : study.inventory.tensors)
+        CHECK((tensor.importance != nullptr) == (tensor.place == TensorPlace::layer));
+    const auto calibration = artifacts(model, "sampled-calibration-");
+    REQUIRE(calibration.size() == 1);
+    const std::string measured = read_text(artifacts(model, "sampled-text-").front()).value();
+    const std::string collected = read_text(calibration.front()).value();
+    CHECK(collected.substr(0, 200) != measured.substr(0, 200));
+    REQUIRE(profile(study));
+    CHECK(artifacts(model, "q4_K-").size() == 2);  // variants made with the matrix are others
+
+    Recorder second;
+    Study again = small_study(model, second, false);
+    REQUIRE(use_own_importance(again));
+    CHECK(second.steps.empty());
+    CHECK(again.inventory.importance == study.inventory.importance);
+
+    std::string words;
+    for (int i = 0; i < 300; ++i) words += std::format("other {} ", i);
+    REQUIRE(write_text(folder / "calibration.txt", words));
+    Study other = small_study(model, second, false);
+    other.settings.calibration = folder / "calibration.txt";
+    REQUIRE(use_own_importance(other));
+    CHECK(other.inventory.importance != study.inventory.importance);
+    CHECK(artifacts(model, "imatrix-").size() == 2);
+}
+
+TEST_CASE("a damaged importance matrix of the workspace is collected again, an interrupted one leaves nothing", "[study]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.blocks = 1});
+    Recorder stopping("imatrix");
+    Study study = small_study(model, stopping);
+    study.settings.calibration = study.settings.text;
+    const auto stopped = use_own_importance(study);
+    REQUIRE(!stopped);
+    CHECK(stopped.error().code == ErrorCode::interrupted);
+    CHECK(artifacts(model, "imatrix").empty());
+    CHECK(study.inventory.importance.empty());
+
+    Recorder recorder;
+    Study first = small_study(model, recorder);
+    first.settings.calibration = first.settings.text;
+    REQUIRE(use_own_importance(first));
+    const std::filesystem::path path = artifacts(model, "imatrix-").front();
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+    Study second = small_study(model, recorder);
+    second.settings.calibration = second.settings.text;
+    REQUIRE(use_own_importance(second));
+    CHECK(second.inventory.importance == first.inventory.importance);
+    CHECK(leftovers(folder.path()).empty());
+}
+
 TEST_CASE("a change of settings is measured anew, and back again is not", "[study]")
 {
     const TempDir folder;

@@ -1,0 +1,28 @@
+// Collects importance matrices: watches what libllama multiplies every weight with.
+#pragma once
+
+#include "base/monitor.h"
+#include "model/importance.h"
+#include "runtime/session.h"
+
+#include <span>
+
+namespace apreqel {
+
+struct ImportanceSettings {
+    std::size_t context = 512;  ///< tokens of one chunk
+    std::size_t chunks = 0;     ///< chunks of text to run; 0: all
+};
+
+/// Runs the text chunk by chunk, the first token of each replaced by BOS, and sums up the inputs of every weight that takes a
+/// layer's type, as llama-imatrix does. `text` of the result is left empty. Weights and experts that saw no input are warned of.
+/// Errors: fewer tokens than one context; inputs that are not finite; a graph that uses none of the weights.
+[[nodiscard]] Result<ImportanceMatrix> collect_importance(const LoadedModel& model, const Inventory& inventory,
+                                                          std::span<const Token> tokens, const ImportanceSettings& settings,
+                                                          Monitor& monitor);
+
+/// The name of the tensor that `name` is, or is a copy of: where a weight lies on another device than the operation, libggml
+/// computes with a copy named "CUDA0#blk.3.attn_q.weight#0".
+[[nodiscard]] std::string_view name_of_original(std::string_view name);
+
+}  // namespace apreqel
