@@ -2,6 +2,7 @@
 #include "cli/verbs.h"
 #include "report/table.h"
 
+#include <algorithm>
 #include <memory>
 
 namespace apreqel {
@@ -30,8 +31,12 @@ Result<> run_quantize(const QuantizeFlags& flags)
         if (flags.output.empty()) return usage_error("quantize: --output FILE is needed");
         if (auto writable = check_output(flags.output, flags.force, {flags.model, flags.plan}); !writable) return writable;
     }
-    const auto plan = read_plan(flags.plan);
+    auto plan = read_plan(flags.plan);
     if (!plan) return std::unexpected(plan.error());
+    // A plan that does not know of importance is quantized with it, as asked for here; one that does says where.
+    const bool silent = std::ranges::none_of(plan->allocation, [](const LayerType& l) { return l.type.contains('+'); });
+    for (LayerType& entry : plan->allocation)
+        if (silent && !flags.imatrix.empty() && parse_type(entry.type)) entry.type += kWithImportance;
     Terminal terminal(flags.quiet);
     const auto inventory = open(flags, terminal);
     if (!inventory) return std::unexpected(inventory.error());

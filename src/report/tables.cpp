@@ -56,7 +56,7 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
                     "reference point: the worst uniform value per metric; interval: over resampled latency rounds; "
                     "estimated: before anything was built; with uniform: the uniform types belong to the set too; by KL "
                     "divergence: in the place of perplexity; imatrix: against the uniform types with imatrix, all others against "
-                    "those without"};
+                    "those without; everything: all types, and the type of embedding and output is chosen too"};
     std::vector<Metrics> costs;
     for (const UniformVariant& variant : evaluation.profile.types) costs.push_back(metrics_of(variant.measurement));
     std::vector<Metrics> estimates;

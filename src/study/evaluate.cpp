@@ -226,7 +226,7 @@ Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settin
         if (auto planned = plan_front("front, all types", *profiled, evaluation.profile, false); !planned)
             return std::unexpected(planned.error());
     }
-    if (auto planned = plan_front("front, all types and embedding", *profiled, evaluation.profile, true); !planned)
+    if (auto planned = plan_front("front, everything", *profiled, evaluation.profile, true); !planned)
         return std::unexpected(planned.error());
 
     if (auto measured = measure_models(all_types, evaluation, own.size(), settings.keep_models); !measured)

@@ -261,7 +261,7 @@ TEST_CASE("an importance matrix is collected, named or made on the way, and lets
                          "32", "-r", "1", "--generate", "2", "--prompt-tokens", "0", "-q"});
     INFO(profiled.err);
     CHECK(profiled.exit_code == 0);
-    CHECK(profiled.out.contains("iq2_xs"));
+    CHECK(profiled.out.contains("iq2_xs+imatrix"));
 }
 
 TEST_CASE("a study measures every setting, goes on where it was, and leaves no models behind", "[cli]")
@@ -285,8 +285,9 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
     CHECK(json.contains("\"schema\": \"apreqel.study/1\""));
     const std::string csv = read_text(folder / "all.csv").value();
     std::size_t of_front = 0;
-    for (std::size_t at = csv.find("\n\"front\""); at != std::string::npos; at = csv.find("\n\"front\"", at + 1)) ++of_front;
-    CHECK(of_front >= 1);
+    for (std::size_t at = csv.find("\n\"front"); at != std::string::npos; at = csv.find("\n\"front", at + 1)) ++of_front;
+    CHECK(csv.contains("\n\"front\""));
+    CHECK(csv.contains("\n\"front, everything\""));
     CHECK(static_cast<std::size_t>(std::ranges::count(csv, '\n')) == 1 + 2 + 10 * 28 + of_front);
     CHECK(read_text(folder / "tables.md").value().contains("| contribution |"));
 
@@ -307,6 +308,13 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
     CHECK(impossible.exit_code == 3);
     CHECK(impossible.err.contains("the nearest takes"));
     CHECK(plan({"--max-memory", "1GiB"}).exit_code == 2);  // the paper's method knows no limits
+    CHECK(plan({"--mix-embedding"}).exit_code == 2);
+    CHECK(plan({"--spread", "3"}).exit_code == 2);
+    CHECK(plan({"--method", "front", "--mix-embedding"}).out.contains("embedding: "));
+    const auto spread = plan({"--method", "front", "--spread", "3", "-o", "ladder"});
+    CHECK(spread.exit_code == 0);
+    CHECK(apreqel(folder, {"quantize", "m.gguf", "--plan", "ladder/plan-01.json", "-o", "rung.gguf", "-q"}).exit_code == 0);
+    CHECK(plan({"--method", "front", "--spread", "3", "-o", "ladder"}).exit_code == 2);  // they exist
     CHECK(apreqel(folder, {"report", "m.gguf"}).exit_code == 0);
     CHECK(read_text(folder / "m.gguf.apreqel" / "report.html").value().contains("Orders of layers"));
     CHECK(apreqel(folder, {"report", "m.gguf", "-o", "all.csv"}).exit_code == 2);  // it exists

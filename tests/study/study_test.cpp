@@ -10,6 +10,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <apreqel/evaluation.h>
+
 #include <algorithm>
 
 namespace apreqel {
@@ -96,6 +98,106 @@ TEST_CASE("run writes a mixed model as planned, measures it, and does nothing tw
     CHECK(leftovers(folder.path()).empty());
 }
 
+TEST_CASE("a front run ships what measured best, names what else it tried, and does nothing twice", "[study][slow]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.blocks = 2});
+    const auto output = folder / "mixed.gguf";
+    Recorder first;
+    Study study = small_study(model, first);
+    study.settings.types = {*parse_type("q3_K"), *parse_type("q4_K"), *parse_type("q8_0")};
+    study.settings.calibration = study.settings.text;
+    study.settings.mixes = Mixes::with_embedding;
+    const PlanRequest request{.method = "front",
+                              .weights = {0.3, 0.3, 0.4},
+                              .mix_embedding = true,
+                              .sense = {.chunks = 2, .precision = 0, .granularity = GENERATE(Granularity::layer, Granularity::tensor)}};
+    const auto result = run(study, request, output);
+    REQUIRE(result);
+    CHECK(result->uniform.size() == 3);
+    CHECK(result->limits_kept);
+    for (const Measurement& uniform : result->uniform) {
+        Metrics theirs = metrics_of(uniform);
+        Metrics ours = metrics_of(result->mix);
+        theirs[2] = uniform.quality.kld;
+        ours[2] = result->mix.quality.kld;
+        CHECK(!dominates(theirs, ours));
+    }
+    CHECK(result->tried.size() <= 3);
+    // What was shipped is what was measured, and nothing of the attempts stays.
+    const auto shipped = read_inventory(output);
+    REQUIRE(shipped);
+    CHECK(shipped->size_bytes() == result->mix.memory_bytes);
+    CHECK(std::filesystem::is_empty(model.string() + ".apreqel/mixes"));
+    if (result->instead.empty()) {
+        CHECK(result->plan.allocation.back().layer == kEmbedding);
+        CHECK(result->plan.chosen().estimate[0] == static_cast<double>(result->mix.memory_bytes));
+    }
+    const auto profiled = read_profile(model.string() + ".apreqel/profile.json");
+    CHECK(profiled->mixes.size() == 6);
+
+    Recorder second;
+    Study again = study;
+    again.settings = study.settings;
+    const Study repeat{again.inventory, again.workspace, again.settings, second};
+    REQUIRE(run(repeat, request, output));
+    for (const std::string& step : second.steps) CHECK(step.contains("write"));
+}
+
+TEST_CASE("a limit that the measured mix does not keep is said", "[study][slow]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.blocks = 2});
+    Monitor quiet;
+    Study study = small_study(model, quiet);
+    study.settings.calibration = study.settings.text;
+    PlanRequest request{.method = "front", .weights = {1, 0, 0}, .sense = {.chunks = 2, .precision = 0}};
+    const auto free = run(study, request, folder / "free.gguf");
+    REQUIRE(free);
+    request.limits.memory_bytes = free->mix.memory_bytes - 1;
+    const auto none = run(study, request, folder / "none.gguf");
+    REQUIRE(!none);
+    CHECK(none.error().code == ErrorCode::infeasible);
+    CHECK(!std::filesystem::exists(folder / "none.gguf"));
+    // Between what was predicted and what is measured: the plan is made, and the measurement says no.
+    request.limits = {.kld = free->plan.chosen().kld * 1.0001};
+    const auto close = run(study, request, folder / "close.gguf");
+    if (close) CHECK(close->limits_kept == (close->mix.quality.kld <= *request.limits.kld));
+}
+
+TEST_CASE("a variant made elsewhere is measured, probed, planned with and spliced", "[study][slow]")
+{
+    APREQEL_NEEDS_TOOL("llama-quantize");
+    const TempDir folder;
+    const auto model = make_tiny_model(folder.path(), {.blocks = 2});
+    REQUIRE(run_tool(std::format("llama-quantize --pure {} {} Q5_K_S", model.string(), (folder / "theirs.gguf").string())));
+    Monitor quiet;
+    Study study = small_study(model, quiet);
+    study.settings.calibration = study.settings.text;
+    study.settings.mixes = Mixes::with_embedding;
+    const auto foreign = read_foreign_variant("stock", folder / "theirs.gguf", study.inventory);
+    REQUIRE(foreign);
+    study.settings.types = {*parse_type("q4_K"), *parse_type("q5_K"), *foreign};
+    const auto profiled = profile(study);
+    REQUIRE(profiled);
+    const auto sensitivity = sense(study, {.chunks = 2, .precision = 0});
+    REQUIRE(sensitivity);
+    // A pure q5_K file of llama-quantize is our q5_K: same memory, same quality, same probes.
+    CHECK(profiled->types[2].type == "stock");
+    CHECK(profiled->types[2].measurement.memory_bytes == profiled->types[1].measurement.memory_bytes);
+    CHECK(profiled->types[2].measurement.quality.perplexity == profiled->types[1].measurement.quality.perplexity);
+    for (const LayerSensitivity& layer : sensitivity->layers) CHECK(layer.probes[2].kld == layer.probes[1].kld);
+    CHECK(sensitivity->embedding.probes[2].memory_bytes == 0);  // embeddings stay ours
+
+    Plan plan{.embedding_type = "q6_K"};
+    for (const Layer& layer : study.inventory.layers) plan.allocation.push_back({layer.name, "stock"});
+    CHECK(!quantize(study.inventory, plan, study.workspace, folder / "out.gguf", 1, quiet));  // which file is stock?
+    REQUIRE(quantize(study.inventory, plan, study.workspace, folder / "out.gguf", 1, quiet, study.settings.types));
+    for (LayerType& entry : plan.allocation) entry.type = "q5_K";
+    REQUIRE(quantize(study.inventory, plan, Workspace(model, folder / "empty"), folder / "own.gguf", 1, quiet));
+    CHECK(different_tensor(folder / "out.gguf", folder / "own.gguf") == "");
+}
+
 TEST_CASE("an interrupted run keeps what is done and goes on from there", "[study]")
 {
     const std::string stop_at = GENERATE("score", "write", "full precision", "q8_0", "latency");
@@ -161,8 +263,9 @@ TEST_CASE("the own importance matrix is collected once, on words that nothing is
     const std::string measured = read_text(artifacts(model, "sampled-text-").front()).value();
     const std::string collected = read_text(calibration.front()).value();
     CHECK(collected.substr(0, 200) != measured.substr(0, 200));
+    study.settings.types = {Variant(*parse_type("q4_K"), true), Variant(*parse_type("q8_0"), true)};
     REQUIRE(profile(study));
-    CHECK(artifacts(model, "q4_K-").size() == 2);  // variants made with the matrix are others
+    CHECK(artifacts(model, "q4_K+imatrix-").size() == 1);  // variants made with the matrix are others
 
     Recorder second;
     Study again = small_study(model, second, false);

@@ -71,7 +71,7 @@ function chart(place, description, spec) {
 }
 
 const series = {  // shape tells what colour tells
-  domain: ['uniform', 'mixed', 'dominated', 'this plan', 'front', 'front, all types and embedding'],
+  domain: ['uniform', 'mixed', 'dominated', 'this plan', 'front', 'front, everything'],
   colours: ['#d55e00', '#0072b2', '#8a939c', '#cc79a7', '#009e73', '#e69f00'],
   shapes: ['square', 'circle', 'cross', 'diamond', 'triangle-up', 'triangle-down'],
 };
