@@ -54,8 +54,8 @@ struct Ranking {
 /// `costs`: M rows of metrics, finite and positive. `weights`: non-negative, not all zero. L ≥ 1, M ≥ 1.
 /// Equal closeness: the smaller memory, then latency, then perplexity estimate, then the greater count of the earlier type wins.
 /// Where all candidates are equal the closeness is 1.
-/// Errors: more than `most_steps` branches because so many candidates are nearly as close as the best (the default is about
-/// half a minute); input outside the above.
+/// Errors: more than `most_steps` branches because so many candidates are nearly as close as the best (the default takes some
+/// seconds); input outside the above.
 [[nodiscard]] Result<Ranking> rank_distributions(std::size_t layers, std::span<const Metrics> costs, const Weights& weights,
                                                  std::size_t keep = 1, std::uint64_t most_steps = 1'000'000'000);
 

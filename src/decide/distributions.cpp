@@ -12,10 +12,10 @@
 namespace apreqel {
 namespace {
 
-/// Root mean square of a column over all candidates, without visiting them: E[x²] with x = Σ_i z_i c_i / L, where z is
+/// Euclidean norm of a column over all K candidates, without visiting them: K E[x²] with x = Σ_i z_i c_i / L, where z is
 /// uniform over the compositions of L into M counts, so that
 ///   E[z_i] = L/M,  E[z_i (z_i − 1)] = 2 L (L−1) / (M (M+1)),  E[z_i z_k] = L (L−1) / (M (M+1)) for i ≠ k.
-double column_rms(std::span<const Metrics> costs, std::size_t metric, double layers)
+double column_norm(std::span<const Metrics> costs, std::size_t metric, double layers, double candidates)
 {
     const auto types = static_cast<double>(costs.size());
     const double mixed = layers * (layers - 1) / (types * (types + 1));
@@ -26,7 +26,7 @@ double column_rms(std::span<const Metrics> costs, std::size_t metric, double lay
         sum += cost[metric];
         squares += cost[metric] * cost[metric];
     }
-    return std::sqrt(mixed * sum * sum + (squared - mixed) * squares) / layers;
+    return std::sqrt(candidates * (mixed * sum * sum + (squared - mixed) * squares)) / layers;
 }
 
 double dot(const Metrics& a, const Metrics& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
@@ -63,18 +63,17 @@ public:
     Leaders(std::size_t layers, std::span<const Metrics> costs, const Weights& weights, std::size_t keep, Ranking& ranking)
         : costs_(costs), weights_(weights), keep_(keep), ranking_(ranking), layers_(static_cast<double>(layers))
     {
-        const double root = std::sqrt(ranking.candidates);
         double range = 0;
         double top = 0;
         for (std::size_t j = 0; j < kMetrics; ++j) {
-            const double rms = column_rms(costs, j, layers_);
-            ranking.norm[j] = rms * root;
+            ranking.norm[j] = column_norm(costs, j, layers_, ranking.candidates);
             const auto [least, most] = std::ranges::minmax(costs, {}, [j](const Metrics& cost) { return cost[j]; });
             // x is linear in z: its extremes over all candidates are the uniform variants.
             ranking.ideal[j] = weighted(least[j], j);
             ranking.anti_ideal[j] = weighted(most[j], j);
-            range += std::pow((most[j] - least[j]) / rms * weights[j], 2);
-            top += std::pow(most[j] / rms * weights[j], 2);
+            const double unit = weights[j] / column_norm(costs, j, layers_, 1);
+            range += std::pow((most[j] - least[j]) * unit, 2);
+            top += std::pow(most[j] * unit, 2);
         }
         // Where all metrics that matter are equal, what is left of the distances is rounding.
         all_equal_ = range <= 1e-26 * top;
@@ -194,7 +193,7 @@ public:
         for (std::size_t j = 0; j < kMetrics; ++j) {
             const auto [low, high] = std::ranges::minmax(costs, {}, [j](const Metrics& cost) { return cost[j]; });
             least[j] = low[j];
-            unit[j] = weights[j] / column_rms(costs, j, static_cast<double>(layers));
+            unit[j] = weights[j] / column_norm(costs, j, static_cast<double>(layers), 1);  // K changes no closeness
             range_[j] = (high[j] - low[j]) * unit[j];
         }
         const double size = length(range_);
@@ -352,10 +351,10 @@ private:
     /// Visits the ways to give `left` layers to the groups from g on; `place` and `bound` are sums over the layers so far.
     void visit(std::size_t g, std::size_t left, const Metrics& place, double bound)
     {
-        if (++steps_ > most_steps_) return;
         if (g + 2 == groups_.size()) return visit_last_two(left, place);
         const auto all = static_cast<double>(layers_);
         for (std::size_t layers = 0; layers <= left; ++layers) {
+            if (++steps_ > most_steps_) return;
             const auto given = static_cast<double>(layers);
             const auto rest = static_cast<double>(left - layers);
             const double next_bound = bound + given * groups_[g].bound;
@@ -397,6 +396,7 @@ private:
     /// The candidates with `layers` of `left` in the last group but one.
     void look_at(std::size_t layers, std::size_t left)
     {
+        if (++steps_ > most_steps_) return;
         groups_[groups_.size() - 2].layers = layers;
         groups_.back().layers = left - layers;
         if (shared_) {
@@ -411,7 +411,7 @@ private:
     /// Shares out the layers of the groups from g on among their types; of group g `left` layers, to the types from t on.
     void split(std::size_t g, std::size_t t, std::size_t left)
     {
-        if (++steps_ > most_steps_) return;
+        constexpr std::uint64_t kSplitSteps = 16;  // it takes as long as so many visits
         const Group& group = groups_[g];
         std::size_t& count = counts_[group.types[t]];
         if (t + 1 == group.types.size()) {
@@ -423,6 +423,8 @@ private:
             }
         } else {
             for (std::size_t after = 0; after <= left; ++after) {
+                steps_ += kSplitSteps;
+                if (steps_ > most_steps_) break;
                 count = left - after;
                 if (may_enter(g, t + 1, after)) split(g, t + 1, after);
             }

@@ -182,7 +182,7 @@ TEST_CASE("the best are those of an enumeration, in its order, ties and all", "[
         const auto costs = shaped_costs(trial % kShapes, types, random);
         Weights weights{uniform(), uniform(), uniform()};
         if (random() % 3 == 0) weights[random() % kMetrics] = 0;
-        if (random() % 4 == 0) weights = {0, 0, 0}, weights[random() % kMetrics] = 1;
+        if (random() % 4 == 0) weights = std::array{Weights{1, 0, 0}, Weights{0, 1, 0}, Weights{0, 0, 1}}[random() % kMetrics];
         if (random() % 5 == 0) weights = {1, 1, 1};
         const std::size_t keep = std::array<std::size_t, 4>{1, 5, 40, 100000}[random() % 4];
         const auto ranking = rank_distributions(layers, costs, weights, keep);
