@@ -40,23 +40,24 @@ struct Candidate {
 };
 
 struct Ranking {
-    std::uint64_t candidates = 0;  ///< C(L + M − 1, M − 1)
-    Metrics norm{};                ///< Euclidean norm of each column over all candidates
-    Metrics ideal{};               ///< best weighted normalised value per metric
-    Metrics anti_ideal{};          ///< worst weighted normalised value per metric
-    std::vector<Candidate> best;   ///< by closeness, descending
+    double candidates = 0;        ///< C(L + M − 1, M − 1)
+    Metrics norm{};               ///< Euclidean norm of each column over all candidates
+    Metrics ideal{};              ///< best weighted normalised value per metric
+    Metrics anti_ideal{};         ///< worst weighted normalised value per metric
+    std::vector<Candidate> best;  ///< by closeness, descending
 };
 
-/// C(layers + types − 1, types − 1), or nothing if it does not fit 64 bits.
-[[nodiscard]] Result<std::uint64_t> count_distributions(std::size_t layers, std::size_t types);
+/// C(layers + types − 1, types − 1), exact while that fits a double's 53 bits; 0 for no layers or no types.
+[[nodiscard]] double count_distributions(std::size_t layers, std::size_t types);
 
-/// Ranks every distribution of M types over L layers by TOPSIS and keeps the `keep` best, in O(M) memory.
+/// Ranks every distribution of M types over L layers by TOPSIS and keeps the `keep` best, as if by visiting all.
 /// `costs`: M rows of metrics, finite and positive. `weights`: non-negative, not all zero. L ≥ 1, M ≥ 1.
 /// Equal closeness: the smaller memory, then latency, then perplexity estimate, then the greater count of the earlier type wins.
 /// Where all candidates are equal the closeness is 1.
-/// Errors: more candidates than can be enumerated; input outside the above.
+/// Errors: more than `most_steps` branches because so many candidates are nearly as close as the best (the default takes some
+/// seconds); input outside the above.
 [[nodiscard]] Result<Ranking> rank_distributions(std::size_t layers, std::span<const Metrics> costs, const Weights& weights,
-                                                 std::size_t keep = 1);
+                                                 std::size_t keep = 1, std::uint64_t most_steps = 1'000'000'000);
 
 /// Algorithm 1: types from most to least precise, layers from greatest to least contribution; the first z_1 layers get
 /// the first type, and so on. `counts[i]` layers of type i, `bits_per_weight[i]` orders the types (ties: the earlier

@@ -387,7 +387,11 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     plan.weights = weights;
     plan.limits = limits;
     plan.epsilon = front->epsilon;
-    plan.ranking = {.candidates = front->points.size(), .norm = scale, .ideal = ideal, .anti_ideal = anti_ideal, .best = {}};
+    plan.ranking = {.candidates = static_cast<double>(front->points.size()),
+                    .norm = scale,
+                    .ideal = ideal,
+                    .anti_ideal = anti_ideal,
+                    .best = {}};
     for (std::size_t r = 0; r < std::min(order.size(), runners_up + 1); ++r) plan.ranking.best.push_back(ranked[order[r]]);
     return plan;
 }
@@ -435,7 +439,7 @@ Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity&
     for (const std::size_t p : *chosen) {
         plans.push_back(plan_of(profile, sensitivity, *model, front->points[p]));
         plans.back().epsilon = front->epsilon;
-        plans.back().ranking.candidates = front->points.size();
+        plans.back().ranking.candidates = static_cast<double>(front->points.size());
         plans.back().ranking.best = {candidate_of(front->points[p], *model)};
     }
     return plans;

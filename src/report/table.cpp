@@ -150,6 +150,12 @@ std::string format_fallbacks(const std::vector<Fallback>& fallbacks)
     return text;
 }
 
+/// Every digit, as far as a double has them.
+std::string format_candidates(double count)
+{
+    return count < 1e15 ? std::format("{:.0f}", count) : std::format("{:.3g}", count);
+}
+
 /// "memory at most 4.00 MiB, 40 ms/token at most".
 std::string format_limits(const Limits& limits)
 {
@@ -169,7 +175,7 @@ std::string format_front_plan(const Plan& plan)
         "Plan for {}: {}, the best of a front of {} (ε {:.2g} %)\nweights: memory {:.3g}, latency {:.3g}, accuracy {:.3g}; "
         "limits: {}{}\n\n",
         plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, plan.chosen().counts),
-        plan.ranking.candidates, 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2],
+        format_candidates(plan.ranking.candidates), 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2],
         format_limits(plan.limits),
         plan.latency_error > 0 ? std::format("\nlatencies that were left out were predicted within {:.1f} %", 100 * plan.latency_error)
                                : "");
@@ -199,7 +205,7 @@ std::string format_plan(const Plan& plan)
     std::string text =
         std::format("Plan for {}: {} of {} candidates, weights memory {:.3g}, latency {:.3g}, accuracy {:.3g}\n\n",
                     plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, chosen.counts),
-                    ranking.candidates, plan.weights[0], plan.weights[1], plan.weights[2]);
+                    format_candidates(ranking.candidates), plan.weights[0], plan.weights[1], plan.weights[2]);
 
     std::vector<std::vector<std::string>> rows{{"distribution", "closeness", "memory", "ms/token", "perplexity"}};
     for (const Candidate& candidate : ranking.best) {

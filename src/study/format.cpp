@@ -236,7 +236,7 @@ Plan parse_plan(const Value& value)
         plan.costs.push_back(parse_metrics(entry));
     }
     plan.weights = parse_by_metric(value.at("weights"));
-    plan.ranking.candidates = value.count_or("candidates", 0);
+    plan.ranking.candidates = value.number_or("candidates", 0);
     plan.ranking.best.push_back(parse_candidate(value, plan.types));
     return plan;
 }
@@ -346,6 +346,13 @@ void put(Json& json, const Limits& limits)
     if (limits.perplexity_increase) json["limits"]["perplexity_increase"] = *limits.perplexity_increase;
 }
 
+/// A whole number where a double is exact.
+Json count_json(double count)
+{
+    constexpr double kExact = 9'007'199'254'740'992;  // 2^53
+    return count < kExact ? Json(static_cast<std::uint64_t>(count)) : Json(count);
+}
+
 Json plan_json(const Plan& plan)
 {
     Json json = document("apreqel.plan/1");
@@ -356,7 +363,7 @@ Json plan_json(const Plan& plan)
     if (plan.method == "front") put(json, plan.limits);
     if (plan.method == "front") json["epsilon"] = plan.epsilon;
     if (plan.method == "front") json["latency_error"] = plan.latency_error;
-    json["candidates"] = plan.ranking.candidates;
+    json["candidates"] = count_json(plan.ranking.candidates);
     put(json, plan.chosen(), plan.types);
     json["embedding_type"] = plan.embedding_type;
     json["allocation"] = Json::array();

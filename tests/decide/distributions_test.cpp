@@ -9,6 +9,7 @@
 #include <cmath>
 #include <functional>
 #include <random>
+#include <tuple>
 
 namespace apreqel {
 namespace {
@@ -59,9 +60,11 @@ TEST_CASE("the number of distributions is the binomial coefficient", "[decide]")
     CHECK(count_distributions(64, 5) == 814385);
     CHECK(count_distributions(72, 4) == 67525);
     CHECK(count_distributions(1, 1) == 1);
-    CHECK(count_distributions(9, 3) == compositions(9, 3).size());
-    CHECK(!count_distributions(0, 5));
-    CHECK(!count_distributions(1000, 40));
+    CHECK(count_distributions(9, 3) == static_cast<double>(compositions(9, 3).size()));
+    CHECK_THAT(count_distributions(160, 12), WithinRel(65942612131162216.0, 1e-15));
+    CHECK_THAT(count_distributions(1000, 40), WithinRel(1.0587e71, 1e-4));
+    CHECK(count_distributions(0, 5) == 0);
+    CHECK(count_distributions(5, 0) == 0);
 }
 
 TEST_CASE("ranking equals TOPSIS on the whole matrix of candidates", "[decide]")
@@ -81,7 +84,7 @@ TEST_CASE("ranking equals TOPSIS on the whole matrix of candidates", "[decide]")
         const auto ranking = rank_distributions(layers, costs, weights, all.size());
         REQUIRE(ranking);
         REQUIRE(ranking->best.size() == all.size());
-        CHECK(ranking->candidates == all.size());
+        CHECK(ranking->candidates == static_cast<double>(all.size()));
         for (std::size_t j = 0; j < kMetrics; ++j) {
             double squares = 0;
             for (std::size_t k = 0; k < all.size(); ++k) squares += matrix[k * kMetrics + j] * matrix[k * kMetrics + j];
@@ -98,6 +101,169 @@ TEST_CASE("ranking equals TOPSIS on the whole matrix of candidates", "[decide]")
     }
 }
 
+/// Every candidate by the plain formulas, in the order of the ranking: what `rank_distributions` must find without visiting all.
+std::vector<Candidate> ranked_by_enumeration(std::size_t layers, const std::vector<Metrics>& costs, const Weights& weights,
+                                             const Ranking& ranking)
+{
+    bool equal = true;
+    for (std::size_t j = 0; j < kMetrics; ++j) {
+        const auto [least, most] = std::ranges::minmax(costs, {}, [j](const Metrics& cost) { return cost[j]; });
+        equal = equal && (weights[j] == 0 || least[j] == most[j]);
+    }
+    const auto rounded = [](double value) { return std::llround(value * 1e12); };
+    using Key = std::tuple<long long, long long, long long, long long, std::vector<std::size_t>>;
+    std::vector<std::pair<Key, Candidate>> all;
+    for (const auto& counts : compositions(layers, costs.size())) {
+        Candidate candidate{.counts = counts};
+        double ideal = 0;
+        double anti_ideal = 0;
+        for (std::size_t j = 0; j < kMetrics; ++j) {
+            for (std::size_t i = 0; i < counts.size(); ++i)
+                candidate.estimate[j] += static_cast<double>(counts[i]) / static_cast<double>(layers) * costs[i][j];
+            const double value = candidate.estimate[j] / ranking.norm[j] * weights[j];
+            ideal += (value - ranking.ideal[j]) * (value - ranking.ideal[j]);
+            anti_ideal += (value - ranking.anti_ideal[j]) * (value - ranking.anti_ideal[j]);
+        }
+        candidate.closeness = equal ? 1 : closeness(std::sqrt(ideal), std::sqrt(anti_ideal));
+        const auto& x = candidate.estimate;
+        all.push_back({Key{-rounded(candidate.closeness), rounded(x[0] / costs[0][0]), rounded(x[1] / costs[0][1]),
+                           rounded(x[2] / costs[0][2]), counts},
+                       candidate});
+    }
+    std::ranges::sort(all, [](const auto& a, const auto& b) {
+        const auto& [closer_a, memory_a, latency_a, perplexity_a, counts_a] = a.first;
+        const auto& [closer_b, memory_b, latency_b, perplexity_b, counts_b] = b.first;
+        return std::tie(closer_a, memory_a, latency_a, perplexity_a, counts_b) <
+               std::tie(closer_b, memory_b, latency_b, perplexity_b, counts_a);
+    });
+    std::vector<Candidate> candidates;
+    for (auto& [key, candidate] : all) candidates.push_back(std::move(candidate));
+    return candidates;
+}
+
+/// Costs of some shape that makes ties, flat bounds or degenerate hulls.
+std::vector<Metrics> shaped_costs(std::size_t shape, std::size_t types, std::mt19937_64& random)
+{
+    const auto uniform = [&] { return static_cast<double>(random() % 100000) / 100000; };
+    const auto small = [&] { return static_cast<double>(1 + random() % 3); };
+    std::vector<Metrics> costs;
+    for (std::size_t i = 0; i < types; ++i) {
+        const double s = static_cast<double>(i) / static_cast<double>(types);
+        const double a = uniform();
+        const double b = uniform();
+        const double odd = i % 2 == 0 ? 0 : 1;
+        const auto unless = [i](std::size_t rest) { return i % 3 == rest ? 1.0 : 2.0; };
+        switch (shape) {
+            case 0: costs.push_back({1e9 * (1 + a), 10 + b, 5 + uniform()}); break;
+            case 1: costs.push_back({small(), small(), small()}); break;      // ties in every metric
+            case 2: costs.push_back({1 + s, 3 - 2 * s, 1 + 0.5 * s}); break;  // on a line
+            case 3: costs.push_back({1 + a, 1 + b, 4 - a - b}); break;        // on a plane
+            case 4: costs.push_back({1 + a, 2 * (1 + a), 3 - a}); break;      // latency in proportion to bytes
+            case 5: costs.push_back({2, 1 + a, small()}); break;              // equal memory
+            case 6: costs.push_back({7, 7, 7}); break;                        // equal in everything
+            case 7: costs.push_back(i < 2 ? Metrics{1 + a, 1 + b, 2 - a} : costs[random() % i]); break;  // twins
+            case 8: costs.push_back({2 + odd + 1e-6 * a, 3 - odd + 1e-6 * b, 1}); break;                 // nearly twins
+            case 9: costs.push_back({2 + odd + 1e-3 * a, 3 - odd + 1e-3 * b, 1 + a}); break;
+            case 10: costs.push_back({unless(0), unless(1), unless(2)}); break;  // none is close to the ideal
+            default: costs.push_back({std::round(1e9 * (0.4 + s)), 1 + 0.4 * a, 7 + std::exp(-6 * s) * (1 + 0.1 * b)}); break;
+        }
+    }
+    return costs;
+}
+
+TEST_CASE("the best are those of an enumeration, in its order, ties and all", "[decide]")
+{
+    constexpr std::size_t kShapes = 12;
+    std::mt19937_64 random(11);
+    const auto uniform = [&] { return static_cast<double>(1 + random() % 100) / 100; };
+    for (std::size_t trial = 0; trial < 20000; ++trial) {
+        const std::size_t types = 1 + random() % 6;
+        const std::size_t layers = 1 + random() % (types > 4 ? 6 : 12);
+        const auto costs = shaped_costs(trial % kShapes, types, random);
+        Weights weights{uniform(), uniform(), uniform()};
+        if (random() % 3 == 0) weights[random() % kMetrics] = 0;
+        if (random() % 4 == 0) weights = std::array{Weights{1, 0, 0}, Weights{0, 1, 0}, Weights{0, 0, 1}}[random() % kMetrics];
+        if (random() % 5 == 0) weights = {1, 1, 1};
+        const std::size_t keep = std::array<std::size_t, 4>{1, 5, 40, 100000}[random() % 4];
+        const auto ranking = rank_distributions(layers, costs, weights, keep);
+        REQUIRE(ranking);
+        const auto expected = ranked_by_enumeration(layers, costs, weights, *ranking);
+        CAPTURE(trial, trial % kShapes, layers, types, keep, weights[0], weights[1], weights[2]);
+        REQUIRE(ranking->best.size() == std::min(keep, expected.size()));
+        for (std::size_t k = 0; k < ranking->best.size(); ++k) {
+            CAPTURE(k);
+            REQUIRE(ranking->best[k].counts == expected[k].counts);
+            REQUIRE(ranking->best[k].closeness == expected[k].closeness);
+        }
+    }
+}
+
+TEST_CASE("the best of many candidates are those of an enumeration", "[decide]")
+{
+    std::mt19937_64 random(12);
+    for (std::size_t trial = 0; trial < 96; ++trial) {
+        const std::size_t types = 3 + random() % 3;
+        const std::size_t layers = std::array<std::size_t, 3>{160, 40, 20}[types - 3];
+        const auto costs = shaped_costs(trial % 12, types, random);
+        const Weights weights{0.1 + 0.1 * static_cast<double>(random() % 9), 0.3, trial % 5 == 0 ? 0 : 0.4};
+        const std::size_t keep = trial % 2 == 0 ? 8 : 200;
+        const auto ranking = rank_distributions(layers, costs, weights, keep);
+        REQUIRE(ranking);
+        const auto expected = ranked_by_enumeration(layers, costs, weights, *ranking);
+        CAPTURE(trial);
+        for (std::size_t k = 0; k < keep; ++k) REQUIRE(ranking->best[k].counts == expected[k].counts);
+    }
+}
+
+TEST_CASE("distributions that no one could enumerate are ranked", "[decide]")
+{
+    // Bits per weight from 2 to 8.5, three types of one size, latency that is not monotone, perplexity that falls.
+    const std::vector<double> bits{2.0625, 2.625, 3.4375, 3.44, 4.25, 4.5, 4.5, 4.5, 5.5, 5.5, 6.5625, 8.5};
+    std::vector<Metrics> costs;
+    for (std::size_t i = 0; i < bits.size(); ++i) {
+        costs.push_back({1e9 * bits[i], 30 + 5 * bits[i] + static_cast<double>(i * 7 % 5), 7.3 + 9 * std::exp(-1.3 * bits[i])});
+    }
+    const auto neighbours_are_no_closer = [&](const Weights& weights) {
+        const auto ranking = rank_distributions(160, costs, weights, 5);
+        REQUIRE(ranking);
+        REQUIRE(ranking->best.size() == 5);
+        CHECK(ranking->candidates > 6e16);
+        const Candidate& winner = ranking->best.front();
+        CHECK(std::ranges::fold_left(winner.counts, std::size_t{0}, std::plus<>()) == 160);
+        for (std::size_t from = 0; from < costs.size(); ++from) {
+            for (std::size_t to = 0; to < costs.size(); ++to) {
+                if (winner.counts[from] == 0 || from == to) continue;
+                double ideal = 0;
+                double anti_ideal = 0;
+                for (std::size_t j = 0; j < kMetrics; ++j) {
+                    const double estimate = winner.estimate[j] + (costs[to][j] - costs[from][j]) / 160;
+                    const double value = estimate / ranking->norm[j] * weights[j];
+                    ideal += std::pow(value - ranking->ideal[j], 2);
+                    anti_ideal += std::pow(value - ranking->anti_ideal[j], 2);
+                }
+                CHECK(closeness(std::sqrt(ideal), std::sqrt(anti_ideal)) < winner.closeness + 1e-11);
+            }
+        }
+    };
+    neighbours_are_no_closer({1.0 / 3, 1.0 / 3, 1.0 / 3});
+    neighbours_are_no_closer({0.5, 0, 0.5});
+    neighbours_are_no_closer({0.05, 0.05, 0.9});
+    CHECK(rank_distributions(160, costs, {1, 0, 0})->best[0].counts[0] == 160);
+    CHECK(rank_distributions(160, costs, {0, 0, 1})->best[0].counts[11] == 160);
+    // All equal in what matters: the smallest, then the fastest.
+    for (Metrics& cost : costs) cost[2] = 9;
+    CHECK(rank_distributions(160, costs, {0, 0, 1})->best[0].counts[0] == 160);
+    for (Metrics& cost : costs) cost[0] = 1e9;
+    CHECK(rank_distributions(160, costs, {0.5, 0, 0.5})->best[0].counts[0] == 160);
+    // More candidates than 64 bits hold.
+    costs.insert(costs.end(), costs.begin(), costs.end());
+    for (std::size_t i = 0; i < costs.size(); ++i) costs[i][2] = 10 - 0.1 * static_cast<double>(i);
+    const auto many = rank_distributions(1000, costs, {0.2, 0.3, 0.5});
+    REQUIRE(many);
+    CHECK(many->candidates > 1e40);
+    CHECK(many->best[0].distance_ideal > 0);
+}
+
 TEST_CASE("keeping few candidates keeps the first of all", "[decide]")
 {
     const Weights weights{0.5, 0.3, 0.2};
@@ -106,7 +272,7 @@ TEST_CASE("keeping few candidates keeps the first of all", "[decide]")
     REQUIRE(few);
     REQUIRE(all);
     REQUIRE(few->best.size() == 5);
-    CHECK(all->best.size() == *count_distributions(12, 5));
+    CHECK(static_cast<double>(all->best.size()) == count_distributions(12, 5));
     for (std::size_t k = 0; k < 5; ++k) CHECK(few->best[k].counts == all->best[k].counts);
 }
 
@@ -148,6 +314,25 @@ TEST_CASE("ties go to the smaller memory, then to the earlier type", "[decide]")
     const auto ranking = rank_distributions(10, twins, {1, 1, 1});
     CHECK(ranking->best[0].counts == std::vector<std::size_t>{10, 0, 0});
     CHECK(ranking->best[0].closeness == 1);
+    const auto many = rank_distributions(160, std::vector<Metrics>(12, twins[0]), {1, 1, 1}, 2);
+    REQUIRE(many);
+    CHECK(many->best[0].counts[0] == 160);
+    CHECK(many->best[1].counts[0] == 159);
+    CHECK(many->best[1].counts[1] == 1);
+}
+
+TEST_CASE("distributions that cannot be told apart in reasonable time are refused", "[decide]")
+{
+    // Memory and perplexity on one line: countless ways to nearly the same estimate.
+    std::vector<Metrics> line;
+    for (std::size_t i = 0; i < 12; ++i) {
+        const double s = static_cast<double>(i) / 11;
+        line.push_back({1 + s, 1, 1 + 1.7 * (1 - s)});
+    }
+    const auto ranking = rank_distributions(160, line, {0.5, 0, 0.5}, 1000, 1'000'000);
+    REQUIRE(!ranking);
+    CHECK(ranking.error().code == ErrorCode::usage);
+    CHECK(ranking.error().message.contains("use fewer types"));
 }
 
 TEST_CASE("one layer or one type is a plan like any other", "[decide]")
@@ -165,7 +350,8 @@ TEST_CASE("ranking refuses what it cannot rank", "[decide]")
     const auto code = [](const auto& result) { return result.error().code; };
     CHECK(code(rank_distributions(16, kFive, {0, 0, 0})) == ErrorCode::usage);
     CHECK(code(rank_distributions(16, kFive, {-1, 1, 1})) == ErrorCode::usage);
-    CHECK(code(rank_distributions(160, std::vector<Metrics>(12, Metrics{1, 1, 1}), {1, 1, 1})) == ErrorCode::usage);
+    CHECK(code(rank_distributions(0, kFive, {1, 1, 1})) == ErrorCode::usage);
+    CHECK(code(rank_distributions(16, std::vector<Metrics>{}, {1, 1, 1})) == ErrorCode::usage);
     CHECK(code(rank_distributions(16, std::vector<Metrics>{{1, 0, 1}}, {1, 1, 1})) == ErrorCode::failed);
     CHECK(code(rank_distributions(16, std::vector<Metrics>{{1, std::nan(""), 1}}, {1, 1, 1})) == ErrorCode::failed);
 }

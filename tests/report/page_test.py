@@ -47,6 +47,11 @@ def scores(layers, name="a model", model="m"):
 
 FIVE = [("q3_K", 3_900_000, 2.31, 21.4), ("q4_K", 4_600_000, 1.82, 19.9), ("q5_K", 5_300_000, 2.05, 19.31),
         ("q6_K", 6_100_000, 2.63, 19.2), ("q8_0", 7_800_000, 1.97, 19.17)]
+# Several of one size, latency that is not monotone, perplexity that falls.
+TWELVE = [(type, int(1e6 * bits), 1.5 + 0.1 * bits + 0.07 * (i * 5 % 7), 19 + 40 * 2.7 ** -bits)
+          for i, (type, bits) in enumerate([("iq2_xxs", 2.0625), ("q2_K", 2.625), ("q3_K", 3.4375), ("iq3_s", 3.4375),
+                                            ("iq4_xs", 4.25), ("q4_0", 4.5), ("q4_K", 4.5), ("iq4_nl", 4.5),
+                                            ("q5_0", 5.5), ("q5_K", 5.5), ("q6_K", 6.5625), ("q8_0", 8.5)])]
 
 
 class Report(unittest.TestCase):
@@ -107,6 +112,73 @@ class Report(unittest.TestCase):
         self.open(folder)
         for weights in self.WEIGHTS[3:6]:
             self.compare(folder, weights)
+
+    def test_the_page_chooses_what_the_program_chooses_among_more_than_can_be_enumerated(self):
+        folder = self.workspace("hundred-sixty", profile=profile(160, TWELVE), scores=scores(160))
+        self.open(folder)
+        for weights in self.WEIGHTS:
+            self.compare(folder, weights)
+        for key, weight in (("memory", 0), ("latency", 0.3), ("accuracy", 0.7)):
+            self.set(f"weight-{key}", weight)
+        self.set("limit-memory", 4)
+        counts = self.chosen()["counts"]
+        memory = sum(count * cost[1] for count, cost in zip(counts, TWELVE)) / 160
+        self.assertLessEqual(memory, 4 * 1048576)
+        self.assertGreater(memory, 0.99 * 4 * 1048576)  # the limit binds
+
+    def test_the_page_chooses_within_limits_what_an_enumeration_chooses(self):
+        self.open(self.workspace("enumerated", profile=profile(4, FIVE), scores=scores(4)))
+        self.assertEqual(self.driver.execute_script("""
+            let seed = 1;
+            const random = () => (seed = seed * 16807 % 2147483647) / 2147483647;
+            const some = values => values[Math.floor(random() * values.length)];
+            const shapes = [() => [1 + random(), 1 + random(), 1 + random()], () => [some([1, 2]), some([1, 2, 3]), some([1, 2])],
+              s => [1 + s, 3 - 2 * s, 1 + s / 2], s => [2, 1 + random(), 3 - s], s => [1e9 * (0.4 + s), 1 + random(), 7 + Math.exp(-6 * s)]];
+            const enumerated = (ranker, weights, limits) => {
+              const counts = ranker.costs.map(() => 0);
+              let winner = null;
+              (function visit(type, left) {
+                for (let count = type + 1 < counts.length ? 0 : left; count <= left; ++count) {
+                  counts[type] = count;
+                  if (type + 1 < counts.length) { visit(type + 1, left - count); continue; }
+                  const estimate = [0, 1, 2].map(j => counts.reduce((sum, n, i) => sum + n / ranker.layers * ranker.costs[i][j], 0));
+                  if (estimate.some((value, j) => value > limits[j])) continue;
+                  const candidate = {counts: [...counts], estimate, closeness: ranker.closeness(estimate, weights)};
+                  if (!winner || ranker.better(candidate, winner)) winner = candidate;
+                }
+              })(0, ranker.layers);
+              return winner && winner.counts;
+            };
+            const wrong = [];
+            let infeasible = 0;
+            for (let trial = 0; trial < 2000; ++trial) {
+              const types = 1 + Math.floor(5 * random()), layers = 1 + Math.floor((types > 3 ? 9 : 25) * random());
+              const costs = Array.from({length: types}, (_, i) => shapes[trial % shapes.length](i / types));
+              const weights = [random(), random(), random()].map(weight => random() < 0.2 ? 0 : weight);
+              if (weights.every(weight => weight === 0)) continue;
+              const limits = [0, 1, 2].map(j => {
+                const column = costs.map(cost => cost[j]), low = Math.min(...column), high = Math.max(...column);
+                return random() < 0.5 ? Infinity : low + (high - low) * (1.1 * random() - 0.02);
+              });
+              const ranker = new Ranker(layers, costs);
+              const best = ranker.best(weights, limits), expected = enumerated(ranker, weights, limits);
+              if (!expected) ++infeasible;
+              if (JSON.stringify(best && best.counts) !== JSON.stringify(expected)) wrong.push({layers, costs, weights, limits, best, expected});
+            }
+            return [wrong, infeasible > 50];
+        """), [[], True])
+
+    def test_too_many_nearly_equal_distributions_are_said(self):
+        alike = [(type, 5_000_000, 2 + i / 7, 20) for i, (type, *_) in enumerate(TWELVE)]
+        folder = self.workspace("alike", profile=profile(160, alike), scores=scores(160))
+        self.open(folder)
+        for key, weight in (("latency", 0), ("accuracy", 0)):
+            self.set(f"weight-{key}", weight)
+        self.assertIn("nearly equal", self.text("plan"))
+        self.assertIn("apreqel plan -C", self.text("command"))
+        self.assertFalse(self.driver.find_element(By.ID, "download").is_enabled())
+        self.set("weight-latency", 0.5)
+        self.assertEqual(self.chosen()["counts"][0], 160)
 
     def test_one_layer_one_type_and_equal_metrics_have_a_plan(self):
         equal = [(type, 5_000_000, 2, 20) for type, *_ in FIVE[:3]]

@@ -140,110 +140,255 @@ function layerPicture(place, types, rows) {
 
 // ---- the method, as the program does it (src/decide/distributions.cpp) ----------------------------------------------
 
-/// All ways to give `layers` to M types, M counts each, in the program's order; null if there are too many to keep.
-function distributions(layers, types) {
-  let total = 1;
-  for (let n = 1; n < types; ++n) total = total * (layers + n) / n;
-  total = Math.round(total);
-  if (total > 1500000) return null;
-  const counts = new Uint16Array(total * types);
-  const current = new Uint16Array(types);
-  let next = 0;
-  (function visit(type, left) {
-    if (type === types - 1) {
-      current[type] = left;
-      counts.set(current, next);
-      next += types;
-      return;
-    }
-    for (let count = 0; count <= left; ++count) {
-      current[type] = count;
-      visit(type + 1, left - count);
-    }
-  })(0, layers);
-  return counts;
-}
+const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+const plus = (a, factor, b) => [a[0] + factor * b[0], a[1] + factor * b[1], a[2] + factor * b[2]];
 
+/// About a second: more is only needed where very many distributions are nearly equal.
+const MOST_STEPS = 5e6;
+
+/// TOPSIS over all ways to give `layers` to the types, without visiting them: branch and bound as in the program, for one
+/// winner, and within limits.
 class Ranker {
   constructor(layers, costs) {
     this.costs = costs;
-    this.types = costs.length;
     this.layers = layers;
-    this.counts = distributions(layers, this.types);
-    if (!this.counts) return;
-    this.size = this.counts.length / this.types;
-    this.estimates = new Float64Array(3 * this.size);
-    for (let k = 0; k < this.size; ++k)
-      for (let j = 0; j < 3; ++j) {
-        let estimate = 0;
-        for (let i = 0; i < this.types; ++i) estimate += this.counts[k * this.types + i] / layers * costs[i][j];
-        this.estimates[3 * k + j] = estimate;
-      }
-    const mixed = layers * (layers - 1) / (this.types * (this.types + 1));
-    const squared = 2 * mixed + layers / this.types;
-    this.norm = [0, 1, 2].map(j => {
+    const types = costs.length;
+    this.size = 1;
+    for (let n = 1; n < types; ++n) this.size = this.size * (layers + n) / n;
+    this.size = Math.round(this.size);
+    const mixed = layers * (layers - 1) / (types * (types + 1));
+    const squared = 2 * mixed + layers / types;
+    this.norm = [0, 1, 2].map(j => {  // without the root of the number of distributions, which changes no closeness
       let sum = 0, squares = 0;
       for (const cost of costs) {
         sum += cost[j];
         squares += cost[j] * cost[j];
       }
-      return Math.sqrt(this.size * (mixed * sum * sum + (squared - mixed) * squares)) / layers;
+      return Math.sqrt(mixed * sum * sum + (squared - mixed) * squares) / layers;
     });
+    this.low = [0, 1, 2].map(j => Math.min(...costs.map(cost => cost[j])));
+    this.high = [0, 1, 2].map(j => Math.max(...costs.map(cost => cost[j])));
   }
 
   closeness(estimate, weights) {
-    let ideal = 0, antiIdeal = 0;
+    let ideal = 0, antiIdeal = 0, range = 0, top = 0;
     for (let j = 0; j < 3; ++j) {
-      const weighted = value => value / this.norm[j] * weights[j];
-      const value = weighted(estimate[j]);
-      const best = weighted(Math.min(...this.costs.map(cost => cost[j])));
-      const worst = weighted(Math.max(...this.costs.map(cost => cost[j])));
-      ideal += (value - best) ** 2;
-      antiIdeal += (value - worst) ** 2;
+      const unit = weights[j] / this.norm[j];
+      ideal += ((estimate[j] - this.low[j]) * unit) ** 2;
+      antiIdeal += ((estimate[j] - this.high[j]) * unit) ** 2;
+      range += ((this.high[j] - this.low[j]) * unit) ** 2;
+      top += (this.high[j] * unit) ** 2;
     }
-    if (ideal < 1e-30 && antiIdeal < 1e-30) return 1;
+    if (range <= 1e-26 * top) return 1;
     return Math.sqrt(antiIdeal) / (Math.sqrt(ideal) + Math.sqrt(antiIdeal));
   }
 
-  /// The best distribution within `limits` (one per metric, Infinity: none), or null if there is none.
+  /// The best distribution within `limits` (one per metric, Infinity: none), null if there is none, undefined if very many
+  /// are nearly equal.
   best(weights, limits) {
-    const {estimates, norm, costs, types} = this;
-    const ends = [0, 1, 2].map(j => [Math.min, Math.max].map(end => end(...costs.map(cost => cost[j])) / norm[j] * weights[j]));
-    let winner = -1, closest = 0;
-    for (let k = 0; k < this.size; ++k) {
-      let ideal = 0, antiIdeal = 0, fits = true;
-      for (let j = 0; j < 3; ++j) {
-        const estimate = estimates[3 * k + j];
-        if (estimate > limits[j]) fits = false;
-        const value = estimate / norm[j] * weights[j];
-        ideal += (value - ends[j][0]) * (value - ends[j][0]);
-        antiIdeal += (value - ends[j][1]) * (value - ends[j][1]);
-      }
-      if (!fits) continue;
-      const both = Math.sqrt(ideal) + Math.sqrt(antiIdeal);
-      const close = ideal < 1e-30 && antiIdeal < 1e-30 ? 1 : Math.sqrt(antiIdeal) / both;
-      if (winner >= 0 && close < closest - 1e-11) continue;
-      if (winner >= 0 && !this.better(k, close, winner, closest)) continue;
-      winner = k;
-      closest = close;
+    this.weights = weights;
+    this.limits = limits;
+    this.winner = null;
+    this.steps = 0;
+    const unit = [0, 1, 2].map(j => weights[j] / this.norm[j]);
+    const range = [0, 1, 2].map(j => (this.high[j] - this.low[j]) * unit[j]);
+    const size = Math.hypot(...range), top = Math.hypot(...this.high.map((high, j) => high * unit[j]));
+    const equal = size <= 1e-13 * top;
+    this.noise = equal ? 0 : (this.costs.length + 8) * 4e-16 * top / size;
+    this.range = range.map(side => equal ? 0 : side / size);
+    const limited = [0, 1, 2].filter(j => limits[j] < this.high[j]);
+    // Of types that are the same in everything the earlier one wins.
+    this.types = this.costs.map((cost, i) => ({
+      type: i,
+      place: [0, 1, 2].map(j => equal ? 0 : (cost[j] - this.low[j]) * unit[j] / size),
+      over: limited.map(j => (cost[j] - limits[j]) / (this.high[j] - this.low[j])),  // Σ z_i over_i ≤ 0 keeps a limit
+      share: 0, bound: 0, count: 0,
+    })).filter(({type}) => this.costs.findIndex(cost => cost.every((value, j) => value === this.costs[type][j])) === type);
+    if (limited.some((_, m) => this.types.every(({over}) => over[m] > 0))) return null;
+    if (this.types.length === 1) {
+      this.types[0].count = this.layers;
+      this.consider();
+      return this.winner;
     }
-    if (winner < 0) return null;
-    return {counts: [...this.counts.subarray(winner * types, (winner + 1) * types)],
-      estimate: [...estimates.subarray(3 * winner, 3 * winner + 3)], closeness: closest};
+    this.pressure = limited.map(() => 0);
+    const at = place => Math.hypot(...plus(place, -1, this.range)) / (Math.hypot(...place) + Math.hypot(...plus(place, -1, this.range)));
+    this.types[0].share = 1;
+    this.climb(0.5);
+    let most = equal ? 1 : at(this.point);
+    for (let round = 0; round < 20 && most > 0.5 && !equal; ++round) {
+      this.climb(most);
+      const closer = at(this.point);
+      if (closer <= most + 1e-12) break;
+      most = closer;
+    }
+    for (let depth = 1e-9; ; depth *= 8) {
+      this.floor = most - depth;
+      this.winner = null;
+      this.raiseBar();
+      this.setBounds();
+      this.visit(0, this.layers, 0, 0, 0, limited.map(() => 0), 0);
+      if (this.steps > MOST_STEPS) return undefined;
+      if (this.floor <= 0 || (this.winner && this.winner.closeness >= this.floor)) return this.winner;
+    }
   }
 
-  better(a, closeA, b, closeB) {
+  raiseBar() {
+    this.bar = Math.max(0, Math.max(this.floor, this.winner ? this.winner.closeness : 0) - 2e-12 - this.noise);
+    this.near = this.bar * this.bar;
+    this.far = (1 - this.bar) * (1 - this.bar);
+  }
+
+  f(x, y, z, size) {
+    const {near, far, range} = this;
+    const a = x - size * range[0], b = y - size * range[1], c = z - size * range[2];
+    return far * (a * a + b * b + c * c) - near * (x * x + y * y + z * z);
+  }
+
+  /// The point of the hull where f is greatest, and the pressure (multiplier) of each limit there: an augmented Lagrangian,
+  /// climbed by pairwise Frank-Wolfe steps. Any point and any pressure of 0 or more give a valid bound.
+  climb(c) {
+    const {types, range} = this;
+    const stiffness = 10, far = (1 - c) * (1 - c), near = c * c;
+    const curvature = Math.max(0, near - far);
+    const slopes = types.map(({place}) => curvature > 0 ? far * dot(range, place)
+      : (near * dot(place, place) - far * dot(plus(place, -1, range), plus(place, -1, range))) / 2);
+    const pushed = this.pressure.map(pressure => pressure / stiffness);
+    const rounds = pushed.length ? 30 : 1;
+    for (let round = 0; round < rounds; ++round) {
+      let over = pushed;
+      for (let step = 0; step < 200; ++step) {
+        this.point = types.reduce((sum, {share, place}) => plus(sum, share, place), [0, 0, 0]);
+        over = pushed.map((push, m) => types.reduce((sum, type) => sum + type.share * type.over[m], push));
+        const slope = types.map(({place, over: mine}, i) => slopes[i] + curvature * dot(this.point, place)
+          + mine.reduce((sum, value, m) => sum + stiffness * Math.max(0, over[m]) * value, 0));
+        let to = 0, from = -1;
+        for (let i = 0; i < types.length; ++i) {
+          if (slope[i] < slope[to]) to = i;
+          if (types[i].share > 0 && (from < 0 || slope[i] > slope[from])) from = i;
+        }
+        if (slope[from] - slope[to] <= 1e-15) break;
+        const way = plus(types[to].place, -1, types[from].place);
+        const along = gone => slopes[to] - slopes[from] + curvature * (dot(this.point, way) + gone * dot(way, way))
+          + over.reduce((sum, value, m) => {
+            const moved = types[to].over[m] - types[from].over[m];
+            return sum + stiffness * Math.max(0, value + gone * moved) * moved;
+          }, 0);
+        let low = 0, high = types[from].share;
+        if (along(high) > 0) {
+          for (let halving = 0; halving < 50; ++halving) {
+            const middle = (low + high) / 2;
+            if (along(middle) > 0) high = middle; else low = middle;
+          }
+          types[from].share -= low;
+          types[to].share += low;
+          if (low === 0) break;
+        } else {
+          types[to].share += high;
+          types[from].share = 0;
+        }
+      }
+      over.forEach((value, m) => { pushed[m] = Math.max(0, value); });
+    }
+    this.pressure = pushed.map(push => push * stiffness);
+  }
+
+  /// The linear bound of the program, each limit's share of it added: Σ z_i bound_i < 0 rules a distribution out.
+  setBounds() {
+    const {bar, types, pressure} = this;
+    this.climb(bar);
+    const pressed = ({over}) => over.reduce((sum, value, m) => sum + pressure[m] * value, 0);
+    if (bar > 0.5) {
+      const slope = plus([0, 1, 2].map(j => (2 * bar - 1) * this.point[j]), this.far, this.range);
+      const size = Math.hypot(...slope);
+      const slack = size > 0 ? this.f(...this.point, 1) / (bar * (1 - bar) + size) : 0;
+      for (const type of types)
+        type.bound = size > 0 ? slack - (dot(slope, plus(type.place, -1, this.point)) + pressed(type)) / size : 0;
+    } else {
+      for (const type of types) type.bound = this.f(...type.place, 1) - 2 * pressed(type);
+    }
+    types.sort((a, b) => a.bound - b.bound);
+    let after = types.at(-1).place, over = types.at(-1).over;
+    for (const type of types.toReversed()) {
+      type.leastAfter = after;
+      type.leastOver = over;
+      after = after.map((side, j) => Math.min(side, type.place[j]));
+      over = over.map((value, m) => Math.min(value, type.over[m]));
+    }
+  }
+
+  visit(t, left, x, y, z, over, bound) {
+    const {types, layers} = this;
+    if (t + 2 === types.length) return this.visitLastTwo(left, x, y, z, over);
+    const {place, bound: own, leastAfter, over: mine, leastOver} = types[t];
+    for (let count = 0; count <= left; ++count) {
+      if (++this.steps > MOST_STEPS) return;
+      const rest = left - count, given = bound + count * own;
+      if (given + rest * types.at(-1).bound < -1e-13 * layers) break;
+      const a = x + count * place[0], b = y + count * place[1], c = z + count * place[2];
+      if (this.f(a + rest * leastAfter[0], b + rest * leastAfter[1], c + rest * leastAfter[2], layers) < 0) continue;
+      const next = over.map((sum, m) => sum + count * mine[m]);
+      if (next.some((sum, m) => sum + rest * leastOver[m] > 1e-9 * layers)) continue;
+      types[t].count = count;
+      this.visit(t + 1, rest, a, b, c, next, given);
+    }
+  }
+
+  visitLastTwo(left, x, y, z, over) {
+    const {types, layers, range, near, far} = this;
+    const other = types.at(-2), last = types.at(-1);
+    const start = plus([x, y, z], left, last.place), step = plus(other.place, -1, last.place);
+    let first = 0, end = left;  // within the limits
+    over.forEach((sum, m) => {
+      const room = 1e-9 * layers - sum - left * last.over[m], slope = other.over[m] - last.over[m];
+      if (slope > 0) end = Math.min(end, Math.floor(room / slope));
+      else if (slope < 0) first = Math.max(first, Math.ceil(room / slope));
+      else if (room < 0) end = -1;
+    });
+    if (first > end) return;
+    const closeEnough = count => {
+      const at = plus(start, count, step), fromAntiIdeal = plus(at, -layers, range);
+      return far * dot(fromAntiIdeal, fromAntiIdeal) >= near * dot(at, at);
+    };
+    const lookAt = count => {
+      if (++this.steps > MOST_STEPS) return;
+      other.count = count;
+      last.count = left - count;
+      this.consider();
+    };
+    const curvature = (far - near) * dot(step, step);
+    const slope = far * dot(step, plus(start, -layers, range)) - near * dot(step, start);
+    const peaked = curvature < 0;
+    const peak = peaked ? Math.min(end, Math.max(first, Math.round(-slope / curvature))) : first;
+    let up = peak;
+    for (; up <= end && closeEnough(up); ++up) lookAt(up);
+    const stop = peaked ? first : up;
+    if (peaked && up === peak) return;
+    for (let down = peaked ? peak : end + 1; down > stop && closeEnough(down - 1); --down) lookAt(down - 1);
+  }
+
+  /// Evaluates the current counts by the plain formulas and keeps them if they are the best.
+  consider() {
+    const counts = this.costs.map(() => 0);
+    for (const {type, count} of this.types) counts[type] = count;
+    const estimate = [0, 0, 0];
+    for (let j = 0; j < 3; ++j)
+      for (let i = 0; i < counts.length; ++i) estimate[j] += counts[i] / this.layers * this.costs[i][j];
+    if (estimate.some((value, j) => value > this.limits[j])) return;
+    const candidate = {counts, estimate, closeness: this.closeness(estimate, this.weights)};
+    if (this.winner && !this.better(candidate, this.winner)) return;
+    this.winner = candidate;
+    this.raiseBar();
+  }
+
+  better(a, b) {
     const rounded = (value, scale) => Math.round(value / scale * 1e12);
-    if (rounded(closeA, 1) !== rounded(closeB, 1)) return closeA > closeB;
+    if (rounded(a.closeness, 1) !== rounded(b.closeness, 1)) return a.closeness > b.closeness;
     for (let j = 0; j < 3; ++j) {
-      const [costA, costB] = [a, b].map(k => rounded(this.estimates[3 * k + j], this.costs[0][j]));
+      const [costA, costB] = [a, b].map(({estimate}) => rounded(estimate[j], this.costs[0][j]));
       if (costA !== costB) return costA < costB;
     }
-    for (let i = 0; i < this.types; ++i) {
-      const difference = this.counts[a * this.types + i] - this.counts[b * this.types + i];
-      if (difference) return difference > 0;
-    }
-    return false;
+    const i = a.counts.findIndex((count, type) => count !== b.counts[type]);
+    return i >= 0 && a.counts[i] > b.counts[i];
   }
 }
 
@@ -315,16 +460,8 @@ function drawExplorer() {
   const layers = scores?.layers ?? data.front.layers.map(layer => ({layer}));
   const types = profile.types.map(type => ({name: type.type, bits: type.bits_per_weight, metrics: metricsOf(type)}));
   const ranker = new Ranker(profile.layers, types.map(type => type.metrics));
-  const paper = scores && ranker.counts;
-  if (!paper && !front) {
-    $('explorer').querySelector('.content').replaceChildren(element('p', {className: 'missing'},
-      'Too many distributions to rank in a browser. In a terminal: ',
-      element('code', {}, `apreqel plan -C ${quoted(data.directory)} --weights balanced`)));
-    return;
-  }
-
   const method = element('select', {id: 'method'},
-    ...(paper ? [element('option', {value: 'paper'}, 'paper: TOPSIS')] : []),
+    ...(scores ? [element('option', {value: 'paper'}, 'paper: TOPSIS')] : []),
     ...(front ? [element('option', {value: 'front'}, 'front: sensitivity')] : []));
   method.addEventListener('change', update);
   $('methods').append(element('label', {}, 'Method', method));
@@ -381,9 +518,11 @@ function drawExplorer() {
     $('download').disabled = !found;
     if (!found) {
       $('plan').textContent = chosen.every(weight => weight === 0) ? 'All weights are 0: nothing to choose by.'
-        : 'No distribution keeps these limits.';
+        : found === null ? 'No distribution keeps these limits.'
+        : 'Too many distributions are nearly equal to choose among them in a browser.';
       $('plan').dataset.plan = '';
-      $('command').textContent = '';
+      $('command').textContent = found === undefined && !limited
+        ? `apreqel plan -C ${quoted(data.directory)} --weights ${chosen.join(',')}` : '';
       return;
     }
     const allocation = found.allocation ?? allocate(found.counts, types, layers);
