@@ -35,7 +35,7 @@ struct Front {
 
 struct FrontSettings {
     /// The front is complete where no more partial choices than this are needed to find it.
-    std::size_t most_states = 100000;
+    std::size_t most_states = 150000;
     /// What is good enough for `Front::epsilon` where it is not.
     double epsilon = 0.001;
 };

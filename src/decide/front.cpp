@@ -136,13 +136,17 @@ Result<std::vector<std::size_t>> spread(std::span<const Metrics> points, const M
         std::size_t as_of;  ///< number of points chosen when it was computed
         bool operator<(const Gain& other) const { return volume != other.volume ? volume < other.volume : point > other.point; }
     };
+    const auto finite = [](const Metrics& point) {
+        return std::ranges::all_of(point, [](double v) { return std::isfinite(v); });
+    };
+    if (!finite(reference) || !std::ranges::all_of(points, finite)) return fail("hypervolume: a metric is not a finite number");
     std::vector<Metrics> chosen;
     double volume = 0;
     std::priority_queue<Gain> gains;
     for (std::size_t p = 0; p < points.size(); ++p) {
-        const auto alone = hypervolume({&points[p], 1}, reference);
-        if (!alone) return std::unexpected(alone.error());
-        if (*alone > 0) gains.push({*alone, p, 0});
+        double alone = 1;
+        for (std::size_t j = 0; j < kMetrics; ++j) alone *= std::max(0.0, reference[j] - points[p][j]);
+        if (alone > 0) gains.push({alone, p, 0});
     }
     std::vector<std::size_t> result;
     while (result.size() < count && !gains.empty()) {

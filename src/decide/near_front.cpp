@@ -53,15 +53,16 @@ void drop_dominated(std::vector<Choice>& choices)
     });
 }
 
-/// A corner of what the front leaves open: whatever costs less than it in every metric, no choice of the front dominates or
-/// equals, and whatever none dominates or equals, costs less than some corner in every metric: a "local upper bound"
-/// (Klamroth, Lacour and Vanderpooten 2015). Where every choice costs less than the corner, `step` is 0.
+/// A corner of what the front leaves open: what costs less than it in every metric, no choice of the front dominates or equals,
+/// and what none dominates or equals, costs less than some corner in every metric: a "local upper bound" (Klamroth, Lacour and
+/// Vanderpooten 2015). Where a metric is not bounded, `at` is the most that any choice costs.
 struct Corner {
     Metrics at{};
-    Metrics step{};                ///< what one whole share is: `epsilon` is counted in these
+    std::array<bool, kMetrics> bounded{};
+    Metrics step{};                ///< what one whole share is: `epsilon` is counted in these; 0 where not bounded
     std::uint32_t multiplier = 0;  ///< of a choice nearby
     Weights weights{};             ///< those that prove `epsilon`
-    double epsilon = 0;            ///< there is no choice at or below at − epsilon · step
+    double epsilon = 0;            ///< no choice costs less than at − epsilon · step in every metric bounded
     bool refined = false;
 };
 
@@ -78,7 +79,8 @@ std::vector<Corner> corners_of(const std::vector<Choice>& choices, const Metrics
         if (at[kDivergence] <= 0) return;  // none is less
         Corner corner{.at = at, .step = {range[kMemory], range[kLatency], at[kDivergence]}, .multiplier = multiplier};
         for (std::size_t j = 0; j < kMetrics; ++j) {
-            if (at[j] < kInfinity) continue;
+            corner.bounded[j] = at[j] < kInfinity;
+            if (corner.bounded[j]) continue;
             corner.at[j] = most[j];
             corner.step[j] = 0;
         }
@@ -173,9 +175,13 @@ private:
     std::vector<double> bounds_;
 };
 
-/// At which share of `step` the weights prove that no choice is at or below the corner.
+/// The least share of `step` below the corner where the weights prove that there is no choice: there, all that costs less
+/// has a weighted sum below the least there is, `bound`.
 double share_at(const Corner& corner, const Weights& weights, double bound)
 {
+    bool says_something = false;
+    for (std::size_t j = 0; j < kMetrics; ++j) says_something = says_something || (corner.bounded[j] && weights[j] > 0);
+    if (!says_something) return kInfinity;
     const double room = weighted(weights, corner.at) - bound;
     const double step = weighted(weights, corner.step);
     return room <= 0 ? 0 : step > 0 ? room / step : kInfinity;
@@ -344,7 +350,7 @@ private:
         const auto share = [&](std::uint32_t i) { return share_at(corner, multipliers_.weights(i), multipliers_.bound(i)); };
         corner.epsilon = multipliers_.descend(corner.multiplier, settings_.epsilon, share);
         // Where any divergence will do, it should not weigh at all.
-        if (corner.step[kDivergence] == 0) {
+        if (!corner.bounded[kDivergence]) {
             for (auto i = static_cast<std::uint32_t>(multipliers_.grid_size()); i < multipliers_.size(); ++i) {
                 if (share(i) >= corner.epsilon) continue;
                 corner.epsilon = share(i);

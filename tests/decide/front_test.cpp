@@ -207,7 +207,7 @@ TEST_CASE("a spread dominates as much as any choice of as many points, but for a
     const auto three = spread(points, reference, 3);
     REQUIRE(three);
     REQUIRE(three->size() == 3);
-    const auto volume = [&](std::vector<std::size_t> indices) {
+    const auto volume = [&](const std::vector<std::size_t>& indices) {
         std::vector<Metrics> some;
         for (const std::size_t i : indices) some.push_back(points[i]);
         return hypervolume(some, reference).value();
