@@ -1,16 +1,12 @@
 // The paper's planning step: all distributions of 5 types over 64 layers, and of 12 types over 160.
-#include <apreqel/front.h>
 #include <apreqel/plan.h>
 
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <limits>
-#include <random>
-
 #include <format>
+#include <random>
 
 namespace {
 
@@ -88,49 +84,5 @@ void whole_plan(benchmark::State& state)
 BENCHMARK(whole_plan)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-
-/// Costs as a model has them: half the layers 2.5 times the size of the others, KL divergence falling fourfold per bit,
-/// latency not monotone in the type.
-AdditiveCosts synthetic(std::size_t layers, std::size_t types)
-{
-    std::mt19937_64 random(3);
-    const auto uniform = [&] { return static_cast<double>(random() % 1000) / 1000; };
-    std::vector<double> latency(types);
-    for (double& value : latency) value = 1 + uniform();
-    AdditiveCosts costs{.fixed = {100, 1, 0.001}, .layers = {}};
-    for (std::size_t l = 0; l < layers; ++l) {
-        const double sensitivity = std::exp(3 * uniform());
-        const double size = l % 2 == 0 ? 2.5 : 1;
-        costs.layers.emplace_back();
-        for (std::size_t q = 0; q < types; ++q) {
-            const double bits = 3 + 5 * static_cast<double>(q) / static_cast<double>(types - 1);
-            costs.layers.back().push_back(
-                {size * bits, size * latency[q], sensitivity * std::exp(-1.4 * (bits - 3)) * (0.9 + 0.2 * uniform())});
-        }
-    }
-    return costs;
-}
-
-void front(benchmark::State& state)
-{
-    const AdditiveCosts costs = synthetic(static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1)));
-    Front front;
-    for (auto _ : state) front = *pareto_front(costs);
-    state.counters["points"] = static_cast<double>(front.points.size());
-    state.counters["epsilon"] = front.epsilon;
-    // How far the front can be from the best weighted sum, over many directions: the Lagrangian bound.
-    double gap = 0;
-    for (int a = 0; a <= 17; ++a) {
-        for (int b = 0; a + b <= 17; ++b) {
-            const Weights weights{a / 17.0, b / 17.0, (17 - a - b) / 17.0};
-            double least = std::numeric_limits<double>::infinity();
-            for (const FrontPoint& point : front.points)
-                least = std::min(least, weights[0] * point.cost[0] + weights[1] * point.cost[1] + weights[2] * point.cost[2]);
-            gap = std::max(gap, least / least_weighted_cost(costs, weights) - 1);
-        }
-    }
-    state.counters["gap"] = gap;
-}
-BENCHMARK(front)->Args({16, 5})->Args({64, 5})->Args({160, 12})->Unit(benchmark::kMillisecond)->Iterations(1)->Repetitions(3);
 
 BENCHMARK_MAIN();

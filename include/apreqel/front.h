@@ -27,20 +27,22 @@ struct FrontPoint {
 
 struct Front {
     std::vector<FrontPoint> points;  ///< none dominates another; by memory, ascending
-    /// Every choice there is has a point of the front that is no worse in KL divergence and worse in memory and latency by at
-    /// most this share of their range. 0: the front is complete.
+    /// Every choice there is has a point of the front that takes at most this share of the points' range more memory, at
+    /// most this share of their range more latency, and whose KL divergence is greater by at most this share of itself: so
+    /// 0.001 is a thousandth of a small divergence too. Proved, but for rounding. 0: the front is complete.
     double epsilon = 0;
 };
 
 struct FrontSettings {
-    /// Where there are more than half as many partial choices to compare, those that lie together in a cell become one, until
-    /// the next layer has no more than this.
-    std::size_t most_states = 600000;
-    /// Least width of a cell, as a share of the range of memory and of latency; it doubles until it is enough.
-    double cell = 0.0003;
+    /// The front is complete where no more partial choices than this are needed to find it.
+    std::size_t most_states = 150000;
+    /// What is good enough for `Front::epsilon` where it is not.
+    double epsilon = 0.001;
 };
 
-/// The front by dynamic programming over the layers: partial choices that another dominates are dropped. Deterministic.
+/// The front by dynamic programming over the layers: partial choices that another dominates are dropped. Where they are
+/// too many, those near the best for some weighting of the costs; weighted sums and complete searches of what they leave open
+/// prove how near the front comes. Deterministic.
 /// Errors: no layers, a layer without types, more than 255 types, a cost that is negative or not finite.
 [[nodiscard]] Result<Front> pareto_front(const AdditiveCosts& costs, const FrontSettings& settings = {});
 

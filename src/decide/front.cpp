@@ -1,203 +1,84 @@
+#include "decide/near_front.h"
+#include "decide/partial.h"
+
 #include <apreqel/evaluation.h>
 #include <apreqel/front.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <map>
 #include <numeric>
+#include <optional>
 #include <queue>
 #include <ranges>
 
 namespace apreqel {
 namespace {
 
-constexpr std::size_t kMemory = 0;
-constexpr std::size_t kLatency = 1;
-constexpr std::size_t kDivergence = 2;
-
-/// A choice of types for the layers so far.
-struct State {
-    Metrics cost{};
-    std::uint32_t parent = 0;  ///< the state one layer before
-    std::uint8_t type = 0;     ///< of the last layer
-    /// How much memory and latency, at most, what merged into this state had less.
-    std::array<double, 2> slack{};
-};
-
-/// How a layer was decided: enough to walk back from a final state.
-struct Step {
-    std::uint32_t parent;
-    std::uint8_t type;
-};
-
-bool before(const State& a, const State& b) { return a.cost < b.cost; }
-
-/// Drops the states that another one dominates or equals. Leaves them sorted by cost.
-/// Sweeps in order of memory and keeps the staircase of latency and divergence of what came before.
-void drop_dominated(std::vector<State>& states)
+ScaledCosts scale(const AdditiveCosts& costs)
 {
-    std::ranges::sort(states, before);
-    std::map<double, double> stairs;  // latency → divergence, falling
-    std::erase_if(states, [&](const State& state) {
-        const double latency = state.cost[kLatency];
-        const double divergence = state.cost[kDivergence];
-        auto next = stairs.upper_bound(latency);
-        if (next != stairs.begin() && std::prev(next)->second <= divergence) return true;
-        while (next != stairs.end() && next->second >= divergence) next = stairs.erase(next);
-        stairs.insert_or_assign(latency, divergence);
-        return false;
-    });
+    constexpr double kUnits = 1LL << 44;
+    ScaledCosts scaled{.fixed = {0, 0, costs.fixed[kDivergence]}, .layers = {}, .types = {}};
+    std::vector<Metrics> least;
+    for (const auto& layer : costs.layers) {
+        scaled.layers.emplace_back();
+        scaled.types.emplace_back();
+        for (std::size_t q = 0; q < layer.size(); ++q) {
+            const auto better = [&](const Metrics& other) { return dominates(other, layer[q]); };
+            if (std::ranges::any_of(layer, better)) continue;
+            if (std::ranges::contains(layer.begin(), layer.begin() + static_cast<std::ptrdiff_t>(q), layer[q])) continue;
+            scaled.layers.back().push_back(layer[q]);
+            scaled.types.back().push_back(static_cast<std::uint8_t>(q));
+        }
+        least.push_back(best_of(scaled.layers.back()));
+        const Metrics most = worst_of(scaled.layers.back());
+        for (std::size_t j = 0; j < 2; ++j) scaled.range[j] += most[j] - least.back()[j];
+    }
+    for (std::size_t l = 0; l < scaled.layers.size(); ++l) {
+        for (Metrics& cost : scaled.layers[l]) {
+            for (std::size_t j = 0; j < 2; ++j) {
+                const double share = scaled.range[j] > 0 ? (cost[j] - least[l][j]) / scaled.range[j] : 0;
+                cost[j] = std::round(share * kUnits) / kUnits;
+            }
+        }
+    }
+    return scaled;
 }
 
-class FrontSearch {
-public:
-    FrontSearch(const AdditiveCosts& costs, const FrontSettings& settings) : costs_(costs), settings_(settings)
-    {
-        for (const auto& layer : costs.layers) {
-            for (std::size_t j = 0; j < 2; ++j) {
-                const auto [least, most] = std::ranges::minmax(layer, {}, [j](const Metrics& cost) { return cost[j]; });
-                range_[j] += most[j] - least[j];
-            }
-        }
+/// The types of each choice of the complete front; nothing if there are too many.
+std::optional<std::vector<std::vector<std::uint8_t>>> complete_front(const ScaledCosts& costs, std::size_t most_states)
+{
+    std::vector<Partial> states{{.cost = costs.fixed}};
+    Trail trail;
+    for (const auto& layer : costs.layers) {
+        states = extend(states, layer, [](std::size_t, std::size_t) { return true; });
+        if (states.size() > most_states) return std::nullopt;
+        trail.record(states);
     }
+    std::vector<std::vector<std::uint8_t>> choices;
+    for (std::size_t s = 0; s < states.size(); ++s) choices.push_back(trail.types(s));
+    return choices;
+}
 
-    Front run()
-    {
-        std::vector<State> states{{.cost = costs_.fixed}};
-        std::vector<std::vector<Step>> steps;
-        Metrics least = costs_.fixed;
-        for (const auto& layer : costs_.layers) {
-            for (std::size_t j = 0; j < kMetrics; ++j)
-                least[j] += std::ranges::min(layer, {}, [j](const Metrics& cost) { return cost[j]; })[j];
-            states = extend(states, layer);
-            if (states.size() > settings_.most_states / 2) {
-                const std::size_t enough = settings_.most_states / layer.size();
-                for (double cell = settings_.cell; states.size() > enough && cell < 1; cell *= 2)
-                    merge_neighbours(states, least, cell);
-            }
-            drop_dominated(states);
-            steps.emplace_back();
-            steps.back().reserve(states.size());
-            for (const State& state : states) steps.back().push_back({state.parent, state.type});
-        }
-        Front front = read_back(states, steps);
-        if (front.epsilon > 0) add_supported(front);
-        return front;
+/// Points of the choices, none of which another dominates or equals, by cost.
+std::vector<FrontPoint> points_of(const AdditiveCosts& costs, const ScaledCosts& scaled,
+                                  std::vector<std::vector<std::uint8_t>> choices)
+{
+    std::vector<FrontPoint> points;
+    for (std::vector<std::uint8_t>& types : choices) {
+        for (std::size_t l = 0; l < types.size(); ++l) types[l] = scaled.types[l][types[l]];
+        points.push_back({.cost = cost_of(costs, types), .types = std::move(types)});
     }
-
-private:
-    /// Every state with every type of the next layer, but for types that another one of the layer dominates.
-    static std::vector<State> extend(const std::vector<State>& states, const std::vector<Metrics>& layer)
-    {
-        std::vector<State> extended;
-        extended.reserve(states.size() * layer.size());
-        for (std::size_t q = 0; q < layer.size(); ++q) {
-            const auto useless = [&](std::size_t other) {
-                return dominates(layer[other], layer[q]) || (other < q && layer[other] == layer[q]);
-            };
-            bool skip = false;
-            for (std::size_t other = 0; other < layer.size(); ++other) skip = skip || useless(other);
-            if (skip) continue;
-            for (std::size_t s = 0; s < states.size(); ++s) {
-                State next = states[s];
-                next.parent = static_cast<std::uint32_t>(s);
-                next.type = static_cast<std::uint8_t>(q);
-                for (std::size_t j = 0; j < kMetrics; ++j) next.cost[j] += layer[q][j];
-                extended.push_back(next);
-            }
-        }
-        return extended;
-    }
-
-    /// Where states were merged, adds the choices that are best in some weighting of the costs: layers decide for
-    /// themselves, so each is exact and takes no time.
-    void add_supported(Front& front) const
-    {
-        constexpr int kSteps = 60;
-        Metrics scale{};
-        for (std::size_t j = 0; j < kMetrics; ++j) {
-            const auto cost = [j](const FrontPoint& point) { return point.cost[j]; };
-            const auto [least, most] = std::ranges::minmax(front.points | std::views::transform(cost));
-            scale[j] = most > least ? 1 / (most - least) : 0;
-        }
-        for (int a = 0; a <= kSteps; ++a) {
-            for (int b = 0; a + b <= kSteps; ++b) {
-                const Weights weights{a * scale[0], b * scale[1], (kSteps - a - b) * scale[2]};
-                FrontPoint point{.cost = {}, .types = {}};
-                for (const auto& layer : costs_.layers) {
-                    const auto best = std::ranges::min_element(layer, {}, [&](const Metrics& cost) {
-                        return std::inner_product(cost.begin(), cost.end(), weights.begin(), 0.0);
-                    });
-                    point.types.push_back(static_cast<std::uint8_t>(best - layer.begin()));
-                }
-                point.cost = cost_of(costs_, point.types);
-                front.points.push_back(std::move(point));
-            }
-        }
-        std::vector<State> states;
-        for (std::size_t p = 0; p < front.points.size(); ++p)
-            states.push_back({.cost = front.points[p].cost, .parent = static_cast<std::uint32_t>(p)});
-        drop_dominated(states);
-        std::vector<FrontPoint> kept;
-        for (const State& state : states) kept.push_back(std::move(front.points[state.parent]));
-        front.points = std::move(kept);
-    }
-
-    /// Of the states in one cell the one of least divergence stays, and remembers how much worse it is than the others.
-    void merge_neighbours(std::vector<State>& states, const Metrics& least, double width)
-    {
-        const std::size_t cells = static_cast<std::size_t>(std::ceil(1 / width)) + 1;
-        const auto index = [&](const State& state, std::size_t j) {
-            if (range_[j] <= 0) return std::size_t{0};
-            const double place = (state.cost[j] - least[j]) / (range_[j] * width);
-            return std::min(static_cast<std::size_t>(std::max(place, 0.0)), cells - 1);
-        };
-        keeper_.assign(cells * cells, kNone);
-        std::vector<State> kept;
-        for (const State& state : states) {
-            std::uint32_t& place = keeper_[index(state, kMemory) * cells + index(state, kLatency)];
-            if (place == kNone) {
-                place = static_cast<std::uint32_t>(kept.size());
-                kept.push_back(state);
-                continue;
-            }
-            State& keeper = kept[place];
-            const bool better = state.cost[kDivergence] < keeper.cost[kDivergence];
-            State winner = better ? state : keeper;
-            const State& loser = better ? keeper : state;
-            for (std::size_t j = 0; j < 2; ++j)
-                winner.slack[j] = std::max(winner.slack[j], loser.slack[j] + std::max(0.0, winner.cost[j] - loser.cost[j]));
-            keeper = winner;
-        }
-        states = std::move(kept);
-    }
-
-    [[nodiscard]] Front read_back(const std::vector<State>& states, const std::vector<std::vector<Step>>& steps) const
-    {
-        Front front;
-        for (const State& state : states) {
-            FrontPoint point{.cost = {}, .types = std::vector<std::uint8_t>(steps.size())};
-            Step step{state.parent, state.type};
-            for (std::size_t l = steps.size(); l-- > 0;) {
-                point.types[l] = step.type;
-                if (l > 0) step = steps[l - 1][step.parent];
-            }
-            point.cost = cost_of(costs_, point.types);
-            front.points.push_back(std::move(point));
-            for (std::size_t j = 0; j < 2; ++j)
-                if (range_[j] > 0) front.epsilon = std::max(front.epsilon, state.slack[j] / range_[j]);
-        }
-        return front;
-    }
-
-    static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-
-    const AdditiveCosts& costs_;
-    const FrontSettings& settings_;
-    std::array<double, 2> range_{};
-    std::vector<std::uint32_t> keeper_;  ///< per cell: index of the state that stays
-};
+    std::ranges::stable_sort(points, {}, &FrontPoint::cost);
+    const auto latency = [](const FrontPoint& point) { return point.cost[kLatency]; };
+    const auto [least, most] = std::ranges::minmax(points | std::views::transform(latency));
+    Staircase stairs(least, most, points.size());
+    std::erase_if(points, [&](const FrontPoint& point) {
+        if (stairs.covers(point.cost[kLatency], point.cost[kDivergence])) return true;
+        stairs.add(point.cost[kLatency], point.cost[kDivergence]);
+        return false;
+    });
+    return points;
+}
 
 }  // namespace
 
@@ -218,7 +99,22 @@ Result<Front> pareto_front(const AdditiveCosts& costs, const FrontSettings& sett
             for (const double value : cost)
                 if (!std::isfinite(value) || value < 0) return fail("plan: a cost of {} cannot be planned with", value);
     }
-    return FrontSearch(costs, settings).run();
+    const ScaledCosts scaled = scale(costs);
+    if (auto choices = complete_front(scaled, settings.most_states))
+        return Front{.points = points_of(costs, scaled, std::move(*choices))};
+
+    NearFront near = near_front(scaled, settings);
+    std::vector<std::vector<std::uint8_t>> choices;
+    for (Choice& choice : near.choices) choices.push_back(std::move(choice.types));
+    Front front{.points = points_of(costs, scaled, std::move(choices)), .epsilon = near.epsilon};
+    // The search does not know the front's range before there is one.
+    for (std::size_t j = 0; j < 2; ++j) {
+        const auto cost = [j](const FrontPoint& point) { return point.cost[j]; };
+        const auto [least, most] = std::ranges::minmax(front.points | std::views::transform(cost));
+        const double assumed = near.range[j] * scaled.range[j];
+        if (assumed > 0) front.epsilon = std::max(front.epsilon, near.epsilon * assumed / (most - least));
+    }
+    return front;
 }
 
 double least_weighted_cost(const AdditiveCosts& costs, const Weights& weights)
@@ -240,13 +136,17 @@ Result<std::vector<std::size_t>> spread(std::span<const Metrics> points, const M
         std::size_t as_of;  ///< number of points chosen when it was computed
         bool operator<(const Gain& other) const { return volume != other.volume ? volume < other.volume : point > other.point; }
     };
+    const auto finite = [](const Metrics& point) {
+        return std::ranges::all_of(point, [](double v) { return std::isfinite(v); });
+    };
+    if (!finite(reference) || !std::ranges::all_of(points, finite)) return fail("hypervolume: a metric is not a finite number");
     std::vector<Metrics> chosen;
     double volume = 0;
     std::priority_queue<Gain> gains;
     for (std::size_t p = 0; p < points.size(); ++p) {
-        const auto alone = hypervolume({&points[p], 1}, reference);
-        if (!alone) return std::unexpected(alone.error());
-        if (*alone > 0) gains.push({*alone, p, 0});
+        double alone = 1;
+        for (std::size_t j = 0; j < kMetrics; ++j) alone *= std::max(0.0, reference[j] - points[p][j]);
+        if (alone > 0) gains.push({alone, p, 0});
     }
     std::vector<std::size_t> result;
     while (result.size() < count && !gains.empty()) {
