@@ -20,7 +20,44 @@ double binomial_half(std::size_t n, std::size_t k)
     return sum;
 }
 
+double median(std::vector<double> values)
+{
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::ranges::nth_element(values, middle);
+    return *middle;
+}
+
 }  // namespace
+
+std::vector<std::vector<double>> without_drift(std::vector<std::vector<double>> samples)
+{
+    constexpr std::size_t kAround = 4;  // samples before, and as many after
+    constexpr int kPasses = 5;          // a model's median depends on the pace, and the pace on the medians
+    if (samples.empty() || samples.front().empty()) return samples;
+    const std::size_t models = samples.size();
+    const std::size_t count = models * samples.front().size();
+    std::vector<double> pace(count, 1);
+    for (int pass = 0; pass < kPasses; ++pass) {
+        std::vector<double> levels;
+        for (std::size_t m = 0; m < models; ++m) {
+            std::vector<double> leveled = samples[m];
+            for (std::size_t r = 0; r < leveled.size(); ++r) leveled[r] /= pace[r * models + m];
+            levels.push_back(median(std::move(leveled)));
+        }
+        std::vector<double> ratios(count);
+        for (std::size_t k = 0; k < count; ++k) ratios[k] = samples[k % models][k / models] / levels[k % models];
+        for (std::size_t k = 0; k < count; ++k) {
+            std::vector<double> around;
+            for (std::size_t i = k - std::min(k, kAround); i < std::min(count, k + kAround + 1); ++i)
+                if (i != k) around.push_back(ratios[i]);
+            pace[k] = around.empty() ? 1 : median(std::move(around));
+        }
+        const double usual = median(pace);
+        for (double& value : pace) value /= usual;
+    }
+    for (std::size_t k = 0; k < count; ++k) samples[k % models][k / models] /= pace[k];
+    return samples;
+}
 
 Sampled summarize(std::vector<double> samples)
 {

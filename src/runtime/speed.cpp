@@ -182,6 +182,8 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
             monitor.advance(static_cast<double>(round * models.size() + m + 1));
         }
     }
+    latencies = without_drift(std::move(latencies));
+    prompt_speeds = without_drift(std::move(prompt_speeds));
     std::vector<Speed> speeds;
     for (std::size_t m = 0; m < models.size(); ++m) {
         speeds.push_back({.latency_ms = summarize(latencies[m]), .prompt_tokens_per_second = summarize(prompt_speeds[m])});

@@ -19,7 +19,7 @@ struct SpeedSettings {
 };
 
 /// Measures each model once per round, round after round, so that a drift of the machine's speed meets all of them
-/// alike. Models stay loaded if together they fit in half of the free memory, else each round loads them in turn.
+/// alike, and takes the drift out (`without_drift`). Models stay loaded if together they fit in half of the free memory, else each round loads them in turn.
 [[nodiscard]] Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                                        const SpeedSettings& settings, Monitor& monitor);
 

@@ -31,7 +31,7 @@ std::string quality_key(const Study& study, std::string_view text)
 std::string speed_key(const Study& study)
 {
     const SpeedSettings& settings = study.settings.speed;
-    return std::format("{}, {}, {} repetitions, tg {}, pp {}", device_name(study.settings.run), backend_version(),
+    return std::format("{}, {}, {} repetitions without drift, tg {}, pp {}", device_name(study.settings.run), backend_version(),
                        settings.repetitions, settings.generated, settings.prompt);
 }
 
