@@ -84,10 +84,10 @@ struct OrderResult {
 /// A set of models to compare with uniform ones.
 struct ModelSet {
     std::string name;
-    std::vector<std::string> types;      ///< chosen from
-    std::vector<Candidate> candidates;   ///< as planned, one for each model; none for models that were not planned
-    std::vector<std::size_t> models;     ///< indices into Evaluation::models
-    std::vector<std::size_t> baseline;   ///< the uniform models to compare with; empty: Evaluation::uniform
+    std::vector<std::string> types;        ///< chosen from
+    std::vector<Candidate> candidates;     ///< as planned, one for each model; none for models that were not planned
+    std::vector<std::size_t> models;       ///< indices into Evaluation::models
+    std::vector<std::size_t> baseline;     ///< the uniform models to compare with; empty: Evaluation::uniform
     std::optional<double> estimated_gain;  ///< of hypervolume, before anything was built
 };
 

@@ -60,7 +60,6 @@ enum class Granularity {
     tensor,  ///< a tensor; gate and up of one FFN together, as libggml computes them in one step
 };
 
-
 /// How the sub-layers of a block hang on the residual stream, as far as the file tells.
 enum class Residual {
     sequential,  ///< x → x + attention(x) → … + ffn(…): every sub-layer has an input and an output of its own

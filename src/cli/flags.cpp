@@ -55,7 +55,8 @@ void add_importance(CLI::App& verb, Flags& flags)
 {
     verb.add_option("--imatrix", flags.imatrix, std::string(kImatrix) + "; auto: collected on a calibration text")
         ->type_name("FILE|auto");
-    verb.add_option("--calibration", flags.settings.calibration, "Text for sensitivities and --imatrix auto [sampled from the model]")
+    verb.add_option("--calibration", flags.settings.calibration,
+                    "Text for sensitivities and --imatrix auto [sampled from the model]")
         ->type_name("FILE");
 }
 
@@ -243,7 +244,8 @@ Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& 
         if (equals == std::string::npos) return usage_error("--variant {}: it must be NAME=FILE", named);
         auto variant = read_foreign_variant(named.substr(0, equals), named.substr(equals + 1), model);
         if (!variant) return std::unexpected(variant.error());
-        if (std::ranges::contains(variants, *variant)) return usage_error("--variant {}: the name is given twice", variant->name);
+        if (std::ranges::contains(variants, *variant))
+            return usage_error("--variant {}: the name is given twice", variant->name);
         variants.push_back(std::move(*variant));
     }
     return variants;

@@ -126,8 +126,9 @@ void add_plan(CLI::App& app, Action& chosen)
         ->type_name("N")
         ->check(CLI::Range(0, 1000).description(""))
         ->capture_default_str();
-    verb->add_option("--spread", flags->spread,
-                     "Instead of one plan, N plans that together cover most of the front, written to the folder --output; method front")
+    verb->add_option(
+            "--spread", flags->spread,
+            "Instead of one plan, N plans that together cover most of the front, written to the folder --output; method front")
         ->type_name("N")
         ->check(CLI::Range(1, 10000).description(""));
     add_output(*verb, *flags, "Write the plan here, as quantize --plan reads it");

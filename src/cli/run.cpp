@@ -85,9 +85,9 @@ Result<> run_run(const RunFlags& flags)
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
     if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output)); !printed) return printed;
     if (result->limits_kept) return {};
-    return std::unexpected(Error{ErrorCode::infeasible,
-                                 std::format("run: {} does not keep the limits as measured", flags.output.string()),
-                                 "it is the nearest that was built: raise a limit, offer more --types, or close other programs"});
+    return std::unexpected(
+        Error{ErrorCode::infeasible, std::format("run: {} does not keep the limits as measured", flags.output.string()),
+              "it is the nearest that was built: raise a limit, offer more --types, or close other programs"});
 }
 
 }  // namespace

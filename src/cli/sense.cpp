@@ -23,8 +23,8 @@ std::string describe(const Sensitivity& sensitivity)
         rows.push_back({layer.layer});
         for (const Probe& probe : layer.probes) {
             filled += probe.measured || probe.memory_bytes == 0 ? 0 : 1;
-            rows.back().push_back(probe.memory_bytes == 0 ? "—"
-                                                          : std::format("{}{:.1f}", probe.measured ? "" : "~", 1e6 * probe.kld));
+            rows.back().push_back(
+                probe.memory_bytes == 0 ? "—" : std::format("{}{:.1f}", probe.measured ? "" : "~", 1e6 * probe.kld));
         }
     };
     for (const LayerSensitivity& layer : sensitivity.layers) add(layer);
@@ -57,8 +57,8 @@ void add_sensing(CLI::App& verb, SenseSettings& settings)
     verb.add_option("--granularity", settings.granularity,
                     "What is probed and typed as one: layer, or tensor (an FFN's gate and up together)")
         ->type_name("NAME")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, Granularity>{{"layer", Granularity::layer},
-                                                                               {"tensor", Granularity::tensor}})
+        ->transform(CLI::CheckedTransformer(
+                        std::map<std::string, Granularity>{{"layer", Granularity::layer}, {"tensor", Granularity::tensor}})
                         .description(""))
         ->default_str("layer");
     verb.add_option("--probe-chunks", settings.chunks, "Chunks of text each layer and type is probed on")

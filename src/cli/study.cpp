@@ -37,7 +37,8 @@ Result<> run_study(StudyFlags flags)
         return std::ranges::contains(types, variant) || std::ranges::contains(types, Variant(variant.type));
     });
     // What was made elsewhere belongs to the wider choice, not to the paper's.
-    std::ranges::copy_if(types, std::back_inserter(*palette), [](const Variant& variant) { return variant.foreign != nullptr; });
+    std::ranges::copy_if(types, std::back_inserter(*palette),
+                         [](const Variant& variant) { return variant.foreign != nullptr; });
     std::erase_if(types, [](const Variant& variant) { return variant.foreign != nullptr; });
     const auto evaluation = evaluate(*study, {.ablation = !flags.no_ablation,
                                               .front = !flags.no_front,

@@ -147,7 +147,8 @@ void add_latencies(Model& model, const Profile& profile, const std::string& embe
 /// KL divergences add up over groups (facts: within 5 % up to about 1 nat), times one factor for each type, by which the whole
 /// model in that type differs from the sum of its probes: activations are rounded too, and errors common to all layers cancel.
 /// Where mixes were measured, one more factor says how far that was off for them.
-void add_divergences(Model& model, const Profile& profile, const Sensitivity& sensitivity, const std::vector<std::size_t>& columns)
+void add_divergences(Model& model, const Profile& profile, const Sensitivity& sensitivity,
+                     const std::vector<std::size_t>& columns)
 {
     std::vector<double> factors(columns.size(), 1);
     for (std::size_t q = 0; q < columns.size(); ++q) {
@@ -244,8 +245,7 @@ Result<Model> make_model(const Profile& profile, const Sensitivity& sensitivity,
     }
     if (mix_embedding) model.groups.push_back(&sensitivity.embedding);
     model.costs.fixed = {static_cast<double>(sensitivity.fixed_bytes), 0, sensitivity.embedding_kld};
-    if (mix_embedding)
-        model.costs.fixed = {static_cast<double>(sensitivity.fixed_bytes - sensitivity.embedding_bytes), 0, 0};
+    if (mix_embedding) model.costs.fixed = {static_cast<double>(sensitivity.fixed_bytes - sensitivity.embedding_bytes), 0, 0};
     for (const LayerSensitivity* group : model.groups) {
         const std::size_t types = group == &sensitivity.embedding ? embedding_types : columns.size();
         model.costs.layers.emplace_back(types);
@@ -281,9 +281,7 @@ Plan plan_of(const Profile& profile, const Sensitivity& sensitivity, const Model
         plan.allocation.push_back({model.groups[g]->layer, plan.types[point.types[g]]});
     for (const UniformVariant* variant : model.types) {
         for (const Fallback& entry : variant->fallbacks) {
-            const auto has_it = [&](const LayerType& l) {
-                return layer_of(l.layer) == entry.layer && l.type == variant->type;
-            };
+            const auto has_it = [&](const LayerType& l) { return layer_of(l.layer) == entry.layer && l.type == variant->type; };
             const bool embedding = entry.layer.empty() && variant == model.types.front();
             if (embedding || std::ranges::any_of(plan.allocation, has_it)) plan.fallbacks.push_back(entry);
         }
@@ -305,8 +303,7 @@ double limit_excess(const Limits& limits, const Metrics& metrics, double perplex
 }
 
 Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitivity, const Weights& weights,
-                             const Limits& limits, Normalization normalization, std::size_t runners_up,
-                             bool mix_embedding)
+                             const Limits& limits, Normalization normalization, std::size_t runners_up, bool mix_embedding)
 {
     const auto model = make_model(profile, sensitivity, mix_embedding);
     if (!model) return std::unexpected(model.error());
@@ -334,8 +331,7 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     double nearest_excess = std::numeric_limits<double>::infinity();
     for (std::size_t p = 0; p < front->points.size(); ++p) {
         const Metrics& cost = front->points[p].cost;
-        const double over =
-            limit_excess(limits, cost, std::expm1(model->slope * cost[2]), sensitivity.kv_bytes_per_token);
+        const double over = limit_excess(limits, cost, std::expm1(model->slope * cost[2]), sensitivity.kv_bytes_per_token);
         if (over <= 1) feasible.push_back(p);
         if (over >= nearest_excess) continue;
         nearest = p;

@@ -8,7 +8,8 @@ namespace apreqel {
 
 /// One model that was timed.
 struct TimedModel {
-    std::vector<double> parts;  ///< share of each part that the model has; a part is all attention, FFN or embedding in one type
+    std::vector<double>
+        parts;  ///< share of each part that the model has; a part is all attention, FFN or embedding in one type
     double latency_ms = 0;
     bool mixed = false;  ///< several types
 };

@@ -199,7 +199,8 @@ std::vector<TensorGroup> layer_groups(const Inventory& inventory, Granularity gr
     for (const Layer& layer : inventory.layers) {
         const std::size_t first = groups.size();
         const auto find = [&](const std::string& name) {
-            return std::ranges::find(groups.begin() + static_cast<std::ptrdiff_t>(first), groups.end(), name, &TensorGroup::name);
+            return std::ranges::find(groups.begin() + static_cast<std::ptrdiff_t>(first), groups.end(), name,
+                                     &TensorGroup::name);
         };
         for (const std::size_t t : layer.tensors) {
             // ffn_gate and ffn_up, ffn_gate_exps and ffn_up_exps …, in whichever order the file has them.

@@ -93,9 +93,10 @@ Result<Variant> read_foreign_variant(std::string name, const std::filesystem::pa
         if (!other) return std::unexpected(other.error());
         for (std::size_t i = 0; i < own->size(); ++i) {
             if (std::abs((*own)[i] - (*other)[i]) > 0.01F * (std::abs((*own)[i]) + std::abs((*other)[i])))
-                return refuse(std::format("its {} differs from the model's: it was made from other weights, or they were rescaled, "
-                                          "and its layers do not fit among the model's",
-                                          tensor.name));
+                return refuse(
+                    std::format("its {} differs from the model's: it was made from other weights, or they were rescaled, "
+                                "and its layers do not fit among the model's",
+                                tensor.name));
         }
     }
     Variant variant;

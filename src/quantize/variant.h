@@ -14,9 +14,9 @@ inline constexpr std::string_view kWithImportance = "+imatrix";
 
 /// One way to store the weights of a layer. Its name stands for it in profiles, sensitivities and plans.
 struct Variant {
-    std::string name;         ///< "q4_K", "q4_K+imatrix", or the user's own for a file made elsewhere
-    QuantType type{};         ///< of every tensor; of a file made elsewhere, whatever it has
-    bool importance = false;  ///< quantized with the model's importance matrix
+    std::string name;                          ///< "q4_K", "q4_K+imatrix", or the user's own for a file made elsewhere
+    QuantType type{};                          ///< of every tensor; of a file made elsewhere, whatever it has
+    bool importance = false;                   ///< quantized with the model's importance matrix
     std::shared_ptr<const Inventory> foreign;  ///< a file made elsewhere from the same model
 
     Variant() = default;
@@ -37,6 +37,7 @@ struct Variant {
 /// The GGUF at `path`, made elsewhere from `source`, as a variant.
 /// Errors: the name is a type's; another architecture; a tensor missing, of another shape or of a type libggml cannot read
 /// back; a norm or bias that differs, so that its layers do not fit among those of `source`.
-[[nodiscard]] Result<Variant> read_foreign_variant(std::string name, const std::filesystem::path& path, const Inventory& source);
+[[nodiscard]] Result<Variant> read_foreign_variant(std::string name, const std::filesystem::path& path,
+                                                   const Inventory& source);
 
 }  // namespace apreqel

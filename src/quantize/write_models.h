@@ -40,7 +40,8 @@ struct GroupVariant {
 [[nodiscard]] TypeAssignment assign_types(const Inventory& inventory, std::span<const GroupVariant> groups);
 
 /// The same with a variant for each of Inventory::layers, and one for embedding and output tensors.
-[[nodiscard]] TypeAssignment assign_types(const Inventory& inventory, std::span<const Variant> layers, const Variant& embedding);
+[[nodiscard]] TypeAssignment assign_types(const Inventory& inventory, std::span<const Variant> layers,
+                                          const Variant& embedding);
 
 /// The same with one variant for all layers.
 [[nodiscard]] TypeAssignment assign_types(const Inventory& inventory, const Variant& layers, const Variant& embedding);

@@ -177,8 +177,9 @@ std::string format_front_plan(const Plan& plan)
         plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, plan.chosen().counts),
         format_candidates(plan.ranking.candidates), 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2],
         format_limits(plan.limits),
-        plan.latency_error > 0 ? std::format("\nlatencies that were left out were predicted within {:.1f} %", 100 * plan.latency_error)
-                               : "");
+        plan.latency_error > 0
+            ? std::format("\nlatencies that were left out were predicted within {:.1f} %", 100 * plan.latency_error)
+            : "");
     std::vector<std::vector<std::string>> rows{
         {"distribution", "closeness", "memory", "ms/token", "perplexity", "KL divergence"}};
     const auto add = [&](std::string name, const Metrics& metrics, std::string closeness, double kld) {

@@ -50,13 +50,14 @@ Result<> add_gains(std::string name, const std::vector<Measurement>& uniform, co
 /// Table 1 of the paper, and the front method beside it.
 Result<Table> hypervolume_table(const Evaluation& evaluation)
 {
-    Table table{.title = "Hypervolume gain over the uniform types",
-                .rows = {{"", "models", "gain", "95 % interval", "estimated", "with uniform", "by KL divergence"}},
-                .note =
-                    "reference point: the worst uniform value per metric; interval: over resampled latency rounds; "
-                    "estimated: before anything was built; with uniform: the uniform types belong to the set too; by KL "
-                    "divergence: in the place of perplexity; imatrix: against the uniform types with imatrix, all others against "
-                    "those without; everything: all types, and the type of embedding and output is chosen too"};
+    Table table{
+        .title = "Hypervolume gain over the uniform types",
+        .rows = {{"", "models", "gain", "95 % interval", "estimated", "with uniform", "by KL divergence"}},
+        .note =
+            "reference point: the worst uniform value per metric; interval: over resampled latency rounds; "
+            "estimated: before anything was built; with uniform: the uniform types belong to the set too; by KL "
+            "divergence: in the place of perplexity; imatrix: against the uniform types with imatrix, all others against "
+            "those without; everything: all types, and the type of embedding and output is chosen too"};
     std::vector<Metrics> costs;
     for (const UniformVariant& variant : evaluation.profile.types) costs.push_back(metrics_of(variant.measurement));
     std::vector<Metrics> estimates;
@@ -67,8 +68,8 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
     if (auto added = add_gains("paper", evaluation.uniform, paper, estimated->gain, table); !added)
         return std::unexpected(added.error());
     for (const ModelSet& set : evaluation.sets) {
-        if (auto added = add_gains(set.name, baseline_of(evaluation, set), models_of(evaluation, set.models), set.estimated_gain,
-                                   table);
+        if (auto added =
+                add_gains(set.name, baseline_of(evaluation, set), models_of(evaluation, set.models), set.estimated_gain, table);
             !added) {
             return std::unexpected(added.error());
         }
@@ -165,8 +166,8 @@ Table setting_table(const Evaluation& evaluation)
         const std::vector<Metrics> measured = metrics_of_all(models_of(evaluation, set.models));
         const std::vector<bool> among = non_dominated(measured);
         for (std::size_t c = 0; c < set.candidates.size(); ++c) {
-            row(set.name, "", format_distribution(set.types, set.candidates[c].counts), measured[c], &set.candidates[c].estimate,
-                among[c]);
+            row(set.name, "", format_distribution(set.types, set.candidates[c].counts), measured[c],
+                &set.candidates[c].estimate, among[c]);
         }
     }
     for (std::size_t u = 0; u < evaluation.uniform.size(); ++u) {

@@ -24,9 +24,8 @@ std::vector<LayerType> allocation_of(const Plan& plan, const Profile& profile, c
 Profile restricted(const Profile& profile, const std::vector<Variant>& types)
 {
     Profile part = profile;
-    std::erase_if(part.types, [&](const UniformVariant& variant) {
-        return !std::ranges::contains(types, variant.type, &Variant::name);
-    });
+    std::erase_if(part.types,
+                  [&](const UniformVariant& variant) { return !std::ranges::contains(types, variant.type, &Variant::name); });
     return part;
 }
 
@@ -104,7 +103,8 @@ public:
 private:
     static ModelSet set_of(std::string name, const Profile& profile)
     {
-        ModelSet set{.name = std::move(name), .types = {}, .candidates = {}, .models = {}, .baseline = {}, .estimated_gain = {}};
+        ModelSet set{
+            .name = std::move(name), .types = {}, .candidates = {}, .models = {}, .baseline = {}, .estimated_gain = {}};
         for (const UniformVariant& variant : profile.types) set.types.push_back(variant.type);
         return set;
     }
@@ -151,9 +151,8 @@ private:
 std::optional<std::size_t> uniform_variant(const MixedModel& model, const std::vector<Variant>& types)
 {
     const std::string& first = model.allocation.front().type;
-    const bool mixed = std::ranges::any_of(model.allocation, [&](const LayerType& entry) {
-        return entry.type != first || entry.layer == kEmbedding;
-    });
+    const bool mixed = std::ranges::any_of(
+        model.allocation, [&](const LayerType& entry) { return entry.type != first || entry.layer == kEmbedding; });
     const auto variant = std::ranges::find(types, first, &Variant::name);
     if (mixed || variant == types.end()) return std::nullopt;
     return static_cast<std::size_t>(variant - types.begin());

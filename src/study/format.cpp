@@ -50,7 +50,8 @@ public:
     {
         if (!json_.is_object()) wrong("must be an object");
         std::vector<std::pair<std::string, Value>> values;
-        for (const auto& [name, value] : json_.items()) values.emplace_back(name, Value(value, std::format("{}.{}", where_, name)));
+        for (const auto& [name, value] : json_.items())
+            values.emplace_back(name, Value(value, std::format("{}.{}", where_, name)));
         return values;
     }
 
@@ -608,7 +609,10 @@ std::string to_json(const Evaluation& evaluation)
     };
     json["sets"] = Json::array();
     for (const ModelSet& set : evaluation.sets) {
-        Json entry{{"name", set.name}, {"types", set.types}, {"models", set.models}, {"baseline", set.baseline},
+        Json entry{{"name", set.name},
+                   {"types", set.types},
+                   {"models", set.models},
+                   {"baseline", set.baseline},
                    {"candidates", Json::array()}};
         for (const Candidate& candidate : set.candidates) {
             Json planned;

@@ -45,10 +45,9 @@ Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const st
     for (const Variant& variant : types) {
         TypeAssignment assignment = assign_types(inventory, variant, embedding_type);
         const std::uint64_t bytes = tensor_bytes(inventory, assignment.types);
-        const auto whole = file_bytes(inventory, {.path = {},
-                                                  .types = std::move(assignment.types),
-                                                  .notes = {},
-                                                  .origins = std::move(assignment.origins)});
+        const auto whole = file_bytes(
+            inventory,
+            {.path = {}, .types = std::move(assignment.types), .notes = {}, .origins = std::move(assignment.origins)});
         if (!whole) return std::unexpected(whole.error());
         weights.push_back({.type = variant.name,
                            .tensor_bytes = bytes,

@@ -42,7 +42,8 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
         const auto variant = made != foreign.end() ? *made : parse_variant(entry.type, !inventory.importance.empty());
         if (!variant) return std::unexpected(variant.error());
         for (const std::size_t t : group->second.tensors) {
-            if (assigned[t]) return fail("quantize {}: the plan has {} twice, in {}", model, inventory.tensors[t].name, entry.layer);
+            if (assigned[t])
+                return fail("quantize {}: the plan has {} twice, in {}", model, inventory.tensors[t].name, entry.layer);
             assigned[t] = true;
         }
         blueprint.groups.push_back({group->second, *variant});
@@ -77,10 +78,8 @@ std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan)
 
 ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::filesystem::path& output)
 {
-    return {.path = output,
-            .types = blueprint.assignment.types,
-            .notes = notes_of(plan),
-            .origins = blueprint.assignment.origins};
+    return {
+        .path = output, .types = blueprint.assignment.types, .notes = notes_of(plan), .origins = blueprint.assignment.origins};
 }
 
 }  // namespace

@@ -272,7 +272,8 @@ void take_over(Sensitivity& earlier, Sensitivity& sensitivity)
         for (std::size_t g = 0; g <= sensitivity.layers.size(); ++g) {
             auto& probes = group_of(sensitivity, g).probes;
             if (to == probes.size()) probes.emplace_back();
-            if (!probes[to].measured && from < group_of(earlier, g).probes.size()) probes[to] = group_of(earlier, g).probes[from];
+            if (!probes[to].measured && from < group_of(earlier, g).probes.size())
+                probes[to] = group_of(earlier, g).probes[from];
         }
     }
 }
@@ -308,10 +309,10 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 
     const std::vector<TensorGroup> groups = probed_groups(inventory, settings.granularity);
     Sensitivity sensitivity = outline(study, groups);
-    std::string key = std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, granularity {}, {}",
-                                  inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks,
-                                  settings.precision, sensitivity.embedding_type, static_cast<int>(settings.granularity),
-                                  backend_version());
+    std::string key =
+        std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, granularity {}, {}",
+                    inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks, settings.precision,
+                    sensitivity.embedding_type, static_cast<int>(settings.granularity), backend_version());
     for (const Variant& variant : study.settings.types) key += variant_key(inventory, variant);
     const auto path = study.workspace.path("sensitivity.json");
     const auto partial = study.workspace.keyed("sense/probes.json", key);

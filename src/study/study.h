@@ -124,8 +124,8 @@ struct PlanRequest {
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const std::filesystem::path& output);
 
 struct EvaluationSettings {
-    bool ablation = true;              ///< also with layers in other orders than the paper's
-    bool front = true;                 ///< also what the front method finds, of the same types and of all
+    bool ablation = true;            ///< also with layers in other orders than the paper's
+    bool front = true;               ///< also what the front method finds, of the same types and of all
     std::vector<Variant> palette{};  ///< more types, for the front method only
     SenseSettings sense{};
     bool keep_models = false;  ///< leave the mixed models in the workspace, mixes/

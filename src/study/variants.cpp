@@ -30,8 +30,7 @@ std::vector<ModelFile> variant_files(const Study& study)
 {
     std::vector<ModelFile> files;
     for (const Variant& variant : study.settings.types) {
-        files.push_back(
-            {variant_path(study.workspace, study.inventory, variant, study.settings.embedding_type), variant.name});
+        files.push_back({variant_path(study.workspace, study.inventory, variant, study.settings.embedding_type), variant.name});
     }
     return files;
 }
@@ -67,8 +66,8 @@ Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
                         .method = "",
                         .embedding_type = type_name(study.settings.embedding_type),
                         .allocation = allocation};
-        if (auto built = quantize(study.inventory, plan, study.workspace, paths.back(), thread_count(study.settings.run), unseen,
-                                  study.settings.types);
+        if (auto built = quantize(study.inventory, plan, study.workspace, paths.back(), thread_count(study.settings.run),
+                                  unseen, study.settings.types);
             !built) {
             return std::unexpected(built.error());
         }

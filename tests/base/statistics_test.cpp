@@ -56,7 +56,7 @@ TEST_CASE("a machine that changes its speed between and within rounds slows no m
     for (std::size_t r = 0; r < kRounds; ++r) {
         for (std::size_t m = 0; m < kModels; ++m) {
             const std::size_t k = r * kModels + m;
-            const double pace = (k / 23) % 2 == 0 ? 1 : 1.6;                         // slow and fast spells of 23 samples
+            const double pace = (k / 23) % 2 == 0 ? 1 : 1.6;                             // slow and fast spells of 23 samples
             const double noise = 1 + 0.01 * (static_cast<double>(k * 37 % 11) - 5) / 5;  // ± 1 %
             samples[m][r] = static_cast<double>(10 + m) * pace * noise;
         }

@@ -123,10 +123,10 @@ TEST_CASE("the embedding joins the game, and its fixed type leaves the costs", "
     Case c;
     CHECK(!make_front_plan(c.profile, c.sensitivity, {1, 0, 0}, {}, Normalization::minmax, 4, true));  // not measured
     c.sensitivity.embedding_bytes = 500;
-    c.sensitivity.embedding = {"embedding",
-                               100,
-                               {{.memory_bytes = 250, .measured = true, .kld = 0.01},
-                                {.memory_bytes = 600, .measured = true, .kld = 0.0001}}};
+    c.sensitivity.embedding = {
+        "embedding",
+        100,
+        {{.memory_bytes = 250, .measured = true, .kld = 0.01}, {.memory_bytes = 600, .measured = true, .kld = 0.0001}}};
     const auto smallest = make_front_plan(c.profile, c.sensitivity, {1, 0, 0}, {}, Normalization::minmax, 4, true);
     REQUIRE(smallest);
     CHECK(smallest->allocation.back().layer == kEmbedding);

@@ -15,7 +15,8 @@ TimedModel timed(std::vector<double> parts)
 {
     TimedModel model{.parts = std::move(parts)};
     for (std::size_t p = 0; p < kTrue.size(); ++p) model.latency_ms += model.parts[p] * kTrue[p];
-    model.mixed = model.parts[0] + model.parts[3] != 2 && model.parts[1] + model.parts[4] != 2 && model.parts[2] + model.parts[5] != 2;
+    model.mixed =
+        model.parts[0] + model.parts[3] != 2 && model.parts[1] + model.parts[4] != 2 && model.parts[2] + model.parts[5] != 2;
     return model;
 }
 

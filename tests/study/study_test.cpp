@@ -108,10 +108,11 @@ TEST_CASE("a front run ships what measured best, names what else it tried, and d
     study.settings.types = {*parse_type("q3_K"), *parse_type("q4_K"), *parse_type("q8_0")};
     study.settings.calibration = study.settings.text;
     study.settings.mixes = Mixes::with_embedding;
-    const PlanRequest request{.method = "front",
-                              .weights = {0.3, 0.3, 0.4},
-                              .mix_embedding = true,
-                              .sense = {.chunks = 2, .precision = 0, .granularity = GENERATE(Granularity::layer, Granularity::tensor)}};
+    const PlanRequest request{
+        .method = "front",
+        .weights = {0.3, 0.3, 0.4},
+        .mix_embedding = true,
+        .sense = {.chunks = 2, .precision = 0, .granularity = GENERATE(Granularity::layer, Granularity::tensor)}};
     const auto result = run(study, request, output);
     REQUIRE(result);
     CHECK(result->uniform.size() == 3);
