@@ -126,6 +126,8 @@ void take_uniform(Plan& plan, const Measurement& uniform)
 Result<RunResult> run(const Study& study, const PlanRequest& request, const std::filesystem::path& output)
 {
     const bool front = request.method == "front";
+    if (front && study.settings.quality.kld_chunks == 0)
+        return usage_error("run: the front method chooses by KL divergence, --kld-chunks must not be 0");
     const auto profiled = profile(study);
     if (!profiled) return std::unexpected(profiled.error());
     Sensitivity sensitivity;

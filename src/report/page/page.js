@@ -94,10 +94,12 @@ function scatter(place, points, jx, jy, range = points) {
     encoding: {x: axis(jx, x), y: axis(jy, y)},
     layer: [
       {mark: {type: 'point', filled: true, size: 80, opacity: 0.9}, encoding: {
-        color: {field: 'series', scale: {domain: used, range: look('colours')}},
-        shape: {field: 'series', scale: {domain: used, range: look('shapes')}},
+        color: {field: 'series', scale: {domain: used, range: look('colours')}, legend: {columns: 3}},
+        shape: {field: 'series', scale: {domain: used, range: look('shapes')}, legend: {columns: 3}},
         tooltip: ['name', 'memory', 'latency', 'accuracy'].map(field => ({field}))}},
-      {transform: [{filter: "datum.series === 'uniform' || datum.series === 'this plan'"}],
+      // The names of many types would hide each other; pointing at one shows it.
+      {transform: [{filter: range.filter(({series}) => series === 'uniform').length > 8 ? "datum.series === 'this plan'"
+        : "datum.series === 'uniform' || datum.series === 'this plan'"}],
         mark: {type: 'text', dy: -11, fontSize: 11}, encoding: {text: {field: 'name'}}},
     ],
   });
@@ -122,16 +124,19 @@ function layerPlace(name) {
 function layerPicture(place, types, rows) {
   const byPrecision = [...types].sort((a, b) => b.bits - a.bits).map(type => type.name);
   const blocks = 1 + Math.max(...rows.map(row => row.block));
+  const columns = Math.max(1, Math.min(6, Math.floor(place.clientWidth / (types.length > 6 ? 130 : 60))));
   return chart(place, 'Type of every layer: blocks from left to right, attention above FFN', {
-    height: 150,
+    height: 60 + 16 * Math.ceil(types.length / columns) + 30 * new Set(rows.map(row => row.part)).size,
     data: {name: 'layers', values: rows},
     encoding: {x: {field: 'block', type: 'ordinal', title: 'Block', axis: {labelAngle: 0, labelOverlap: true}},
       y: {field: 'part', type: 'nominal', title: null, sort: ['attention', 'FFN']}},
+    transform: [{calculate: "split(datum.type, '+')[0]", as: 'short'}],
     layer: [
       {mark: {type: 'rect', stroke: 'white', strokeOpacity: 0.5}, encoding: {
-        color: {field: 'type', type: 'ordinal', scale: {domain: byPrecision, scheme: 'viridis', reverse: true}, legend: {columns: 6}},
+        color: {field: 'type', type: 'ordinal', scale: {domain: byPrecision, scheme: 'viridis', reverse: true},
+          legend: {columns, symbolLimit: 0}},
         tooltip: [{field: 'layer'}, {field: 'type'}]}},
-      ...(blocks > 16 ? [] : [{mark: {type: 'text', fontSize: 10}, encoding: {text: {field: 'type'},
+      ...(blocks > 16 ? [] : [{mark: {type: 'text', fontSize: 10}, encoding: {text: {field: 'short'},
         color: {condition: {test: `indexof(${JSON.stringify(byPrecision)}, datum.type) < ${byPrecision.length / 2}`,
           value: '#000'}, value: '#fff'}}}]),
     ],
@@ -494,8 +499,9 @@ function drawExplorer() {
   const uniform = types.map(type => point(type.name, 'uniform', type.metrics));
   const range = [...uniform, {series: 'this plan', ...uniform[0]}, {...uniform[0], series: 'this plan'}];
   const places = placesIn('places').map((place, v) => scatter(place, uniform, ...VIEWS[v], range));
+  const groups = [...layers.map(({layer}) => layer), ...(data.front?.layers ?? [])];
   const picture = layerPicture($('layers-chart'), types,
-    layers.map(layer => ({...layerPlace(layer.layer), layer: layer.layer, type: types[0].name})));
+    groups.map(layer => ({...layerPlace(layer), layer, type: types[0].name})));
   let plan = null;
   $('download').addEventListener('click', () => {
     const blob = new Blob([JSON.stringify(plan, null, 2)], {type: 'application/json'});
@@ -526,11 +532,11 @@ function drawExplorer() {
       return;
     }
     const allocation = found.allocation ?? allocate(found.counts, types, layers);
-    const groups = onFront ? data.front.layers : layers.map(({layer}) => layer);
+    const typed = onFront ? data.front.layers : layers.map(({layer}) => layer);
     const names = onFront ? data.front.types : types.map(type => type.name);
     plan = {schema: 'apreqel.plan/1', model: profile.model, model_name: profile.model_name,
       embedding_type: profile.embedding_type,
-      allocation: groups.map((layer, l) => ({layer, type: allocation[l]}))};
+      allocation: typed.map((layer, l) => ({layer, type: allocation[l]}))};
     $('plan').dataset.plan = JSON.stringify({counts: found.counts, allocation});
     $('plan').replaceChildren(names.map((name, i) => [name, found.counts[i]]).filter(([, count]) => count)
       .map(([name, count]) => `${name} × ${count}`).join(', '),
@@ -538,15 +544,15 @@ function drawExplorer() {
       + (onFront ? `plans on the front, KL divergence ${found.kld.toFixed(5)}` : 'distributions') + (limited ? ' within the limits' : '')));
     const against = (value, j, other) => `${shown(other, j)}  (${percent(value / other - 1)})`;
     $('estimates').replaceChildren(table([
-      ['', 'MiB', 'ms/token', 'perplexity', 'closeness'],
-      ['this plan (estimate)', ...found.estimate.map(shown), found.closeness.toFixed(4)],
-      ...types.map(type => [`${type.name} (plan against it)`,
+      ['against', 'MiB', 'ms/token', 'perplexity', 'closeness'],
+      ['the plan, estimated', ...found.estimate.map(shown), found.closeness.toFixed(4)],
+      ...types.map(type => [type.name,
         ...type.metrics.map((other, j) => against(found.estimate[j], j, other)),
         onFront ? '' : ranker.closeness(type.metrics, chosen).toFixed(4)]),
     ], {chosen: 0}));
     const marked = [...uniform, point('plan', 'this plan', found.estimate)];
     for (const view of places) view.data('points', marked).runAsync();
-    picture.data('layers', groups.map((layer, l) => ({...layerPlace(layer), layer, type: allocation[l]}))).runAsync();
+    picture.data('layers', typed.map((layer, l) => ({...layerPlace(layer), layer, type: allocation[l]}))).runAsync();
     const flags = ['memory', 'latency'].map((name, j) => Number.isFinite(bounds[j]) ? ` --max-${name} ${bounds[j]}` : '').join('');
     $('command').textContent = onFront && !Number.isFinite(bounds[2])
       ? `apreqel run ${model}${inWorkspace} --method front --weights ${chosen.join(',')}${flags} -o mixed.gguf` : limited
@@ -585,9 +591,11 @@ function drawContribution() {
     data: {values: rows},
     mark: {type: 'line', point: {filled: true, size: 70}},
     encoding: {
-      x: {field: 'block', type: 'quantitative', title: 'Block', axis: {tickMinStep: 1}, scale: {nice: false}},
+      x: {field: 'block', type: 'quantitative', title: 'Block', scale: {nice: false},
+        axis: {format: 'd', values: rows.map(row => row.block).filter(block => block % Math.ceil(rows.length / 32) === 0)}},
       y: {field: 'mean_similarity', type: 'quantitative', title: 'Mean cosine similarity', scale: {zero: false}},
-      color: {field: 'part', scale: {range: ['#0072b2', '#d55e00']}}, shape: {field: 'part'},
+      color: {field: 'part', scale: {domain: ['attention', 'FFN'], range: ['#d55e00', '#0072b2']}},
+      shape: {field: 'part', scale: {domain: ['attention', 'FFN'], range: ['square', 'circle']}},
       tooltip: [{field: 'layer'}, {field: 'mean_similarity', format: '.4f'}, {field: 'score'}],
     },
   });
@@ -606,8 +614,8 @@ function drawUniform() {
         y: {field: 'low', type: 'quantitative', title: METRICS[1].title, scale: {zero: false}}, y2: {field: 'high'}}},
       {mark: {type: 'point', shape: 'square', filled: true, size: 80, color: '#d55e00'},
         encoding: {y: {field: 'latency', type: 'quantitative'}, tooltip: ['name', 'memory', 'latency', 'accuracy'].map(field => ({field}))}},
-      {mark: {type: 'text', dx: 10, align: 'left', fontSize: 12},
-        encoding: {y: {field: 'latency', type: 'quantitative'}, text: {field: 'name'}}},
+      ...(rows.length > 8 ? [] : [{mark: {type: 'text', dx: 10, align: 'left', fontSize: 12},
+        encoding: {y: {field: 'latency', type: 'quantitative'}, text: {field: 'name'}}}]),
     ],
   });
   $('uniform-table').append(table([MEASURED_HEAD, ...profile.types.map(type => measuredRow(type.type, type))]));
