@@ -284,6 +284,9 @@ def screenshots(folder, model):
             driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [
                 {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
             driver.get(page.resolve().as_uri())
+            driver.execute_script("const method = document.querySelector('#method option[value=front]');"
+                                  "if (method) { method.parentElement.value = 'front';"
+                                  "method.parentElement.dispatchEvent(new Event('change')); }")
             height = driver.execute_script("return document.documentElement.scrollHeight")
             driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                                    {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
