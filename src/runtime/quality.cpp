@@ -112,13 +112,15 @@ struct TokenScore {
 /// Σ p_ref (log p_ref − log p) over the vocabulary.
 double kl_divergence(std::span<const float> reference, std::span<const float> logits, const LogSoftmax& softmax)
 {
-    const LogSoftmax base(reference);
+    const float max = std::ranges::max(reference);
+    std::vector<float> exponentials(reference.size());  // needed twice, and dear
+    double total = 0;
+    for (std::size_t i = 0; i < reference.size(); ++i) total += exponentials[i] = std::exp(reference[i] - max);
+    const double log_total = std::log(total);
     double sum = 0;
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        const double log_p = base(reference[i]);
-        sum += std::exp(static_cast<float>(log_p)) * (log_p - softmax(logits[i]));
-    }
-    return sum;
+    for (std::size_t i = 0; i < reference.size(); ++i)
+        sum += exponentials[i] * (double{reference[i]} - max - log_total - softmax(logits[i]));
+    return sum / total;
 }
 
 /// Sums in order of the text, so that a result does not depend on the number of threads.

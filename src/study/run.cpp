@@ -175,10 +175,14 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const std:
                      .device = profiled->device,
                      .text = profiled->text,
                      .version = profiled->version};
-    for (const Attempt& tried : session.attempts)
-        if (&tried != &*best) result.tried.push_back(tried.measurement);
+    for (std::size_t a = 0; a < session.attempts.size(); ++a) {
+        if (session.attempts.begin() + static_cast<std::ptrdiff_t>(a) == best) continue;
+        result.tried.push_back(session.attempts[a].measurement);
+        result.tried.back().name = std::format("plan {}", a + 1);
+    }
     if (const Measurement* uniform = front ? better_uniform(session, *best) : nullptr) {
         result.tried.push_back(best->measurement);
+        result.tried.back().name = std::format("plan {}", best - session.attempts.begin() + 1);
         result.instead = uniform->name;
         result.mix = *uniform;
         take_uniform(result.plan, *uniform);

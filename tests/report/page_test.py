@@ -221,6 +221,19 @@ class Report(unittest.TestCase):
             self.set(f"weight-{key}", 0)
         self.assertIn("All weights are 0", self.text("plan"))
 
+    def test_the_command_builds_the_plan_that_is_shown(self):
+        folder = self.workspace("command", profile=profile(4, FIVE), scores=scores(4))
+        self.open(folder)
+        self.assertNotIn("--types", self.text("command"))
+        folder = self.workspace("three", profile=profile(4, FIVE[:3]), scores=scores(4))
+        self.open(folder)
+        self.assertIn("--types q3_K,q4_K,q5_K ", self.text("command"))
+        weighed = [(f"{name}+imatrix", *costs) for name, *costs in FIVE[:2]]
+        folder = self.workspace("weighed", profile=profile(4, weighed), scores=scores(4))
+        self.open(folder)
+        self.assertIn("--plan plan.json", self.text("command"))
+        self.assertIn("--imatrix auto", self.text("command"))
+
     def test_data_from_files_is_shown_as_text(self):
         named = profile(4, [(HOSTILE, 5_000_000, 2, 20), *FIVE[1:2]], HOSTILE)
         named["types"][0]["bits_per_weight"] = 3

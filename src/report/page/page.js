@@ -456,6 +456,8 @@ function allocate(counts, types, layers) {
   return allocation;
 }
 
+const DEFAULT_TYPES = 'q3_K,q4_K,q5_K,q6_K,q8_0';
+
 // ---- sections -----------------------------------------------------------------------------------------------------
 
 function drawExplorer() {
@@ -538,10 +540,14 @@ function drawExplorer() {
       embedding_type: profile.embedding_type,
       allocation: typed.map((layer, l) => ({layer, type: allocation[l]}))};
     $('plan').dataset.plan = JSON.stringify({counts: found.counts, allocation});
+    const count = number => number.toLocaleString('en');
+    const thinned = onFront && data.front.points.length < data.front.size
+      ? ` (${count(data.front.points.length)} of them on this page)` : '';
+    const choices = onFront ? `${count(data.front.size)} plans on the front${thinned}, KL divergence ${found.kld.toFixed(5)}`
+      : `${count(ranker.size)} distributions`;
     $('plan').replaceChildren(names.map((name, i) => [name, found.counts[i]]).filter(([, count]) => count)
       .map(([name, count]) => `${name} × ${count}`).join(', '),
-    element('small', {}, `closeness ${found.closeness.toFixed(4)}, the best of ${(onFront ? data.front.size : ranker.size).toLocaleString('en')} `
-      + (onFront ? `plans on the front, KL divergence ${found.kld.toFixed(5)}` : 'distributions') + (limited ? ' within the limits' : '')));
+    element('small', {}, `closeness ${found.closeness.toFixed(4)}, the best of ${choices}${limited ? ' within the limits' : ''}`));
     const against = (value, j, other) => `${shown(other, j)}  (${percent(value / other - 1)})`;
     $('estimates').replaceChildren(table([
       ['against', 'MiB', 'ms/token', 'perplexity', 'closeness'],
@@ -554,10 +560,13 @@ function drawExplorer() {
     for (const view of places) view.data('points', marked).runAsync();
     picture.data('layers', typed.map((layer, l) => ({...layerPlace(layer), layer, type: allocation[l]}))).runAsync();
     const flags = ['memory', 'latency'].map((name, j) => Number.isFinite(bounds[j]) ? ` --max-${name} ${bounds[j]}` : '').join('');
-    $('command').textContent = onFront && !Number.isFinite(bounds[2])
-      ? `apreqel run ${model}${inWorkspace} --method front --weights ${chosen.join(',')}${flags} -o mixed.gguf` : limited
-      ? `# save the plan below, then:\napreqel quantize ${model} --plan plan.json${inWorkspace} -o mixed.gguf`
-      : `apreqel run ${model}${inWorkspace} --weights ${chosen.join(',')} -o mixed.gguf`;
+    // run chooses among the types it is given, and with an importance matrix gives it to all of them.
+    const weighed = names.some(name => name.includes('+'));
+    const saved = weighed || (onFront ? Number.isFinite(bounds[2]) : limited);
+    const choice = names.join() === DEFAULT_TYPES ? '' : ` --types ${quoted(names.join())}`;
+    $('command').textContent = saved
+      ? `# save the plan below, then:\napreqel quantize ${model} --plan plan.json${inWorkspace}${weighed ? ' --imatrix auto' : ''} -o mixed.gguf`
+      : `apreqel run ${model}${inWorkspace}${onFront ? ' --method front' : ''} --weights ${chosen.join(',')}${choice}${flags} -o mixed.gguf`;
   }
 }
 
@@ -637,17 +646,23 @@ function drawStudy() {
   ];
   placesIn('fronts').forEach((place, v) => scatter(place, points, ...VIEWS[v]));
 
+  const planned = [{name: 'mixed', candidates: study.settings, models: paper.models},
+    ...(study.sets ?? []).filter(set => series.domain.includes(set.name) && set.candidates.length)];
   const errorPlaces = METRICS.map(() => $('errors').appendChild(element('div', {className: 'chart'})));
   METRICS.forEach((metric, j) => {
-    const pairs = mixed.map((record, s) => ({name: `setting ${s + 1}`,
-      estimated: study.settings[s].estimate[metric.field] * metric.scale, measured: record[metric.field] * metric.scale}));
+    const pairs = planned.flatMap(set => set.models.map((m, s) => ({name: `${set.name}, ${s + 1}`, series: set.name,
+      estimated: set.candidates[s].estimate[metric.field] * metric.scale, measured: study.models[m][metric.field] * metric.scale})));
     const scale = scaleOf(pairs.flatMap(pair => [pair.estimated, pair.measured]));
+    const look = what => planned.map(set => series[what][series.domain.indexOf(set.name)]);
+    const names = planned.map(set => set.name);
     chart(errorPlaces[j], `${metric.word}: estimated and measured`, {layer: [
       {data: {values: scale.domain.map(v => ({v}))}, mark: {type: 'line', strokeDash: [4, 4], color: 'currentColor', opacity: 0.5},
         encoding: {x: {field: 'v', type: 'quantitative', scale, title: `Estimated: ${metric.title}`},
           y: {field: 'v', type: 'quantitative', scale, title: 'Measured'}}},
-      {data: {values: pairs}, mark: {type: 'point', filled: true, size: 70, color: '#0072b2'},
+      {data: {values: pairs}, mark: {type: 'point', filled: true, size: 60, opacity: 0.8},
         encoding: {x: {field: 'estimated', type: 'quantitative'}, y: {field: 'measured', type: 'quantitative'},
+          color: {field: 'series', scale: {domain: names, range: look('colours')}, legend: {columns: 3}},
+          shape: {field: 'series', scale: {domain: names, range: look('shapes')}, legend: {columns: 3}},
           tooltip: [{field: 'name'}, {field: 'estimated', format: '.4f'}, {field: 'measured', format: '.4f'}]}},
     ]});
   });
