@@ -106,7 +106,7 @@ std::string tensor_type_file(const Plan& plan)
             roles = "(?!ffn_)";
         } else {
             std::ranges::replace(roles, '+', '|');
-            roles = "(" + roles + ")\\.weight";
+            roles = std::format("({})\\.weight", roles);
         }
         lines += std::format("^blk\\.{}\\.{}={}\n", block, roles, type);
     }

@@ -211,8 +211,8 @@ std::vector<TensorGroup> layer_groups(const Inventory& inventory, Granularity gr
             const auto has = [&](std::size_t other, const std::string& role) { return inventory.tensors[other].role == role; };
             const bool paired = gate != up && std::ranges::any_of(layer.tensors, [&](std::size_t o) { return has(o, gate); }) &&
                                 std::ranges::any_of(layer.tensors, [&](std::size_t o) { return has(o, up); });
-            const std::string name =
-                std::format("blk.{}.{}", layer.block, paired ? gate + "+" + up : inventory.tensors[t].role);
+            const std::string name = paired ? std::format("blk.{}.{}+{}", layer.block, gate, up)
+                                            : std::format("blk.{}.{}", layer.block, inventory.tensors[t].role);
             auto group = find(name);
             if (group == groups.end()) group = groups.insert(groups.end(), TensorGroup{.name = name, .tensors = {}});
             add(*group, inventory, t);
