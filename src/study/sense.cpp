@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <execution>
+#include <memory>
 #include <numeric>
 #include <optional>
 
@@ -31,6 +32,29 @@ struct Slab {
 /// then restored bit by bit.
 class Prober {
 public:
+    /// Loads the model with its weights to be overwritten.
+    static Result<std::unique_ptr<Prober>> open(const Study& study, const SenseSettings& settings,
+                                                const std::vector<TensorGroup>& groups, const std::string& text)
+    {
+        auto model = LoadedModel::load(study.model(), study.settings.run, WeightAccess::writable);
+        if (!model) return std::unexpected(model.error());
+        auto tokens = model->tokenize(text);
+        if (!tokens) return std::unexpected(tokens.error());
+        std::vector<Tensor> wanted;
+        for (const TensorGroup& group : groups)
+            for (const std::size_t t : group.tensors) wanted.push_back(study.inventory.tensors[t]);
+        auto weights = ModelWeights::find(*model, wanted);
+        if (!weights) return std::unexpected(weights.error());
+        std::vector<InputFile> sources;
+        for (const auto& file : study.inventory.files) {
+            auto opened = InputFile::open(file);
+            if (!opened) return std::unexpected(opened.error());
+            sources.push_back(std::move(*opened));
+        }
+        return std::make_unique<Prober>(study, settings, std::move(*model), std::move(*weights), std::move(sources),
+                                        std::move(*tokens));
+    }
+
     Prober(const Study& study, const SenseSettings& settings, LoadedModel model, ModelWeights weights,
            std::vector<InputFile> sources, std::vector<Token> tokens)
         : study_(study),
@@ -337,22 +361,9 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
         return sensitivity;
     }
 
-    auto model = LoadedModel::load(study.model(), study.settings.run, WeightAccess::writable);
-    if (!model) return std::unexpected(model.error());
-    const auto tokens = model->tokenize(*text);
-    if (!tokens) return std::unexpected(tokens.error());
-    std::vector<Tensor> wanted;
-    for (const TensorGroup& group : groups)
-        for (const std::size_t t : group.tensors) wanted.push_back(inventory.tensors[t]);
-    auto weights = ModelWeights::find(*model, wanted);
-    if (!weights) return std::unexpected(weights.error());
-    std::vector<InputFile> sources;
-    for (const auto& file : inventory.files) {
-        auto opened = InputFile::open(file);
-        if (!opened) return std::unexpected(opened.error());
-        sources.push_back(std::move(*opened));
-    }
-    Prober prober(study, settings, std::move(*model), std::move(*weights), std::move(sources), *tokens);
+    const auto opened = Prober::open(study, settings, groups, *text);
+    if (!opened) return std::unexpected(opened.error());
+    Prober& prober = **opened;
 
     const auto start = std::chrono::steady_clock::now();
     const auto spent = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / 60; };
