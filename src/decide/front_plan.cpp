@@ -10,6 +10,8 @@
 #include <numeric>
 #include <ranges>
 #include <set>
+#include <tuple>
+#include <utility>
 
 namespace apreqel {
 namespace {
@@ -289,6 +291,25 @@ Plan plan_of(const Profile& profile, const Sensitivity& sensitivity, const Model
     return plan;
 }
 
+/// A metric as TOPSIS compares it, on the scale of `ranking`.
+double weighted(const Weights& weights, const Ranking& ranking, const Metrics& metrics, std::size_t j)
+{
+    return ranking.norm[j] > 0 ? weights[j] * metrics[j] / ranking.norm[j] : 0;
+}
+
+/// To the ideal, and to the anti-ideal.
+std::pair<double, double> distances(const Weights& weights, const Ranking& ranking, const Metrics& metrics)
+{
+    double to_ideal = 0;
+    double to_anti_ideal = 0;
+    for (std::size_t j = 0; j < kMetrics; ++j) {
+        const double value = weighted(weights, ranking, metrics, j);
+        to_ideal += (value - ranking.ideal[j]) * (value - ranking.ideal[j]);
+        to_anti_ideal += (value - ranking.anti_ideal[j]) * (value - ranking.anti_ideal[j]);
+    }
+    return {std::sqrt(to_ideal), std::sqrt(to_anti_ideal)};
+}
+
 }  // namespace
 
 double limit_excess(const Limits& limits, const Metrics& metrics, double perplexity_increase, std::uint64_t kv_bytes_per_token)
@@ -318,13 +339,13 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     if (!front) return std::unexpected(front.error());
 
     // The scale of the whole front: limits must not change how its metrics compare.
-    std::array<double, kMetrics> scale{};
+    Ranking ranking{.candidates = static_cast<double>(front->points.size())};
     for (std::size_t j = 0; j < kMetrics; ++j) {
         const auto cost = [j](const FrontPoint& point) { return point.cost[j]; };
         const auto [low, high] = std::ranges::minmax(front->points | std::views::transform(cost));
         double squares = 0;
         for (const FrontPoint& point : front->points) squares += point.cost[j] * point.cost[j];
-        scale[j] = normalization == Normalization::minmax ? high - low : std::sqrt(squares);
+        ranking.norm[j] = normalization == Normalization::minmax ? high - low : std::sqrt(squares);
     }
     std::vector<std::size_t> feasible;
     std::size_t nearest = 0;
@@ -348,17 +369,13 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
                 closest.estimate[2], 100 * (nearest_excess - 1))});
     }
 
-    Metrics ideal;
-    Metrics anti_ideal;
-    const auto weighted = [&](std::size_t p, std::size_t j) {
-        return scale[j] > 0 ? weights[j] * front->points[p].cost[j] / scale[j] : 0;
-    };
-    ideal.fill(std::numeric_limits<double>::infinity());
-    anti_ideal.fill(-std::numeric_limits<double>::infinity());
+    ranking.ideal.fill(std::numeric_limits<double>::infinity());
+    ranking.anti_ideal.fill(-std::numeric_limits<double>::infinity());
     for (const std::size_t p : feasible) {
         for (std::size_t j = 0; j < kMetrics; ++j) {
-            ideal[j] = std::min(ideal[j], weighted(p, j));
-            anti_ideal[j] = std::max(anti_ideal[j], weighted(p, j));
+            const double value = weighted(weights, ranking, front->points[p].cost, j);
+            ranking.ideal[j] = std::min(ranking.ideal[j], value);
+            ranking.anti_ideal[j] = std::max(ranking.anti_ideal[j], value);
         }
     }
     std::vector<Candidate> ranked;
@@ -366,14 +383,7 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     std::iota(order.begin(), order.end(), 0);
     for (const std::size_t p : feasible) {
         Candidate candidate = candidate_of(front->points[p], *model);
-        double to_ideal = 0;
-        double to_anti_ideal = 0;
-        for (std::size_t j = 0; j < kMetrics; ++j) {
-            to_ideal += (weighted(p, j) - ideal[j]) * (weighted(p, j) - ideal[j]);
-            to_anti_ideal += (weighted(p, j) - anti_ideal[j]) * (weighted(p, j) - anti_ideal[j]);
-        }
-        candidate.distance_ideal = std::sqrt(to_ideal);
-        candidate.distance_anti_ideal = std::sqrt(to_anti_ideal);
+        std::tie(candidate.distance_ideal, candidate.distance_anti_ideal) = distances(weights, ranking, front->points[p].cost);
         candidate.closeness = closeness(candidate.distance_ideal, candidate.distance_anti_ideal);
         ranked.push_back(std::move(candidate));
     }
@@ -383,25 +393,15 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     plan.weights = weights;
     plan.limits = limits;
     plan.epsilon = front->epsilon;
-    plan.ranking = {.candidates = static_cast<double>(front->points.size()),
-                    .norm = scale,
-                    .ideal = ideal,
-                    .anti_ideal = anti_ideal,
-                    .best = {}};
+    plan.ranking = std::move(ranking);
     for (std::size_t r = 0; r < std::min(order.size(), runners_up + 1); ++r) plan.ranking.best.push_back(ranked[order[r]]);
     return plan;
 }
 
 double closeness_of(const Plan& plan, const Metrics& metrics)
 {
-    double to_ideal = 0;
-    double to_anti_ideal = 0;
-    for (std::size_t j = 0; j < kMetrics; ++j) {
-        const double value = plan.ranking.norm[j] > 0 ? plan.weights[j] * metrics[j] / plan.ranking.norm[j] : 0;
-        to_ideal += (value - plan.ranking.ideal[j]) * (value - plan.ranking.ideal[j]);
-        to_anti_ideal += (value - plan.ranking.anti_ideal[j]) * (value - plan.ranking.anti_ideal[j]);
-    }
-    return closeness(std::sqrt(to_ideal), std::sqrt(to_anti_ideal));
+    const auto [to_ideal, to_anti_ideal] = distances(plan.weights, plan.ranking, metrics);
+    return closeness(to_ideal, to_anti_ideal);
 }
 
 Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity, bool mix_embedding)
