@@ -8,14 +8,15 @@ set(below_model base gguf)
 set(below_decide)
 set(below_quantize base gguf model)
 set(below_runtime base gguf model)
-set(below_study base gguf model decide quantize runtime)
+set(below_records base gguf model)
+set(below_study base gguf model decide quantize runtime records)
 set(below_report base)
-set(below_cli base model study report runtime)
+set(below_cli base model records study report runtime)
 # Libraries, by the folders that may know them:
 set(users_of_ggml gguf quantize runtime)
 set(users_of_gguf gguf quantize runtime)
 set(users_of_llama gguf quantize runtime)
-set(users_of_nlohmann base study report cli) # in .cpp files
+set(users_of_nlohmann base records study report cli) # in .cpp files
 set(users_of_CLI cli)
 set(users_of_pagmo decide)
 

@@ -9,7 +9,7 @@
 #include "runtime/sample.h"
 #include "runtime/session.h"
 #include "runtime/speed.h"
-#include "study/format.h"
+#include "records/format.h"
 #include "study/workspace.h"
 
 #include <apreqel/evaluation.h>

@@ -1,0 +1,59 @@
+#include "records/document.h"
+#include "records/fields.h"
+
+#include <utility>
+
+namespace apreqel {
+namespace {
+
+/// The table of a record; `example` has in it whatever is only listed where there is something to list.
+template <typename Record>
+std::string table_of(std::string_view section, Record example = {})
+{
+    return document_fields(section, [&](Archive& archive) { fields(archive, example); });
+}
+
+Plan explained_plan()
+{
+    Plan plan{.method = "front", .types = {"TYPE"}, .costs = {{}}};
+    plan.ranking.best.resize(1);
+    return plan;
+}
+
+RunResult run_of_plan()
+{
+    RunResult result;
+    result.plan = explained_plan();
+    return result;
+}
+
+Evaluation evaluation_of_plan()
+{
+    Evaluation evaluation;
+    evaluation.settings.push_back({.category = "", .plan = explained_plan()});
+    return evaluation;
+}
+
+}  // namespace
+
+Result<std::string> documented_fields(std::string_view section)
+{
+    if (section == "what is measured") {
+        Measurement measurement;
+        return document_fields(section, [&](Archive& archive) { measured_fields(archive, measurement); });
+    }
+    if (section == kScoresSchema) return table_of<Scores>(section);
+    if (section == kProfileSchema) return table_of<Profile>(section);
+    if (section == kSensitivitySchema) return table_of<Sensitivity>(section);
+    if (section == kPlanSchema) return table_of(section, explained_plan());
+    if (section == kRunSchema) return table_of(section, run_of_plan());
+    if (section == kStudySchema) return table_of(section, evaluation_of_plan());
+    if (section == kQualitySchema) return table_of<Quality>(section);
+    if (section == kSpeedSchema) return table_of<std::vector<Speed>>(section);
+    if (section == kMeasurementsSchema) return table_of<MeasuredModels>(section);
+    if (section == kInventorySchema) return table_of<InventoryDocument>(section);
+    if (section == kImportanceSchema) return table_of<ImportanceDocument>(section);
+    return fail("documentation: {}: no such record", section);
+}
+
+}  // namespace apreqel

@@ -1,0 +1,74 @@
+// The fields of every record, each listed once: for reading, writing and docs/formats.md.
+#pragma once
+
+#include "records/archive.h"
+#include "records/format.h"
+
+#include <span>
+#include <string>
+
+namespace apreqel {
+
+inline constexpr std::string_view kScoresSchema = "apreqel.scores/1";
+inline constexpr std::string_view kProfileSchema = "apreqel.profile/1";
+inline constexpr std::string_view kSensitivitySchema = "apreqel.sensitivity/1";
+inline constexpr std::string_view kPlanSchema = "apreqel.plan/1";
+inline constexpr std::string_view kRunSchema = "apreqel.run/1";
+inline constexpr std::string_view kStudySchema = "apreqel.study/1";
+inline constexpr std::string_view kQualitySchema = "apreqel.quality/1";
+inline constexpr std::string_view kSpeedSchema = "apreqel.speed/1";
+inline constexpr std::string_view kMeasurementsSchema = "apreqel.measurements/1";
+inline constexpr std::string_view kInventorySchema = "apreqel.inventory/1";
+inline constexpr std::string_view kImportanceSchema = "apreqel.imatrix/1";
+
+/// What `measure` prints.
+struct MeasuredModels {
+    std::string device;
+    std::string text;
+    std::vector<Measurement> models;
+};
+
+/// What `inspect` prints.
+struct InventoryDocument {
+    Inventory inventory;
+    std::vector<TypeWeight> weights;
+};
+
+/// What `imatrix` prints.
+struct ImportanceDocument {
+    ImportanceMatrix matrix;
+    Inventory inventory;
+};
+
+void fields(Archive& archive, Quality& quality);
+void fields(Archive& archive, Speed& speed);
+void fields(Archive& archive, std::vector<Speed>& speeds);
+void fields(Archive& archive, Measurement& measurement);
+/// What a measurement has beside its name.
+void measured_fields(Archive& archive, Measurement& measurement);
+void fields(Archive& archive, MeasuredModels& measured);
+void fields(Archive& archive, Fallback& fallback);
+void fields(Archive& archive, MixedModel& model);
+void fields(Archive& archive, UniformVariant& variant);
+void fields(Archive& archive, Profile& profile);
+void fields(Archive& archive, LayerScore& layer);
+void fields(Archive& archive, Scores& scores);
+void fields(Archive& archive, Sensitivity& sensitivity);
+void fields(Archive& archive, LayerType& entry);
+/// `types`: what the candidate's counts are of.
+void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types);
+void fields(Archive& archive, Plan& plan);
+void fields(Archive& archive, RunResult& result);
+void fields(Archive& archive, Evaluation& evaluation);
+void fields(Archive& archive, TypeWeight& weight);
+void fields(Archive& archive, InventoryDocument& document);
+void fields(Archive& archive, ImportanceDocument& document);
+
+/// Values of the three metrics by their names, and measured or estimated metrics by their units.
+void fields_by_metric(Archive& archive, std::array<double, kMetrics>& values, Rule rule = Rule::not_negative);
+void fields_of_metrics(Archive& archive, Metrics& metrics);
+
+/// No name twice.
+[[nodiscard]] bool distinct(std::span<const std::string> names);
+
+}  // namespace apreqel

@@ -1,0 +1,54 @@
+// The JSON form of the records that only the program has; the others are in <apreqel/json.h>.
+#pragma once
+
+#include "model/importance.h"
+
+#include <apreqel/inventory.h>
+#include <apreqel/json.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace apreqel {
+
+/// What `run` ends with: the plan, and every model measured side by side. `mix.name` is the output file.
+struct RunResult {
+    Plan plan;
+    Measurement reference;             ///< the full-precision model; its speed is not measured
+    std::vector<Measurement> uniform;  ///< in the order of plan.types
+    Measurement mix;
+    std::vector<Measurement> tried{};  ///< mixes that were built and measured too, and were not better
+    std::string instead{};             ///< the uniform type that is shipped in the place of a mix it dominates, or empty
+    bool limits_kept = true;           ///< as measured
+    std::string device;
+    std::string text;
+    std::string version;
+};
+
+/// What every type would weigh, for `inspect`.
+struct TypeWeight {
+    std::string type;
+    std::uint64_t tensor_bytes = 0;  ///< memory
+    std::uint64_t file_bytes = 0;    ///< exact size of the file `quantize` would write
+    double bits_per_weight = 0;
+    std::vector<Fallback> fallbacks;
+};
+
+[[nodiscard]] std::string to_json(const Inventory& inventory, const std::vector<TypeWeight>& weights);
+[[nodiscard]] std::string to_json(const RunResult& result);
+[[nodiscard]] std::string to_json(const ImportanceMatrix& matrix, const Inventory& inventory);
+
+[[nodiscard]] Result<RunResult> parse_run(std::string_view text);
+[[nodiscard]] Result<RunResult> read_run(const std::filesystem::path& path);
+
+/// Prompts: one per line, or one JSON object per line with a `prompt`, `text` or `turns` (its first) field.
+[[nodiscard]] Result<std::vector<std::string>> parse_prompts(std::string_view text);
+[[nodiscard]] Result<std::vector<std::string>> read_prompts(const std::filesystem::path& path);
+[[nodiscard]] std::string prompts_jsonl(const std::vector<std::string>& prompts);
+
+/// The table of fields in docs/formats.md under the heading `section`; error: there is none.
+[[nodiscard]] Result<std::string> documented_fields(std::string_view section);
+
+}  // namespace apreqel

@@ -1,0 +1,112 @@
+#include "records/document.h"
+#include "records/fields.h"
+
+namespace apreqel {
+namespace {
+
+/// A figure and its spread: four fields that begin with the same name.
+void sampled_fields(Archive& archive, const std::string& name, Sampled& sampled, std::string_view meaning)
+{
+    archive.optional(name, sampled.median, meaning, {.rule = Rule::positive, .written = sampled.median != 0});
+    const bool spread = !sampled.samples.empty();
+    std::vector<double> bounds{sampled.low, sampled.high};
+    if (archive.reading()) bounds.assign(2, sampled.median);
+    archive.optional(name + "_interval", bounds, "its lower and upper bound", {.written = spread});
+    archive.demand(bounds.size() == 2, name + "_interval", "must have two bounds");
+    archive.demand(bounds.front() <= bounds.back(), name + "_interval", "must be in order");
+    sampled.low = bounds.front();
+    sampled.high = bounds.back();
+    archive.optional(name + "_confidence", sampled.confidence, "coverage of the interval",
+                     {.rule = Rule::share, .written = spread});
+    archive.optional(name + "_samples", sampled.samples, "one value per round", {.rule = Rule::positive, .written = spread});
+}
+
+/// `written`: there is something to say of the quality.
+void quality_fields(Archive& archive, Quality& quality, bool written)
+{
+    archive.optional("perplexity", quality.perplexity, "on the text", {.rule = Rule::positive, .written = written});
+    archive.optional("perplexity_error", quality.perplexity_error, "its standard error",
+                     {.rule = Rule::not_negative, .written = written});
+    archive.optional("tokens", quality.tokens, "tokens scored for it", {.written = written});
+    const bool compared = written && quality.kld_tokens > 0;
+    archive.optional("kl_divergence", quality.kld, "mean KL divergence to the full-precision model, nats per token",
+                     {.written = compared});
+    archive.optional("kl_divergence_error", quality.kld_error, "its standard error",
+                     {.rule = Rule::not_negative, .written = compared});
+    archive.optional("same_top", quality.same_top,
+                     "share of tokens whose most likely token is that of the full-precision model",
+                     {.rule = Rule::share, .written = compared});
+    archive.optional("kl_divergence_tokens", quality.kld_tokens, "tokens scored for it", {.written = compared});
+}
+
+}  // namespace
+
+void fields(Archive& archive, Quality& quality)
+{
+    archive.expect("perplexity");
+    quality_fields(archive, quality, true);
+}
+
+void fields(Archive& archive, Speed& speed)
+{
+    sampled_fields(archive, "latency_ms", speed.latency_ms, "median, milliseconds per generated token");
+    sampled_fields(archive, "prompt_tokens_per_second", speed.prompt_tokens_per_second, "median, processing a prompt");
+}
+
+void fields(Archive& archive, std::vector<Speed>& speeds) { archive.required("models", speeds, "in the order of the files"); }
+
+void measured_fields(Archive& archive, Measurement& measurement)
+{
+    if (archive.refer_to("what is measured")) return;
+    archive.required("memory_bytes", measurement.memory_bytes, "of all tensors", {.rule = Rule::positive});
+    archive.optional("file_bits_per_weight", measurement.bits_per_weight, "8 × `memory_bytes` ÷ parameters",
+                     {.rule = Rule::not_negative});
+    fields(archive, measurement.speed);
+    quality_fields(archive, measurement.quality, measurement.quality.perplexity > 0);
+}
+
+void fields(Archive& archive, Measurement& measurement)
+{
+    archive.required("name", measurement.name, "type of a uniform variant, or file name");
+    measured_fields(archive, measurement);
+}
+
+void fields(Archive& archive, Fallback& fallback)
+{
+    archive.optional("layer", fallback.layer, "empty for a tensor outside the layers", {.rule = Rule::label});
+    archive.required("tensor", fallback.tensor, "its name", {.rule = Rule::name});
+    archive.required("wanted", fallback.wanted, "type that it cannot have", {.rule = Rule::name});
+    archive.required("used", fallback.used, "type that it has", {.rule = Rule::name});
+}
+
+void fields(Archive& archive, MixedModel& model)
+{
+    fields(archive, model.measurement);
+    archive.map("allocation", model.allocation, &LayerType::layer, &LayerType::type, "the type of each layer, by its name");
+}
+
+void fields(Archive& archive, MeasuredModels& measured)
+{
+    archive.optional("device", measured.device, "machine, backend and threads the speeds hold for");
+    archive.optional("text", measured.text, "file name, or how it was sampled");
+    archive.required("models", measured.models, "in the order they were named");
+}
+
+std::string to_json(const std::vector<Measurement>& measurements, const std::string& device, const std::string& text)
+{
+    MeasuredModels all{.device = device, .text = text, .models = measurements};
+    return write_record(kMeasurementsSchema, all);
+}
+
+std::string to_json(const Quality& quality) { return write_record(kQualitySchema, quality); }
+Result<Quality> parse_quality(std::string_view text) { return parse_record<Quality>(text, kQualitySchema); }
+Result<Quality> read_quality(const std::filesystem::path& path) { return read_record<Quality>(path, kQualitySchema); }
+
+std::string to_json(const std::vector<Speed>& speeds) { return write_record(kSpeedSchema, speeds); }
+Result<std::vector<Speed>> parse_speeds(std::string_view text) { return parse_record<std::vector<Speed>>(text, kSpeedSchema); }
+Result<std::vector<Speed>> read_speeds(const std::filesystem::path& path)
+{
+    return read_record<std::vector<Speed>>(path, kSpeedSchema);
+}
+
+}  // namespace apreqel
