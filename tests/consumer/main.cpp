@@ -1,13 +1,26 @@
-// What a user of the installed library writes: planning from numbers, and a type's properties from libggml.
+// What a user of the installed library writes: a profile and scores from JSON, a plan, and the plan as JSON.
+#include <apreqel/json.h>
 #include <apreqel/plan.h>
-#include <apreqel/quant_type.h>
-#include <apreqel/version.h>
 
-int main()
+#include <cstdio>
+#include <fstream>
+
+int main(int count, char** arguments)
 {
-    const auto weights = apreqel::parse_weights("balanced");
-    const auto type = apreqel::parse_type("q4_K");
-    const apreqel::Metrics costs[] = {{3e9, 40, 7}, {5e9, 50, 6}};
-    const auto ranking = apreqel::rank_distributions(16, costs, *weights);
-    return ranking && ranking->candidates == 17 && bits_per_weight(*type) == 4.5 && !apreqel::kVersion.empty() ? 0 : 1;
+    if (count != 4) return 2;
+    const auto profile = apreqel::read_profile(arguments[1]);
+    const auto scores = apreqel::read_scores(arguments[2]);
+    const auto weights = apreqel::parse_weights("memory=0.5,accuracy=0.5");
+    if (!profile || !scores || !weights) {
+        std::puts((!profile ? profile.error() : scores.error()).message.c_str());
+        return 1;
+    }
+    const auto plan = apreqel::make_plan(*profile, *scores, *weights);
+    if (!plan) {
+        std::puts(plan.error().message.c_str());
+        return 1;
+    }
+    for (const apreqel::LayerType& entry : plan->allocation) std::printf("%s %s\n", entry.layer.c_str(), entry.type.c_str());
+    std::ofstream(arguments[3]) << apreqel::to_json(*plan);
+    return apreqel::read_plan(arguments[3]) ? 0 : 1;
 }
