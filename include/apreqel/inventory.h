@@ -78,7 +78,7 @@ struct Inventory {
     std::string residual_reason;  ///< why it is not sequential, for people; empty if it is
     std::vector<Tensor> tensors;
     std::vector<Layer> layers;  ///< block by block, attention before FFN
-    std::string importance;     ///< name and digest of the importance matrix its tensors carry; empty: none
+    std::string importance;     ///< name, digest, coverage of the importance matrix its tensors carry; empty: none
     std::string fingerprint;    ///< identifies metadata and weights, independent of the path: 32 hex digits
 
     [[nodiscard]] std::uint64_t parameters() const;

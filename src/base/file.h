@@ -15,6 +15,7 @@ namespace apreqel {
 /// A file open for reading. Safe to use from several threads at once.
 class InputFile {
 public:
+    /// Errors: not there, not readable, or no regular file: a FIFO, socket, device or folder is refused and never waited for.
     [[nodiscard]] static Result<InputFile> open(const std::filesystem::path& path);
 
     InputFile(InputFile&& other) noexcept;
@@ -28,6 +29,10 @@ public:
     /// Fills `out` from `offset`. Error: the file ends before, or cannot be read.
     [[nodiscard]] Result<> read_at(std::uint64_t offset, std::span<std::byte> out) const;
 
+    /// Asks the kernel to forget what it keeps of the file in memory, so that the next read comes from the disk. A hint: pages
+    /// that are not written back yet stay.
+    void drop_cache() const;
+
 private:
     InputFile(std::filesystem::path path, int descriptor, std::uint64_t size);
 
@@ -38,8 +43,11 @@ private:
 
 /// A file written under a temporary name beside its destination: `commit` syncs and renames it into place; destroyed
 /// without commit, it is removed and the destination stays as it was. `write_at` is safe from several threads at once.
+/// The temporary file is locked as long as it is written; those of killed processes are not, and are removed by the next
+/// writer of the same destination.
 class OutputFile {
 public:
+    /// Errors: the folder cannot be written; see output_target.
     [[nodiscard]] static Result<OutputFile> create(const std::filesystem::path& destination);
 
     OutputFile(OutputFile&& other) noexcept;
@@ -52,9 +60,8 @@ public:
     /// Reserves `bytes` on disk, so that a full disk is an error now and not hours later.
     [[nodiscard]] Result<> reserve(std::uint64_t bytes);
     [[nodiscard]] Result<> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
-    /// Copies `bytes` from `source`, inside the kernel where it can.
-    [[nodiscard]] Result<> copy_at(std::uint64_t offset, const InputFile& source, std::uint64_t source_offset,
-                                   std::uint64_t bytes);
+    /// What was written so far is on the disk.
+    [[nodiscard]] Result<> sync();
     [[nodiscard]] Result<> commit();
 
 private:
@@ -64,6 +71,17 @@ private:
     std::filesystem::path temporary_;
     int descriptor_ = -1;
 };
+
+/// The file that writing to `destination` makes or replaces: a symbolic link is followed, so that the link stays and the file
+/// it names is replaced. Usage error: something is there that is no regular file, or a link leads nowhere.
+[[nodiscard]] Result<std::filesystem::path> output_target(const std::filesystem::path& destination);
+
+/// Error, with needed and free bytes: the file system of `folder` has less than `bytes` left for this user. A folder that
+/// cannot be asked is no error: writing will tell.
+[[nodiscard]] Result<> check_space(const std::filesystem::path& folder, std::uint64_t bytes);
+
+/// Removes the temporary files of OutputFile that no process holds, anywhere below `directory`; links are not followed.
+void remove_abandoned_parts(const std::filesystem::path& directory);
 
 /// The whole content of a small file. Error: unreadable, or larger than `max_bytes`.
 [[nodiscard]] Result<std::string> read_text(const std::filesystem::path& path, std::uint64_t max_bytes = 1ULL << 30);

@@ -277,6 +277,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     }
     auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
+    report_coverage(*inventory, monitor);
     auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
     settings.types.append_range(*variants);
@@ -287,22 +288,23 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     if (!collects) return study;
     if (auto collected = use_own_importance(study); !collected)
         return std::unexpected(with_resume_hint(collected.error(), study));
+    report_coverage(study.inventory, monitor);
     return study;
 }
 
 Result<> check_output(const std::filesystem::path& output, bool force, const std::vector<std::filesystem::path>& inputs)
 {
+    const auto target = output_target(output);
+    if (!target) return std::unexpected(target.error());
     std::error_code error;
-    const auto status = std::filesystem::status(output, error);
-    if (std::filesystem::is_directory(status)) return usage_error("write {}: it is a folder", output.string());
-    if (std::filesystem::exists(status) && !force) {
+    if (std::filesystem::exists(*target, error) && !force) {
         return std::unexpected(
             Error{ErrorCode::usage, std::format("write {}: it exists", output.string()), "replace it with --force"});
     }
     for (const auto& input : inputs) {
         if (std::filesystem::equivalent(input, output, error)) return usage_error("write {}: it is an input", output.string());
     }
-    const auto folder = output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
+    const auto folder = target->has_parent_path() ? target->parent_path() : std::filesystem::path(".");
     if (::access(folder.c_str(), W_OK) != 0)
         return fail("write {}: its folder is not there or cannot be written", output.string());
     return {};

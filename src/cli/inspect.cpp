@@ -108,6 +108,7 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
     if (inventory.experts > 0) text += std::format(", {} experts", inventory.experts);
     if (inventory.tied_embeddings) text += ", embedding tied to output";
     if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
+    if (!inventory.importance.empty()) text += std::format("\nImportance matrix: {}", inventory.importance);
     text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
     if (weights.empty())
         return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";

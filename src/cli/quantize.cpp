@@ -1,5 +1,6 @@
 #include "cli/flags.h"
 #include "cli/verbs.h"
+#include "model/importance.h"
 #include "report/table.h"
 
 #include <algorithm>
@@ -18,7 +19,9 @@ Result<Inventory> open(const QuantizeFlags& flags, Monitor& monitor)
 {
     if (flags.imatrix != kOwnImportance) {
         if (!flags.settings.calibration.empty()) return usage_error("quantize: --calibration is the text of --imatrix auto");
-        return open_model(flags);
+        auto inventory = open_model(flags);
+        if (inventory) report_coverage(*inventory, monitor);
+        return inventory;
     }
     auto study = open_study(flags, monitor);
     if (!study) return std::unexpected(study.error());

@@ -51,6 +51,16 @@ void HeaderWriter::add_u32(std::string_view key, std::uint32_t value)
     ++entries_;
 }
 
+void HeaderWriter::add_u64s(std::string_view key, std::span<const std::uint64_t> values)
+{
+    append_string(metadata_, key);
+    append<std::int32_t>(metadata_, GGUF_TYPE_ARRAY);
+    append<std::int32_t>(metadata_, GGUF_TYPE_UINT64);
+    append<std::uint64_t>(metadata_, values.size());
+    for (const std::uint64_t value : values) append(metadata_, value);
+    ++entries_;
+}
+
 void HeaderWriter::add_tensor(std::string_view name, const std::array<std::int64_t, 4>& shape, QuantType type,
                               std::uint64_t size_bytes)
 {

@@ -20,6 +20,7 @@ public:
     void add_text(std::string_view key, std::string_view value);
     void add_texts(std::string_view key, std::span<const std::string> values);
     void add_u32(std::string_view key, std::uint32_t value);
+    void add_u64s(std::string_view key, std::span<const std::uint64_t> values);
     void add_tensor(std::string_view name, const std::array<std::int64_t, 4>& shape, QuantType type, std::uint64_t size_bytes);
 
     [[nodiscard]] HeaderLayout finish() const;

@@ -24,13 +24,15 @@ Result<std::vector<float>> read_floats(const InputFile& file, const StoredTensor
     return values;
 }
 
-/// Sums of squares to means, one matrix after another; a matrix that saw no token counts its columns alike.
-void divide(std::vector<float>& sums, const std::vector<float>& counts)
+/// Sums of squares to means, one matrix after another; a matrix that saw no token counts its columns alike, as llama-quantize
+/// does it. False: a mean is not finite.
+bool divide(std::vector<float>& sums, const std::vector<float>& counts)
 {
     const std::size_t columns = sums.size() / counts.size();
     for (std::size_t m = 0; m < counts.size(); ++m) {
         for (std::size_t c = m * columns; c < (m + 1) * columns; ++c) sums[c] = counts[m] > 0 ? sums[c] / counts[m] : 1;
     }
+    return std::ranges::all_of(sums, [](float value) { return std::isfinite(value); });
 }
 
 std::vector<float> to_floats(const auto& values)
@@ -87,9 +89,10 @@ Result<> read_importance(const std::filesystem::path& path, Inventory& inventory
     }
     std::map<std::string, const StoredTensor*, std::less<>> stored;
     for (const StoredTensor& tensor : container->tensors()) stored.emplace(tensor.name, &tensor);
-    std::size_t found = 0;
+    std::vector<std::shared_ptr<const std::vector<float>>> found(inventory.tensors.size());
     XXH64_hash_t digest = 0;
-    for (Tensor& tensor : inventory.tensors) {
+    for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
+        const Tensor& tensor = inventory.tensors[t];
         const auto sums = stored.find(tensor.name + ".in_sum2");
         const auto counts = stored.find(tensor.name + ".counts");
         if (sums == stored.end() || counts == stored.end()) continue;
@@ -97,20 +100,45 @@ Result<> read_importance(const std::filesystem::path& path, Inventory& inventory
         if (!values) return std::unexpected(values.error());
         const auto tokens = read_floats(*file, *counts->second);
         if (!tokens) return std::unexpected(tokens.error());
-        const auto matrices = static_cast<std::size_t>(tensor.shape[2]);
+        const auto matrices = static_cast<std::size_t>(tensor.shape[2] * tensor.shape[3]);
         // llama-imatrix keeps one count for all matrices of a tensor that is not of experts.
         const bool counted = tokens->size() == matrices || tokens->size() == 1;
         if (!counted || values->size() != matrices * static_cast<std::size_t>(tensor.columns()))
             return fail("read {}: {} has {} values, the model's tensor needs {} × {}: it is of another model", path.string(),
                         tensor.name, values->size(), matrices, tensor.columns());
-        divide(*values, *tokens);
+        if (!divide(*values, *tokens))
+            return fail("read {}: {} has a value that is too large for its count", path.string(), tensor.name);
         digest = XXH3_64bits_withSeed(values->data(), values->size() * sizeof(float), digest);
-        tensor.importance = std::make_shared<const std::vector<float>>(std::move(*values));
-        ++found;
+        found[t] = std::make_shared<const std::vector<float>>(std::move(*values));
     }
-    if (found == 0) return fail("read {}: it has nothing for the tensors of this model", path.string());
-    inventory.importance = std::format("{} {:016x}", name.empty() ? path.filename().string() : std::string(name), digest);
+    if (std::ranges::none_of(found, [](const auto& importance) { return importance != nullptr; }))
+        return fail("read {}: it has nothing for the tensors of this model: it is of another model", path.string());
+    for (std::size_t t = 0; t < found.size(); ++t) inventory.tensors[t].importance = std::move(found[t]);
+    const auto [covered, weights] = importance_coverage(inventory);
+    inventory.importance = std::format("{} {:016x} covers {} of {} weights",
+                                       name.empty() ? path.filename().string() : std::string(name), digest, covered, weights);
     return {};
+}
+
+ImportanceCoverage importance_coverage(const Inventory& inventory)
+{
+    ImportanceCoverage coverage;
+    for (const Tensor& tensor : inventory.tensors) {
+        if (tensor.place != TensorPlace::layer) continue;
+        ++coverage.weights;
+        if (tensor.importance) ++coverage.covered;
+    }
+    return coverage;
+}
+
+void report_coverage(const Inventory& inventory, Monitor& monitor)
+{
+    if (inventory.importance.empty()) return;
+    const auto [covered, weights] = importance_coverage(inventory);
+    if (covered < weights)
+        return monitor.warn(std::format("imatrix {}; the others are quantized without", inventory.importance));
+    monitor.begin("imatrix", 0);
+    monitor.end(inventory.importance);
 }
 
 }  // namespace apreqel

@@ -1,6 +1,8 @@
 // Importance matrices: how much each input column of a weight matters, in the file format of llama-imatrix.
 #pragma once
 
+#include "base/monitor.h"
+
 #include <apreqel/inventory.h>
 
 #include <filesystem>
@@ -26,8 +28,21 @@ struct ImportanceMatrix {
 [[nodiscard]] Result<> write_importance(const std::filesystem::path& path, const ImportanceMatrix& matrix);
 
 /// Gives the tensors of `inventory` the importance that `path` has for them: the mean square of every input column, as
-/// llama-quantize --imatrix reads it. The inventory calls it `name`, or as the file if that is empty.
-/// Errors: not an importance matrix, of another model, damaged.
+/// llama-quantize --imatrix reads it; the columns of an expert that the text never reached count alike. The inventory calls it
+/// `name`, or as the file if that is empty, with a digest and its coverage.
+/// Errors, which leave the inventory as it was: not an importance matrix, of another model, damaged.
 [[nodiscard]] Result<> read_importance(const std::filesystem::path& path, Inventory& inventory, std::string_view name = {});
+
+/// How many of the weights in layers the inventory's importance matrix has something for. Embedding and output have nothing in
+/// most, and do without.
+struct ImportanceCoverage {
+    std::size_t covered = 0;
+    std::size_t weights = 0;
+};
+
+[[nodiscard]] ImportanceCoverage importance_coverage(const Inventory& inventory);
+
+/// Says how much the inventory's importance matrix, if it has one, covers: a warning where that is not everything.
+void report_coverage(const Inventory& inventory, Monitor& monitor);
 
 }  // namespace apreqel

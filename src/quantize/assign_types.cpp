@@ -1,8 +1,9 @@
-#include "quantize/write_models.h"
+#include "quantize/assign_types.h"
 
 #include <ggml.h>
 
 #include <algorithm>
+#include <map>
 
 namespace apreqel {
 namespace {
@@ -34,7 +35,112 @@ QuantType fallback_for(QuantType type, std::int64_t columns)
     return columns % block_size(narrow) == 0 ? narrow : QuantType{GGML_TYPE_F16};
 }
 
+/// Largest row that is converted as a whole: real ones have thousands of weights. Bounds memory.
+constexpr std::int64_t kMaxColumns = 16 << 20;
+
+constexpr std::string_view kNoImportance = "needs an importance matrix";
+
+/// "attn_q × 30, ffn_up × 2", in the model's order.
+std::string count_roles(const Inventory& inventory, const std::vector<std::size_t>& tensors)
+{
+    std::vector<std::pair<std::string, std::size_t>> roles;
+    for (const std::size_t t : tensors) {
+        const std::string& role = inventory.tensors[t].role;
+        auto known = std::ranges::find(roles, role, &std::pair<std::string, std::size_t>::first);
+        if (known == roles.end()) known = roles.insert(roles.end(), {role, 0});
+        ++known->second;
+    }
+    std::string text;
+    for (const auto& [role, count] : roles) text += std::format("{}{} × {}", text.empty() ? "" : ", ", role, count);
+    return text;
+}
+
+/// What is wrong with storing `tensors` as `variant`.
+Error refusal(const Inventory& inventory, const std::string& variant, const std::string& obstacle,
+              const std::vector<std::size_t>& tensors)
+{
+    const std::string roles = count_roles(inventory, tensors);
+    if (obstacle != kNoImportance)
+        return {ErrorCode::usage, std::format("quantization type {}: {}: {}", variant, roles, obstacle)};
+    if (inventory.importance.empty())
+        return {ErrorCode::usage, std::format("quantization type {}: needs an importance matrix for {}", variant, roles),
+                "give one with --imatrix FILE, or collect one with --imatrix auto"};
+    return {ErrorCode::usage,
+            std::format("quantization type {}: needs an importance matrix for {}: {}, not these", variant, roles,
+                        inventory.importance),
+            "collect one that covers them with apreqel imatrix, or choose a type that needs none there"};
+}
+
 }  // namespace
+
+std::string obstacle_to(const Tensor& tensor, QuantType type, const TensorOrigin& origin)
+{
+    if (origin.foreign) {
+        if (tensor.place == TensorPlace::embedding) return "a file made elsewhere is used for layers only";
+        return std::ranges::contains(origin.foreign->tensors, tensor.name, &Tensor::name) ? "" : "the file has no such tensor";
+    }
+    if (type == tensor.type) return {};
+    if (tensor.place == TensorPlace::fixed) return "llama.cpp keeps this tensor as it is";
+    if (!is_full_precision(tensor.type))
+        return std::format("it is {} already: quantizing twice adds up errors", type_name(tensor.type));
+    if (!is_full_precision(type)) {
+        if (const auto target = check_target_type(type, true); !target) return target.error().message;
+        const bool weighted = origin.importance && tensor.importance;
+        if (!check_target_type(type, weighted)) return std::string(kNoImportance);
+    }
+    if (tensor.columns() % block_size(type) != 0) return std::format("its rows of {} weights do not fit", tensor.columns());
+    if (tensor.columns() > kMaxColumns)
+        return std::format("a row of {} weights, at most {} are supported", tensor.columns(), kMaxColumns);
+    return {};
+}
+
+Storage storage_of(const Tensor& tensor, const Variant& variant)
+{
+    Storage storage{.type = variant.type,
+                    .origin = {.importance = variant.importance, .foreign = variant.foreign},
+                    .fallback = false,
+                    .obstacle = {}};
+    if (variant.foreign) {
+        const auto made = std::ranges::find(variant.foreign->tensors, tensor.name, &Tensor::name);
+        storage.type = made != variant.foreign->tensors.end() ? made->type : tensor.type;
+    } else if (tensor.columns() % block_size(variant.type) != 0) {
+        storage.fallback = true;
+        storage.type = fallback_for(variant.type, tensor.columns());
+    }
+    storage.obstacle = obstacle_to(tensor, storage.type, storage.origin);
+    return storage;
+}
+
+bool can_store(const Inventory& inventory, const TensorGroup& group, const Variant& variant)
+{
+    return std::ranges::all_of(group.tensors,
+                               [&](std::size_t t) { return storage_of(inventory.tensors[t], variant).obstacle.empty(); });
+}
+
+Result<> check_storage(const Inventory& inventory, std::span<const GroupVariant> groups)
+{
+    // By variant and obstacle. The first in the order of the groups is reported, with all its tensors.
+    std::map<std::pair<std::string, std::string>, std::vector<std::size_t>> refused;
+    std::pair<std::string, std::string> first;
+    for (const auto& [group, variant] : groups) {
+        for (const std::size_t t : group.tensors) {
+            const std::string obstacle = storage_of(inventory.tensors[t], variant).obstacle;
+            if (obstacle.empty()) continue;
+            if (refused.empty()) first = {variant.name, obstacle};
+            refused[{variant.name, obstacle}].push_back(t);
+        }
+    }
+    if (refused.empty()) return {};
+    return std::unexpected(refusal(inventory, first.first, first.second, refused[first]));
+}
+
+Result<> check_storage(const Inventory& inventory, std::span<const Variant> variants, const Variant& embedding)
+{
+    std::vector<GroupVariant> groups{{embedding_group(inventory), embedding}};
+    for (const Variant& variant : variants)
+        for (const Layer& layer : inventory.layers) groups.push_back({layer, variant});
+    return check_storage(inventory, groups);
+}
 
 TypeAssignment assign_types(const Inventory& inventory, std::span<const GroupVariant> groups)
 {
@@ -44,16 +150,12 @@ TypeAssignment assign_types(const Inventory& inventory, std::span<const GroupVar
     for (const auto& [group, variant] : groups) {
         for (const std::size_t t : group.tensors) {
             const Tensor& tensor = inventory.tensors[t];
-            assignment.origins[t] = {.importance = variant.importance, .foreign = variant.foreign};
-            if (variant.foreign) {
-                assignment.types[t] = std::ranges::find(variant.foreign->tensors, tensor.name, &Tensor::name)->type;
-                continue;
-            }
-            assignment.types[t] = variant.type;
-            if (tensor.columns() % block_size(variant.type) == 0) continue;
-            assignment.types[t] = fallback_for(variant.type, tensor.columns());
+            Storage storage = storage_of(tensor, variant);
+            assignment.types[t] = storage.type;
+            assignment.origins[t] = std::move(storage.origin);
+            if (!storage.fallback) continue;
             const std::string layer(tensor.place == TensorPlace::layer ? group.name : "");
-            assignment.fallbacks.push_back({layer, tensor.name, variant.name, type_name(assignment.types[t])});
+            assignment.fallbacks.push_back({layer, tensor.name, variant.name, type_name(storage.type)});
         }
     }
     return assignment;

@@ -1,5 +1,7 @@
 #include "quantize/layout.h"
 
+#include "quantize/audit.h"
+
 #include <ggml.h>
 #include <llama.h>
 
@@ -9,9 +11,6 @@
 
 namespace apreqel {
 namespace {
-
-/// Largest row that is converted as a whole: real ones have thousands of weights. Bounds memory.
-constexpr std::int64_t kMaxColumns = 16 << 20;
 
 /// The file type llama-quantize writes for a file made of one type: the small variant of those with several.
 std::optional<llama_ftype> file_type_of(QuantType type)
@@ -59,21 +58,10 @@ QuantType dominant_type(const Inventory& inventory, std::span<const QuantType> t
     return std::ranges::max_element(weights, {}, [](const auto& entry) { return entry.second; })->first;
 }
 
-Result<> check_tensor(const Tensor& tensor, QuantType wanted, const TensorOrigin& origin)
+/// What a spec is for: its file, or, where only its size is asked for, the model.
+std::string object_of(const Inventory& inventory, const ModelSpec& spec)
 {
-    if (wanted == tensor.type || origin.foreign) return {};
-    const std::string name = type_name(wanted);
-    if (tensor.place == TensorPlace::fixed)
-        return usage_error("{} as {}: llama.cpp keeps this tensor as it is", tensor.name, name);
-    if (!is_full_precision(wanted)) {
-        if (auto target = check_target_type(wanted, origin.importance && tensor.importance); !target)
-            return usage_error("{}: {}", tensor.name, target.error().message);
-    }
-    if (tensor.columns() % block_size(wanted) != 0)
-        return usage_error("{} as {}: its rows of {} weights do not fit", tensor.name, name, tensor.columns());
-    if (tensor.columns() > kMaxColumns)
-        return fail("{}: a row of {} weights, at most {} are supported", tensor.name, tensor.columns(), kMaxColumns);
-    return {};
+    return spec.path.empty() ? "quantize " + inventory.files.front().string() : "write " + spec.path.string();
 }
 
 }  // namespace
@@ -81,19 +69,20 @@ Result<> check_tensor(const Tensor& tensor, QuantType wanted, const TensorOrigin
 Result<> check_spec(const Inventory& inventory, const ModelSpec& spec)
 {
     if (spec.types.size() != inventory.tensors.size()) {
-        return usage_error("write {}: {} types for {} tensors", spec.path.string(), spec.types.size(),
+        return usage_error("{}: {} types for {} tensors", object_of(inventory, spec), spec.types.size(),
                            inventory.tensors.size());
     }
     for (std::size_t i = 0; i < spec.types.size(); ++i) {
-        if (auto possible = check_tensor(inventory.tensors[i], spec.types[i], spec.origin(i)); !possible) {
-            possible.error().message = std::format("write {}: {}", spec.path.string(), possible.error().message);
-            return possible;
-        }
+        const Tensor& tensor = inventory.tensors[i];
+        const std::string obstacle = obstacle_to(tensor, spec.types[i], spec.origin(i));
+        if (obstacle.empty()) continue;
+        return usage_error("{}: {} as {}: {}", object_of(inventory, spec), tensor.name, type_name(spec.types[i]), obstacle);
     }
     return {};
 }
 
-HeaderLayout lay_out(const Inventory& inventory, const Container& source, const ModelSpec& spec)
+HeaderLayout lay_out(const Inventory& inventory, const Container& source, const ModelSpec& spec,
+                     std::vector<std::uint64_t> digests)
 {
     std::map<std::string, std::string, std::less<>> notes(spec.notes.begin(), spec.notes.end());
     notes[std::string(kSourceKey)] = inventory.fingerprint;
@@ -115,22 +104,14 @@ HeaderLayout lay_out(const Inventory& inventory, const Container& source, const 
     writer.add_u32("general.quantization_version", GGML_QNT_VERSION);
     if (file_type) writer.add_u32("general.file_type", static_cast<std::uint32_t>(*file_type));
     for (const auto& [key, value] : notes) writer.add_text(key, value);
+    digests.resize(inventory.tensors.size() + 1);
+    writer.add_u64s(kDigestsKey, digests);
     for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
         const Tensor& tensor = inventory.tensors[i];
         const std::uint64_t bytes = static_cast<std::uint64_t>(tensor.rows()) * row_bytes(spec.types[i], tensor.columns());
         writer.add_tensor(tensor.name, tensor.shape, spec.types[i], bytes);
     }
     return writer.finish();
-}
-
-Result<std::uint64_t> file_bytes(const Inventory& inventory, const ModelSpec& spec)
-{
-    if (auto possible = check_spec(inventory, spec); !possible) return std::unexpected(possible.error());
-    auto file = InputFile::open(inventory.files.front());
-    if (!file) return std::unexpected(file.error());
-    auto source = Container::read(*file);
-    if (!source) return std::unexpected(source.error());
-    return lay_out(inventory, *source, spec).file_bytes;
 }
 
 }  // namespace apreqel

@@ -11,8 +11,10 @@ inline constexpr std::string_view kSourceKey = "apreqel.source";
 /// Metadata naming the importance matrix, where one was used.
 inline constexpr std::string_view kImportanceKey = "apreqel.importance";
 
-/// The header of `spec`, with the metadata of `source`, the first file of the inventory.
-[[nodiscard]] HeaderLayout lay_out(const Inventory& inventory, const Container& source, const ModelSpec& spec);
+/// The header of `spec`, with the metadata of `source`, the first file of the inventory. `digests`: see kDigestsKey; zeros, in
+/// the same place, if there are none yet.
+[[nodiscard]] HeaderLayout lay_out(const Inventory& inventory, const Container& source, const ModelSpec& spec,
+                                   std::vector<std::uint64_t> digests = {});
 
 /// Error: the spec asks for something its tensors cannot be turned into.
 [[nodiscard]] Result<> check_spec(const Inventory& inventory, const ModelSpec& spec);

@@ -1,15 +1,31 @@
 #include "quantize/variant.h"
 
 #include "base/file.h"
+#include "quantize/audit.h"
 
 #include <ggml.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <execution>
 #include <map>
+#include <numeric>
+#include <span>
+#include <vector>
 
 namespace apreqel {
 namespace {
+
+void to_floats(QuantType type, std::span<const std::byte> stored, std::span<float> values)
+{
+    if (type_name(type) == "f32") {
+        std::memcpy(values.data(), stored.data(), stored.size());
+    } else {
+        ggml_get_type_traits(static_cast<ggml_type>(type.id))
+            ->to_float(stored.data(), values.data(), static_cast<std::int64_t>(values.size()));
+    }
+}
 
 /// The values of a small tensor that is kept as it is.
 Result<std::vector<float>> read_values(const Inventory& model, const Tensor& tensor)
@@ -19,12 +35,46 @@ Result<std::vector<float>> read_values(const Inventory& model, const Tensor& ten
     std::vector<std::byte> stored(tensor.size_bytes);
     if (auto read = file->read_at(tensor.offset, stored); !read) return std::unexpected(read.error());
     std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
-    if (type_name(tensor.type) == "f32") {
-        std::memcpy(values.data(), stored.data(), stored.size());
-    } else {
-        ggml_get_type_traits(static_cast<ggml_type>(tensor.type.id))->to_float(stored.data(), values.data(), tensor.elements());
-    }
+    to_floats(tensor.type, stored, values);
     return values;
+}
+
+/// True if no weight of a tensor is infinite or not a number.
+Result<bool> has_only_numbers(const Inventory& model, const Tensor& tensor)
+{
+    const auto file = InputFile::open(model.files[tensor.file]);
+    if (!file) return std::unexpected(file.error());
+    const std::uint64_t row = row_bytes(tensor.type, tensor.columns());
+    std::vector<std::byte> stored;
+    std::vector<float> values;
+    for (std::int64_t first = 0; first < tensor.rows(); first += block_rows(tensor.columns())) {
+        const std::int64_t rows = std::min(block_rows(tensor.columns()), tensor.rows() - first);
+        stored.resize(static_cast<std::size_t>(rows) * row);
+        values.resize(static_cast<std::size_t>(rows * tensor.columns()));
+        const std::uint64_t offset = tensor.offset + static_cast<std::uint64_t>(first) * row;
+        if (auto read = file->read_at(offset, stored); !read) return std::unexpected(read.error());
+        to_floats(tensor.type, stored, values);
+        if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) return false;
+    }
+    return true;
+}
+
+/// A file made elsewhere says nothing of what its bytes were. What can be seen is a block whose scale is not a number, as a
+/// damaged one often is: its first tensor; empty: there is none.
+Result<std::string> first_unreadable(const Inventory& foreign)
+{
+    std::vector<Result<std::string>> found(foreign.tensors.size());
+    std::vector<std::size_t> all(foreign.tensors.size());
+    std::iota(all.begin(), all.end(), 0);
+    std::for_each(std::execution::par, all.begin(), all.end(), [&](std::size_t t) {
+        const Tensor& tensor = foreign.tensors[t];
+        if (tensor.place == TensorPlace::layer) found[t] = has_only_numbers(foreign, tensor).transform([&](bool fine) {
+            return fine ? std::string() : tensor.name;
+        });
+    });
+    for (auto& tensor : found)
+        if (!tensor || !tensor->empty()) return std::move(tensor);
+    return std::string();
 }
 
 bool can_be_read(QuantType type)
@@ -56,7 +106,11 @@ Result<Variant> parse_variant(std::string_view name, bool has_importance)
     if (!type) return std::unexpected(type.error());
     if (importance && !has_importance)
         return usage_error("quantization type {}{}: give the importance matrix (--imatrix)", name, kWithImportance);
-    if (auto possible = check_target_type(*type, importance); !possible) return std::unexpected(possible.error());
+    if (auto possible = check_target_type(*type, importance); !possible) {
+        if (has_importance && check_target_type(*type, true))
+            possible.error().hint = std::format("with the importance matrix it is {}{}", name, kWithImportance);
+        return std::unexpected(possible.error());
+    }
     return Variant(*type, importance);
 }
 
@@ -99,6 +153,16 @@ Result<Variant> read_foreign_variant(std::string name, const std::filesystem::pa
                                 tensor.name));
         }
     }
+    for (const std::filesystem::path& file : foreign->files) {
+        const auto digested = has_digests(file);
+        if (!digested) return std::unexpected(digested.error());
+        if (!*digested) continue;
+        if (auto whole = verify(file); !whole) return refuse(whole.error().message);
+    }
+    const auto unreadable = first_unreadable(*foreign);
+    if (!unreadable) return std::unexpected(unreadable.error());
+    if (!unreadable->empty())
+        return refuse(std::format("its {} has weights that are infinite or not a number: it is damaged", *unreadable));
     Variant variant;
     variant.name = std::move(name);
     variant.foreign = std::make_shared<const Inventory>(std::move(*foreign));

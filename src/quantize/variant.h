@@ -36,7 +36,8 @@ struct Variant {
 
 /// The GGUF at `path`, made elsewhere from `source`, as a variant.
 /// Errors: the name is a type's; another architecture; a tensor missing, of another shape or of a type libggml cannot read
-/// back; a norm or bias that differs, so that its layers do not fit among those of `source`.
+/// back; a norm or bias that differs, so that its layers do not fit among those of `source`; bytes that are not those that were
+/// written, where it is a file of this program, or else weights that are not finite: the whole file is read for that.
 [[nodiscard]] Result<Variant> read_foreign_variant(std::string name, const std::filesystem::path& path,
                                                    const Inventory& source);
 

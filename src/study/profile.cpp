@@ -26,10 +26,11 @@ std::vector<std::vector<LayerType>> telling_mixes(const Study& study)
         mixes.push_back(std::move(mix));
     };
     if (study.settings.mixes == Mixes::none) return mixes;
-    const bool embedding = study.settings.mixes == Mixes::with_embedding && !embedding_group(study.inventory).tensors.empty();
+    const TensorGroup embedding = embedding_group(study.inventory);
+    const bool mixed = study.settings.mixes == Mixes::with_embedding && !embedding.tensors.empty();
     for (std::size_t q = 0; q < types.size(); ++q) {
         if (types.size() > 1) add(q, 1, std::nullopt);
-        if (embedding) add(q, 2, q + 1);
+        if (mixed && can_store(study.inventory, embedding, types[(q + 1) % types.size()])) add(q, 2, q + 1);
     }
     return mixes;
 }
@@ -41,6 +42,7 @@ std::string tool_version() { return std::format("apreqel {}, {}", kVersion, back
 Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
                                             QuantType embedding_type)
 {
+    if (auto possible = check_storage(inventory, types, embedding_type); !possible) return std::unexpected(possible.error());
     std::vector<TypeWeight> weights;
     for (const Variant& variant : types) {
         TypeAssignment assignment = assign_types(inventory, variant, embedding_type);
@@ -61,9 +63,12 @@ Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const st
 Result<Profile> profile(const Study& study)
 {
     if (auto precise = check_full_precision(study.inventory); !precise) return std::unexpected(precise.error());
+    if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
+        return std::unexpected(possible.error());
+    const std::vector<std::vector<LayerType>> mixes = telling_mixes(study);
+    if (auto enough = check_space_for(study, mixes.size()); !enough) return std::unexpected(enough.error());
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
-    const std::vector<std::vector<LayerType>> mixes = telling_mixes(study);
     std::string key = std::format("{}; {}; {}", quality_key(study, *text), speed_key(study), tool_version());
     for (const Variant& variant : study.settings.types) key += allocation_key(study, {{"all", variant.name}});
     for (const auto& mix : mixes) key += allocation_key(study, mix);

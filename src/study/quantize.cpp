@@ -56,6 +56,10 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
     }
     TensorGroup rest = embedding_group(inventory);
     if (!rest.tensors.empty() && !assigned[rest.tensors.front()]) blueprint.groups.push_back({std::move(rest), *embedding});
+    if (auto possible = check_storage(inventory, blueprint.groups); !possible) {
+        possible.error().message = std::format("quantize {}: {}", model, possible.error().message);
+        return std::unexpected(possible.error());
+    }
     blueprint.assignment = assign_types(inventory, blueprint.groups);
     return blueprint;
 }

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "quantize/audit.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/variants.h"
@@ -32,7 +33,7 @@ Result<Attempt> build(const Study& study, Plan plan)
 {
     Attempt attempt{.plan = std::move(plan), .path = {}};
     attempt.path = study.workspace.keyed("mixes/attempt.gguf", allocation_key(study, attempt.plan.allocation));
-    if (std::filesystem::exists(attempt.path)) return attempt;
+    if (is_whole(attempt.path, study.monitor)) return attempt;
     if (auto built = quantize(study.inventory, attempt.plan, study.workspace, attempt.path, thread_count(study.settings.run),
                               study.monitor, study.settings.types);
         !built) {
@@ -128,6 +129,7 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const std:
     const bool front = request.method == "front";
     if (front && study.settings.quality.kld_chunks == 0)
         return usage_error("run: the front method chooses by KL divergence, --kld-chunks must not be 0");
+    if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
     const auto profiled = profile(study);
     if (!profiled) return std::unexpected(profiled.error());
     Sensitivity sensitivity;

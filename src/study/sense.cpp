@@ -220,13 +220,12 @@ LayerSensitivity& group_of(Sensitivity& sensitivity, std::size_t group)
     return group < sensitivity.layers.size() ? sensitivity.layers[group] : sensitivity.embedding;
 }
 
-/// The model with all its groups in `variant`, the embedding too.
+/// The model with all its groups in `variant`, the embedding too where it can be.
 TypeAssignment assign_all(const Inventory& inventory, const std::vector<TensorGroup>& groups, const Variant& variant)
 {
     std::vector<GroupVariant> all;
     for (const TensorGroup& group : groups) {
-        const bool ours = group.name != kEmbedding || !variant.foreign;
-        if (ours) all.push_back({group, variant});
+        if (can_store(inventory, group, variant)) all.push_back({group, variant});
     }
     return assign_types(inventory, all);
 }
@@ -260,8 +259,7 @@ Sensitivity outline(const Study& study, const std::vector<TensorGroup>& groups)
         const std::vector<QuantType> types = assign_all(inventory, groups, variant).types;
         for (std::size_t g = 0; g < groups.size(); ++g) {
             Probe probe;
-            const bool possible = groups[g].name != kEmbedding || !variant.foreign;
-            if (possible) probe.memory_bytes = bytes_of(groups[g], types);
+            if (can_store(inventory, groups[g], variant)) probe.memory_bytes = bytes_of(groups[g], types);
             group_of(sensitivity, g).probes.push_back(probe);
         }
     }
@@ -328,6 +326,8 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 {
     const Inventory& inventory = study.inventory;
     if (auto precise = check_full_precision(inventory); !precise) return std::unexpected(precise.error());
+    if (auto possible = check_storage(inventory, study.settings.types, study.settings.embedding_type); !possible)
+        return std::unexpected(possible.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
 

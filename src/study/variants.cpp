@@ -1,7 +1,11 @@
 #include "study/variants.h"
 
+#include "base/file.h"
+#include "quantize/audit.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
+
+#include <algorithm>
 
 namespace apreqel {
 namespace {
@@ -35,12 +39,33 @@ std::vector<ModelFile> variant_files(const Study& study)
     return files;
 }
 
+Result<> check_space_for(const Study& study, std::size_t mixes)
+{
+    const Inventory& inventory = study.inventory;
+    const auto weights = weigh_types(inventory, study.settings.types, study.settings.embedding_type);
+    if (!weights) return std::unexpected(weights.error());
+    const std::vector<ModelFile> files = variant_files(study);
+    if (files.empty()) return {};
+    std::uint64_t needed = mixes * std::ranges::min_element(*weights, {}, &TypeWeight::file_bytes)->file_bytes;
+    for (std::size_t v = 0; v < files.size(); ++v)
+        if (!std::filesystem::exists(files[v].path)) needed += (*weights)[v].file_bytes;
+    return check_space(study.workspace.directory(), needed);
+}
+
+Result<> check_space_for(const Study& study, const std::filesystem::path& output)
+{
+    const auto weights = weigh_types(study.inventory, study.settings.types, study.settings.embedding_type);
+    if (!weights) return std::unexpected(weights.error());
+    if (weights->empty()) return {};
+    return check_space(output.parent_path(), std::ranges::min_element(*weights, {}, &TypeWeight::file_bytes)->file_bytes);
+}
+
 Result<> build_variants(const Study& study)
 {
     std::vector<ModelSpec> missing;
     const std::vector<ModelFile> files = variant_files(study);
     for (std::size_t v = 0; v < files.size(); ++v) {
-        if (std::filesystem::exists(files[v].path)) continue;
+        if (is_whole(files[v].path, study.monitor)) continue;
         TypeAssignment assignment = assign_types(study.inventory, study.settings.types[v], study.settings.embedding_type);
         missing.push_back({.path = files[v].path,
                            .types = std::move(assignment.types),
@@ -56,12 +81,13 @@ Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
 {
     std::vector<std::filesystem::path> paths;
     if (allocations.empty()) return paths;
+    if (auto enough = check_space_for(study, allocations.size()); !enough) return std::unexpected(enough.error());
     Unseen unseen(study.monitor);
     study.monitor.begin("mixed models", static_cast<double>(allocations.size()));
     for (const std::vector<LayerType>& allocation : allocations) {
         paths.push_back(study.workspace.keyed("mixes/mix.gguf", allocation_key(study, allocation)));
         study.monitor.advance(static_cast<double>(paths.size()));
-        if (std::filesystem::exists(paths.back())) continue;
+        if (is_whole(paths.back(), study.monitor)) continue;
         const Plan plan{.model = study.inventory.fingerprint,
                         .method = "",
                         .embedding_type = type_name(study.settings.embedding_type),

@@ -5,14 +5,21 @@
 
 namespace apreqel {
 
-/// Where the variant lives in the workspace; it is valid as soon as it exists.
+/// Where the variant lives in the workspace. Its bytes are those that were written if `is_whole` says so.
 [[nodiscard]] std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, const Variant& variant,
                                                  QuantType embedding_type);
 
 /// The uniform variants of the study's types, as files to measure.
 [[nodiscard]] std::vector<ModelFile> variant_files(const Study& study);
 
-/// Builds the missing variants of the study's types, all in one read of the source.
+/// Error: the workspace's disk has no room for the variants that are missing and `mixes` mixed models beside them, each as
+/// large as the smallest variant at least.
+[[nodiscard]] Result<> check_space_for(const Study& study, std::size_t mixes);
+
+/// The same for the mixed model at `output`, in its folder.
+[[nodiscard]] Result<> check_space_for(const Study& study, const std::filesystem::path& output);
+
+/// Builds the missing and the damaged variants of the study's types, all in one read of the source.
 [[nodiscard]] Result<> build_variants(const Study& study);
 
 /// Splices the mixes that are missing into the workspace; they stay there until `remove_mixes`.

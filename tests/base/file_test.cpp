@@ -3,7 +3,13 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <algorithm>
+#include <fstream>
+#include <vector>
 
 namespace apreqel {
 namespace {
@@ -48,16 +54,80 @@ TEST_CASE("files that cannot be read or written say which and why", "[base]")
     CHECK(!file->read_at(3, bytes));
 }
 
-TEST_CASE("a copy is the bytes of the range asked for", "[base]")
+TEST_CASE("what is no regular file is neither read nor replaced, and never waited for", "[base]")
 {
     const TempDir folder;
-    REQUIRE(write_text(folder / "in", "0123456789"));
-    const auto in = InputFile::open(folder / "in");
-    auto out = OutputFile::create(folder / "out");
-    REQUIRE(out->copy_at(0, *in, 4, 3));
-    REQUIRE(out->copy_at(3, *in, 0, 2));
-    REQUIRE(out->commit());
-    CHECK(read_text(folder / "out") == "45601");
+    REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+    std::filesystem::create_symlink(folder / "fifo", folder / "link");
+    const int server = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    const std::string name = (folder / "socket").string();
+    name.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::bind(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    for (const auto& [path, kind] : std::vector<std::pair<std::filesystem::path, std::string>>{{folder / "fifo", "a FIFO"},
+                                                                                                {folder / "link", "a FIFO"},
+                                                                                                {folder / "socket", "a socket"},
+                                                                                                {"/dev/null", "a device"},
+                                                                                                {folder.path(), "a folder"}}) {
+        CAPTURE(path);
+        CHECK(read_text(path).error().message.contains("it is " + kind + ", not a regular file"));
+        const auto before = entries(folder.path());
+        const auto written = write_text(path, "x");
+        REQUIRE(!written);
+        CHECK(written.error().code == ErrorCode::usage);
+        CHECK(written.error().message.contains("it is " + kind + ", not a regular file"));
+        CHECK(entries(folder.path()) == before);
+    }
+    ::close(server);
+}
+
+TEST_CASE("writing to a link replaces the file that it names", "[base]")
+{
+    const TempDir folder;
+    std::filesystem::create_directory(folder / "there");
+    REQUIRE(write_text(folder / "there" / "file", "old"));
+    std::filesystem::create_symlink(folder / "there" / "file", folder / "link");
+    REQUIRE(write_text(folder / "link", "new"));
+    CHECK(std::filesystem::is_symlink(folder / "link"));
+    CHECK(read_text(folder / "there" / "file") == "new");
+    std::filesystem::remove(folder / "there" / "file");
+    CHECK(write_text(folder / "link", "x").error().message.contains("leads nowhere"));
+}
+
+TEST_CASE("temporary files that a killed process left go, those being written stay", "[base]")
+{
+    const TempDir folder;
+    std::filesystem::create_directories(folder / "deep" / "er");
+    const auto left = [&](const std::filesystem::path& path) { std::ofstream(folder / path) << "half"; };
+    left("out.part.aB3xYz");
+    left("other.part.aB3xYz");
+    left("deep/er/out.part.aB3xYz");
+    left("out.part.long-name");  // not a name that this program makes
+    std::filesystem::create_symlink(folder / "out.part.long-name", folder / "link.part.aB3xYz");
+    auto writing = OutputFile::create(folder / "out");
+    REQUIRE(writing);
+    CHECK(!std::filesystem::exists(folder / "out.part.aB3xYz"));
+    CHECK(std::filesystem::exists(folder / "other.part.aB3xYz"));  // of another destination
+    const auto second = OutputFile::create(folder / "out");
+    remove_abandoned_parts(folder.path());
+    CHECK(!std::filesystem::exists(folder / "other.part.aB3xYz"));
+    CHECK(!std::filesystem::exists(folder / "deep" / "er" / "out.part.aB3xYz"));
+    CHECK(std::filesystem::exists(folder / "out.part.long-name"));
+    CHECK(std::filesystem::exists(second->temporary_path()));
+    REQUIRE(writing->commit());
+    CHECK(std::filesystem::exists(folder / "out"));
+    remove_abandoned_parts(folder / "absent");
+}
+
+TEST_CASE("more than the disk has free is an error with both numbers", "[base]")
+{
+    const TempDir folder;
+    CHECK(check_space(folder.path(), 1));
+    CHECK(check_space(folder / "absent", 1ULL << 62));  // writing will tell
+    const auto refused = check_space(folder.path(), 1ULL << 62);
+    REQUIRE(!refused);
+    CHECK(refused.error().message.contains("4611686018427387904 bytes are needed, the disk has "));
+    CHECK(refused.error().hint.contains("-C DIR"));
 }
 
 }  // namespace

@@ -56,6 +56,11 @@ const Tensor& tensor(const Inventory& inventory, std::string_view name)
     return *std::ranges::find(inventory.tensors, name, &Tensor::name);
 }
 
+struct Warned : Monitor {
+    void warn(std::string_view message) override { warnings.emplace_back(message); }
+    std::vector<std::string> warnings;
+};
+
 struct Impatient : Monitor {
     bool stop_requested() const override { return true; }
 };
@@ -119,23 +124,47 @@ TEST_CASE("a place that cannot be written is an error", "[quantize]")
     CHECK_THAT(refused(inventory, uniform(inventory, folder / "taken.gguf")).message, ContainsSubstring("taken.gguf"));
 }
 
-TEST_CASE("donors must come from the same model and be whole", "[quantize]")
+TEST_CASE("a donor that is damaged, of another model or no such file is named once and not used", "[quantize]")
 {
     const TempDir folder;
     const Inventory inventory = read_inventory(make_tiny_model(folder.path())).value();
     const Inventory other = read_inventory(make_tiny_model(folder.path(), {.seed = 2, .file = "other.gguf"})).value();
-    Monitor monitor;
-    const std::vector donor{uniform(other, folder / "donor.gguf")};
-    REQUIRE(write_models(other, donor, {}, 2, monitor));
-    CHECK_THAT(refused(inventory, uniform(inventory, folder / "out.gguf"), {folder / "donor.gguf"}).message,
-               ContainsSubstring("donor.gguf"));
-    CHECK_THAT(refused(inventory, uniform(inventory, folder / "out.gguf"), {folder / "other.gguf"}).message,
-               ContainsSubstring("other.gguf"));
-    CHECK_THAT(refused(inventory, uniform(inventory, folder / "out.gguf"), {folder / "none.gguf"}).message,
-               ContainsSubstring("none.gguf"));
-    std::filesystem::resize_file(folder / "donor.gguf", std::filesystem::file_size(folder / "donor.gguf") / 2);
-    CHECK_THAT(refused(other, uniform(other, folder / "out.gguf"), {folder / "donor.gguf"}).message,
-               ContainsSubstring("donor.gguf"));
+    Monitor quiet;
+    const std::vector direct{uniform(inventory, folder / "direct.gguf"), uniform(inventory, folder / "donor.gguf")};
+    REQUIRE(write_models(inventory, direct, {}, 2, quiet));
+    const std::vector elsewhere{uniform(other, folder / "elsewhere.gguf")};
+    REQUIRE(write_models(other, elsewhere, {}, 2, quiet));
+
+    const auto spliced_from = [&](const std::filesystem::path& donor) {
+        Warned monitor;
+        const ModelSpec spec = uniform(inventory, folder / "out.gguf");
+        const auto before = files_in(folder.path());
+        const auto written = write_models(inventory, std::span(&spec, 1), std::span(&donor, 1), 2, monitor);
+        INFO((written ? "" : written.error().message));
+        REQUIRE(written);
+        CHECK(same_bytes(folder / "direct.gguf", folder / "out.gguf"));
+        std::filesystem::remove(folder / "out.gguf");
+        CHECK(files_in(folder.path()) == before);
+        return monitor.warnings;
+    };
+    CHECK(spliced_from(folder / "donor.gguf").empty());
+    const auto named = [&](const std::string& file) {
+        const auto warnings = spliced_from(folder / file);
+        return warnings.size() == 1 && warnings.front().contains(file);
+    };
+    CHECK(named("elsewhere.gguf"));
+    CHECK(named("other.gguf"));
+    CHECK(named("none.gguf"));
+    const std::string whole = slurp(folder / "donor.gguf");
+    const Inventory donor = read_inventory(folder / "donor.gguf").value();
+    std::string flipped = whole;
+    flipped[tensor(donor, "blk.1.ffn_up.weight").offset + 1000] ^= 1;
+    spill(folder / "donor.gguf", flipped);
+    CHECK(named("donor.gguf"));
+    spill(folder / "donor.gguf", whole.substr(0, whole.size() / 2));
+    CHECK(named("donor.gguf"));
+    spill(folder / "donor.gguf", "");
+    CHECK(named("donor.gguf"));
 }
 
 TEST_CASE("a source that changed since it was read is noticed", "[quantize]")

@@ -76,5 +76,29 @@ TEST_CASE("a file that does not fit the model is refused as a variant", "[quanti
     CHECK(!read_foreign_variant("none", folder / "none.gguf", source));
 }
 
+TEST_CASE("a damaged file is refused as a variant", "[quantize]")
+{
+    const TempDir folder;
+    const Inventory source = read_inventory(make_tiny_model(folder.path(), {.type = 0})).value();
+    const auto damage = [&](const std::filesystem::path& path, const std::string& bytes) {
+        std::string content = slurp(path);
+        const Inventory inventory = read_inventory(path).value();
+        const Tensor& tensor = *std::ranges::find(inventory.tensors, "blk.1.ffn_up.weight", &Tensor::name);
+        spill(path, content.replace(tensor.offset + 4000, bytes.size(), bytes));
+        const auto variant = read_foreign_variant("theirs", path, source);
+        return variant ? std::string() : variant.error().message;
+    };
+    // Of a file that this program wrote, every byte is known.
+    Monitor monitor;
+    const ModelSpec spec{folder / "ours.gguf", assign_types(source, type("q4_K"), type("q6_K")).types, {}};
+    REQUIRE(write_models(source, {&spec, 1}, {}, 2, monitor));
+    REQUIRE(read_foreign_variant("theirs", folder / "ours.gguf", source));
+    CHECK(damage(folder / "ours.gguf", "x").contains("blk.1.ffn_up.weight is not as it was written"));
+    // Of another, a weight that is not a number is seen.
+    const auto other = make_tiny_model(folder.path(), {.type = 0, .file = "other.gguf"});
+    REQUIRE(read_foreign_variant("theirs", other, source));
+    CHECK(damage(other, "\xff\xff\xff\x7f").contains("blk.1.ffn_up.weight has weights that are infinite or not a number"));
+}
+
 }  // namespace
 }  // namespace apreqel

@@ -88,7 +88,7 @@ TEST_CASE("uniform variants hold the very bytes llama-quantize --pure writes", "
             REQUIRE(ours.find(entry.key) != nullptr);
             CHECK(ours.encoded(*ours.find(entry.key)) == theirs.encoded(entry));
         }
-        CHECK(ours.metadata().size() == theirs.metadata().size() + 1);  // apreqel.source
+        CHECK(ours.metadata().size() == theirs.metadata().size() + 2);  // apreqel.source, apreqel.digests
     }
 }
 
