@@ -215,7 +215,7 @@ Candidate parse_candidate(const Value& value, const std::vector<std::string>& ty
                         .distance_ideal = value.number_or("distance_to_ideal", 0),
                         .distance_anti_ideal = value.number_or("distance_to_anti_ideal", 0)};
     for (const std::string& type : types) candidate.counts.push_back(value.at("distribution").count_or(type, 0));
-    candidate.estimate = parse_metrics(value.at("estimate"));
+    candidate.estimate = costs_of(parse_metrics(value.at("estimate")));
     candidate.kld = value.at("estimate").number_or("kl_divergence", 0);
     return candidate;
 }
@@ -238,6 +238,7 @@ Plan parse_plan(const Value& value)
     }
     plan.weights = parse_by_metric(value.at("weights"));
     plan.ranking.candidates = value.number_or("candidates", 0);
+    plan.ranking.scale = {.norm = Costs(kMetrics), .ideal = Costs(kMetrics), .anti_ideal = Costs(kMetrics)};
     plan.ranking.best.push_back(parse_candidate(value, plan.types));
     return plan;
 }
@@ -320,7 +321,7 @@ Json metrics_json(const Metrics& metrics)
     return {{"memory_bytes", metrics[0]}, {"latency_ms", metrics[1]}, {"perplexity", metrics[2]}};
 }
 
-Json by_metric(const std::array<double, kMetrics>& values)
+Json by_metric(std::span<const double> values)
 {
     Json json;
     for (std::size_t j = 0; j < kMetrics; ++j) json[std::string(kMetricNames[j])] = values[j];
@@ -333,7 +334,7 @@ void put(Json& json, const Candidate& candidate, const std::vector<std::string>&
     json["closeness"] = candidate.closeness;
     json["distance_to_ideal"] = candidate.distance_ideal;
     json["distance_to_anti_ideal"] = candidate.distance_anti_ideal;
-    json["estimate"] = metrics_json(candidate.estimate);
+    json["estimate"] = metrics_json(metrics_from(candidate.estimate));
     if (candidate.kld > 0) json["estimate"]["kl_divergence"] = candidate.kld;
 }
 
@@ -370,9 +371,9 @@ Json plan_json(const Plan& plan)
     json["allocation"] = Json::array();
     for (const LayerType& entry : plan.allocation) json["allocation"].push_back({{"layer", entry.layer}, {"type", entry.type}});
     put(json, plan.fallbacks);
-    json["normalization"] = {{"norm", by_metric(plan.ranking.norm)},
-                             {"ideal", by_metric(plan.ranking.ideal)},
-                             {"anti_ideal", by_metric(plan.ranking.anti_ideal)}};
+    json["normalization"] = {{"norm", by_metric(plan.ranking.scale.norm)},
+                             {"ideal", by_metric(plan.ranking.scale.ideal)},
+                             {"anti_ideal", by_metric(plan.ranking.scale.anti_ideal)}};
     json["types"] = Json::array();
     for (std::size_t i = 0; i < plan.types.size(); ++i) {
         Json type{{"type", plan.types[i]}};
