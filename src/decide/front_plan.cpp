@@ -66,6 +66,15 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
         if (!seen.insert(group.layer).second) return fail("plan: the sensitivity has layer {} twice", group.layer);
         layers.insert(layer);
     }
+    const std::size_t embedding_probes = sensitivity.embedding.probes.size();
+    if (embedding_probes != 0 && embedding_probes != sensitivity.types.size()) {
+        return fail("plan: the sensitivity has {} types, the embedding is probed in {}", sensitivity.types.size(),
+                    embedding_probes);
+    }
+    if (sensitivity.embedding_bytes > sensitivity.fixed_bytes) {
+        return fail("plan: the sensitivity has {} bytes of embeddings among {} outside the layers", sensitivity.embedding_bytes,
+                    sensitivity.fixed_bytes);
+    }
     if (profile.layers != layers.size())
         return fail("plan: the profile is of {} layers, the sensitivity is of {}", profile.layers, layers.size());
     if (!profile.embedding_type.empty() && profile.embedding_type != sensitivity.embedding_type) {

@@ -116,6 +116,12 @@ TEST_CASE("a sensitivity without layers, or with a layer that misses types, is r
     const auto plan = missing.plan({1, 1, 1});
     REQUIRE(!plan);
     CHECK(plan.error().message.contains("blk.1.attn"));
+    Case embedding;
+    embedding.sensitivity.embedding = {std::string(kEmbedding), 100, {{.memory_bytes = 100}}};
+    CHECK(!embedding.plan({1, 1, 1}));
+    Case bytes;
+    bytes.sensitivity.embedding_bytes = bytes.sensitivity.fixed_bytes + 1;
+    CHECK(!bytes.plan({1, 1, 1}));
 }
 
 TEST_CASE("a measured mix that dominates another is never behind it, better than the ideal or not", "[decide]")
