@@ -26,14 +26,14 @@ AdditiveCosts synthetic(std::size_t layers, std::size_t types)
     const auto uniform = [&] { return static_cast<double>(random() % 1000) / 1000; };
     std::vector<double> latency(types);
     for (double& value : latency) value = 1 + uniform();
-    AdditiveCosts costs{.fixed = {100, 1, 0.001}, .layers = {}};
+    AdditiveCosts costs{.fixed = {100, 1, 0.001}, .groups = {}};
     for (std::size_t l = 0; l < layers; ++l) {
         const double sensitivity = std::exp(3 * uniform());
         const double size = l % 2 == 0 ? 2.5 : 1;
-        costs.layers.emplace_back();
+        costs.groups.emplace_back();
         for (std::size_t q = 0; q < types; ++q) {
             const double bits = 3 + 5 * static_cast<double>(q) / static_cast<double>(types - 1);
-            costs.layers.back().push_back(
+            costs.groups.back().push_back(
                 {size * bits, size * latency[q], sensitivity * std::exp(-1.4 * (bits - 3)) * (0.9 + 0.2 * uniform())});
         }
     }
@@ -44,24 +44,20 @@ AdditiveCosts synthetic(std::size_t layers, std::size_t types)
 struct Problem {
     AdditiveCosts costs{};
 
-    [[nodiscard]] Metrics cost(const pagmo::vector_double& x) const
+    [[nodiscard]] Costs cost(const pagmo::vector_double& x) const
     {
         std::vector<std::uint8_t> types;
         for (const double type : x) types.push_back(static_cast<std::uint8_t>(type));
         return cost_of(costs, types);
     }
-    [[nodiscard]] pagmo::vector_double fitness(const pagmo::vector_double& x) const
-    {
-        const Metrics sum = cost(x);
-        return {sum.begin(), sum.end()};
-    }
+    [[nodiscard]] pagmo::vector_double fitness(const pagmo::vector_double& x) const { return cost(x); }
     [[nodiscard]] std::pair<pagmo::vector_double, pagmo::vector_double> get_bounds() const
     {
-        const auto last = static_cast<double>(costs.layers.front().size() - 1);
-        return {pagmo::vector_double(costs.layers.size(), 0), pagmo::vector_double(costs.layers.size(), last)};
+        const auto last = static_cast<double>(costs.groups.front().size() - 1);
+        return {pagmo::vector_double(costs.groups.size(), 0), pagmo::vector_double(costs.groups.size(), last)};
     }
-    [[nodiscard]] static pagmo::vector_double::size_type get_nobj() { return kMetrics; }
-    [[nodiscard]] pagmo::vector_double::size_type get_nix() const { return costs.layers.size(); }
+    [[nodiscard]] static pagmo::vector_double::size_type get_nobj() { return 3; }
+    [[nodiscard]] pagmo::vector_double::size_type get_nix() const { return costs.groups.size(); }
 };
 
 double seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }  // of the processor: one thread
@@ -73,17 +69,17 @@ void bench(std::size_t layers, std::size_t types, double times)
     const Front front = *pareto_front(costs);
     const double taken = seconds() - start;
     std::printf("%zu layers, %zu types: %zu points in %.2f s, epsilon %.3f %%\n", layers, types, front.points.size(), taken,
-                100 * front.epsilon);
+                100 * *front.epsilon);
 
-    std::vector<Metrics> points;
+    std::vector<Costs> points;
     for (const FrontPoint& point : front.points) points.push_back(point.cost);
-    const Metrics reference = worst_of(points);
+    const Costs reference = worst_of(points);
     start = seconds();
     const auto some = *spread(points, reference, 28);
     std::printf("  spread: 28 of them in %.2f s\n", seconds() - start);
 
     const double volume = *hypervolume(points, reference);
-    std::vector<Metrics> chosen;
+    std::vector<Costs> chosen;
     for (const std::size_t p : some) chosen.push_back(points[p]);
     std::printf("  the 28 dominate %.3f %% of what all do\n", 100 * *hypervolume(chosen, reference) / volume);
 
@@ -95,8 +91,8 @@ void bench(std::size_t layers, std::size_t types, double times)
         const pagmo::algorithm nsga2{pagmo::nsga2(kGenerations, 0.95, 10, 1 / static_cast<double>(layers), 50, 1)};
         std::size_t generations = 0;
         for (; seconds() - start < times * taken; generations += kGenerations) population = nsga2.evolve(population);
-        std::vector<Metrics> found;
-        for (const pagmo::vector_double& f : population.get_f()) found.push_back({f[0], f[1], f[2]});
+        std::vector<Costs> found;
+        for (const pagmo::vector_double& f : population.get_f()) found.push_back(f);
         std::printf("  NSGA-II, %zu in the population, %zu generations, %.1f s, %.0f times as long: %.3f %% of the volume\n",
                     size, generations, seconds() - start, (seconds() - start) / taken,
                     100 * *hypervolume(found, reference) / volume);

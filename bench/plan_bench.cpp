@@ -13,9 +13,9 @@ namespace {
 using namespace apreqel;
 
 // The uniform variants of an 8 B model on a small board; bench/plan_numpy.py has the same.
-const std::vector<Metrics> kCosts{
+const std::vector<Costs> kCosts{
     {3.9e9, 71.3, 8.13}, {4.9e9, 49.6, 7.55}, {5.9e9, 58.2, 7.40}, {6.9e9, 66.0, 7.34}, {8.7e9, 79.5, 7.31}};
-const Weights kWeights{0.3, 0.4, 0.3};
+const Costs kWeights{0.3, 0.4, 0.3};
 
 void rank(benchmark::State& state)
 {
@@ -28,9 +28,9 @@ void rank(benchmark::State& state)
 BENCHMARK(rank)->Unit(benchmark::kMillisecond);
 
 // Twelve types of 160 layers, as a 32 B model might measure: three of 4.5 bits, latency by kernel as much as by size.
-const std::vector<Metrics> kTwelve{{8.7e9, 148.2, 11.94}, {11.1e9, 139.6, 8.83}, {14.4e9, 171.5, 7.06}, {14.5e9, 203.9, 6.98},
-                                   {17.8e9, 186.3, 6.62}, {18.9e9, 151.7, 6.71}, {18.9e9, 158.4, 6.55}, {18.9e9, 176.0, 6.59},
-                                   {23.0e9, 214.8, 6.49}, {23.0e9, 201.3, 6.45}, {27.4e9, 236.1, 6.41}, {35.4e9, 229.7, 6.40}};
+const std::vector<Costs> kTwelve{{8.7e9, 148.2, 11.94}, {11.1e9, 139.6, 8.83}, {14.4e9, 171.5, 7.06}, {14.5e9, 203.9, 6.98},
+                                 {17.8e9, 186.3, 6.62}, {18.9e9, 151.7, 6.71}, {18.9e9, 158.4, 6.55}, {18.9e9, 176.0, 6.59},
+                                 {23.0e9, 214.8, 6.49}, {23.0e9, 201.3, 6.45}, {27.4e9, 236.1, 6.41}, {35.4e9, 229.7, 6.40}};
 
 void rank_many(benchmark::State& state)
 {
@@ -50,9 +50,9 @@ void rank_many_worst(benchmark::State& state)
     double worst = 0;
     for (auto _ : state) {
         for (int trial = 0; trial < 10000; ++trial) {
-            std::vector<Metrics> costs = kTwelve;
-            for (Metrics& cost : costs) cost = {cost[0], cost[1] * (0.9 + 0.2 * uniform()), cost[2] * (1 + 0.01 * uniform())};
-            Weights weights{0.01 + uniform(), uniform(), uniform()};
+            std::vector<Costs> costs = kTwelve;
+            for (Costs& cost : costs) cost = {cost[0], cost[1] * (0.9 + 0.2 * uniform()), cost[2] * (1 + 0.01 * uniform())};
+            Costs weights{0.01 + uniform(), uniform(), uniform()};
             if (trial % 3 == 0) weights[static_cast<std::size_t>(1 + trial % 2)] = 0;
             const auto start = std::chrono::steady_clock::now();
             benchmark::DoNotOptimize(rank_distributions(160, costs, weights, 5));
@@ -79,7 +79,7 @@ void whole_plan(benchmark::State& state)
         scores.layers.push_back({.layer = std::format("blk.{}.{}", l / 2, l % 2 == 0 ? "attn" : "ffn"),
                                  .score = -static_cast<double>(l * 37 % 64)});
     }
-    for (auto _ : state) benchmark::DoNotOptimize(make_plan(profile, scores, kWeights));
+    for (auto _ : state) benchmark::DoNotOptimize(make_plan(profile, scores, {0.3, 0.4, 0.3}));
 }
 BENCHMARK(whole_plan)->Unit(benchmark::kMillisecond);
 

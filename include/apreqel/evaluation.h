@@ -26,8 +26,9 @@ namespace apreqel {
 /// The worst value per metric: the paper's reference point, taken over the uniform variants. At least one point.
 [[nodiscard]] Metrics worst_of(std::span<const Metrics> points);
 
-/// Volume that `points` dominate below `reference`, in the product of the metrics' units. Points that are not better than
-/// the reference in every metric add nothing, nor do duplicates. Error: a value that is not finite.
+/// Volume that `points` dominate below `reference`, in the product of the criteria's units. Points that are not better than
+/// the reference in every criterion add nothing, nor do duplicates. Error: a value that is not finite.
+[[nodiscard]] Result<double> hypervolume(std::span<const Costs> points, const Costs& reference);
 [[nodiscard]] Result<double> hypervolume(std::span<const Metrics> points, const Metrics& reference);
 
 /// Hypervolumes below the worst uniform value per metric, in units of the box between best and worst uniform values.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <apreqel/contribution.h>
+#include <apreqel/costs.h>
 #include <apreqel/error.h>
 #include <apreqel/measurement.h>
 #include <apreqel/sensitivity.h>
@@ -32,7 +33,7 @@ using Weights = std::array<double, kMetrics>;
 /// A distribution of types over layers, ranked by TOPSIS.
 struct Candidate {
     std::vector<std::size_t> counts;  ///< z_i: layers given to type i; sums to the number of layers
-    Metrics estimate{};               ///< x_j = Σ_i (z_i / L) · c_ij
+    Costs estimate{};                 ///< x_j = Σ_i (z_i / L) · c_ij
     double closeness = 0;             ///< d⁻ / (d⁻ + d*), in [0, 1]
     double distance_ideal = 0;        ///< d*
     double distance_anti_ideal = 0;   ///< d⁻
@@ -41,21 +42,29 @@ struct Candidate {
 
 struct Ranking {
     double candidates = 0;        ///< C(L + M − 1, M − 1)
-    Metrics norm{};               ///< Euclidean norm of each column over all candidates
-    Metrics ideal{};              ///< best weighted normalised value per metric
-    Metrics anti_ideal{};         ///< worst weighted normalised value per metric
+    Scale scale{};                ///< over all candidates
     std::vector<Candidate> best;  ///< by closeness, descending
 };
 
 /// C(layers + types − 1, types − 1), exact while that fits a double's 53 bits; 0 for no layers or no types.
 [[nodiscard]] double count_distributions(std::size_t layers, std::size_t types);
 
+/// Most criteria that `rank_distributions` compares by.
+inline constexpr std::size_t kMostCriteria = 16;
+
 /// Ranks every distribution of M types over L layers by TOPSIS and keeps the `keep` best, as if by visiting all.
-/// `costs`: M rows of metrics, finite and positive. `weights`: non-negative, not all zero. L ≥ 1, M ≥ 1.
-/// Equal closeness: the smaller memory, then latency, then perplexity estimate, then the greater count of the earlier type wins.
-/// Where all candidates are equal the closeness is 1.
+/// `costs`: M rows of the same criteria, finite and not negative. `weights`: one for each criterion, used as given; not
+/// negative, not all zero. L ≥ 1, M ≥ 1.
+/// Equal closeness: the smaller estimate of the first criterion, then of the second, and so on, then the greater count of the
+/// earlier type wins. Where all candidates are equal the closeness is 1.
 /// Errors: more than `most_steps` branches because so many candidates are nearly as close as the best (the default takes some
-/// seconds); input outside the above.
+/// seconds); input outside the above, or too large or small to be squared.
+[[nodiscard]] Result<Ranking> rank_distributions(std::size_t layers, std::span<const Costs> costs, const Costs& weights,
+                                                 std::size_t keep = 1, std::uint64_t most_steps = 1'000'000'000);
+
+// Of callers that have `Metrics`: to go when they have `Costs`.
+[[nodiscard]] Costs costs_of(const Metrics& metrics);
+[[nodiscard]] Metrics metrics_from(const Costs& costs);
 [[nodiscard]] Result<Ranking> rank_distributions(std::size_t layers, std::span<const Metrics> costs, const Weights& weights,
                                                  std::size_t keep = 1, std::uint64_t most_steps = 1'000'000'000);
 
@@ -78,12 +87,6 @@ struct Limits {
 /// token, KL divergence; `perplexity_increase`: share.
 [[nodiscard]] double limit_excess(const Limits& limits, const Metrics& metrics, double perplexity_increase,
                                   std::uint64_t kv_bytes_per_token);
-
-/// How metrics of different units become comparable for TOPSIS.
-enum class Normalization {
-    minmax,  ///< the front's best is 0, its worst 1
-    vector,  ///< divided by the Euclidean norm over the front, as in the paper
-};
 
 /// A decision, complete: what was asked, what was chosen and why, and the type of every layer.
 struct Plan {
@@ -119,7 +122,8 @@ struct Plan {
                                            std::size_t runners_up = 4, bool mix_embedding = false);
 
 /// How close measured metrics (bytes, ms per token, KL divergence) are to the ideal of a front plan, as its candidates are
-/// ranked.
+/// ranked. What dominates another is closer; what is better than the ideal can exceed 1, what is worse than the anti-ideal be
+/// below 0.
 [[nodiscard]] double closeness_of(const Plan& plan, const Metrics& metrics);
 
 /// Every plan of the front as `make_front_plan` ranks them, by memory, and their allocations (one type index per layer).

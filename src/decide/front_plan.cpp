@@ -3,14 +3,13 @@
 #include "decide/topsis.h"
 
 #include <apreqel/front.h>
+#include <apreqel/plan.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <ranges>
 #include <set>
-#include <tuple>
 #include <utility>
 
 namespace apreqel {
@@ -53,14 +52,28 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
         return fail("plan: the profile is of model {} ({}), the sensitivity is of {} ({})", profile.model_name, profile.model,
                     sensitivity.model_name, sensitivity.model);
     }
+    if (sensitivity.layers.empty()) return fail("plan: the sensitivity has no layers to choose types for");
     std::set<std::string> seen;
     std::set<std::string> layers;
     for (const LayerSensitivity& group : sensitivity.layers) {
+        if (group.probes.size() != sensitivity.types.size()) {
+            return fail("plan: the sensitivity has {} types, {} is probed in {}", sensitivity.types.size(), group.layer,
+                        group.probes.size());
+        }
         const std::string layer = layer_of(group.layer);
         if (layer.empty())
             return fail("plan: the sensitivity has a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", group.layer);
         if (!seen.insert(group.layer).second) return fail("plan: the sensitivity has layer {} twice", group.layer);
         layers.insert(layer);
+    }
+    const std::size_t embedding_probes = sensitivity.embedding.probes.size();
+    if (embedding_probes != 0 && embedding_probes != sensitivity.types.size()) {
+        return fail("plan: the sensitivity has {} types, the embedding is probed in {}", sensitivity.types.size(),
+                    embedding_probes);
+    }
+    if (sensitivity.embedding_bytes > sensitivity.fixed_bytes) {
+        return fail("plan: the sensitivity has {} bytes of embeddings among {} outside the layers", sensitivity.embedding_bytes,
+                    sensitivity.fixed_bytes);
     }
     if (profile.layers != layers.size())
         return fail("plan: the profile is of {} layers, the sensitivity is of {}", profile.layers, layers.size());
@@ -141,8 +154,8 @@ void add_latencies(Model& model, const Profile& profile, const std::string& embe
     for (std::size_t g = 0; g < model.groups.size(); ++g) {
         const Part part = part_of(model.groups[g]->layer);
         const double share = static_cast<double>(model.groups[g]->parameters) / weights[part];
-        for (std::size_t q = 0; q < model.costs.layers[g].size(); ++q)
-            model.costs.layers[g][q][1] = share * fit.parts[part * types + q];
+        for (std::size_t q = 0; q < model.costs.groups[g].size(); ++q)
+            model.costs.groups[g][q][1] = share * fit.parts[part * types + q];
     }
 }
 
@@ -163,8 +176,8 @@ void add_divergences(Model& model, const Profile& profile, const Sensitivity& se
     }
     for (std::size_t g = 0; g < model.groups.size(); ++g) {
         const bool embedding = model.groups[g]->layer == kEmbedding;
-        for (std::size_t q = 0; q < model.costs.layers[g].size(); ++q)
-            model.costs.layers[g][q][2] = model.groups[g]->probes[columns[q]].kld * (embedding ? 1 : factors[q]);
+        for (std::size_t q = 0; q < model.costs.groups[g].size(); ++q)
+            model.costs.groups[g][q][2] = model.groups[g]->probes[columns[q]].kld * (embedding ? 1 : factors[q]);
     }
     double logs = 0;
     double count = 0;
@@ -172,7 +185,7 @@ void add_divergences(Model& model, const Profile& profile, const Sensitivity& se
         double predicted = model.costs.fixed[2];
         for (std::size_t g = 0; g < model.groups.size(); ++g) {
             const std::size_t q = column_of(model, type_in(mix.allocation, model.groups[g]->layer));
-            predicted += q < model.costs.layers[g].size() ? model.costs.layers[g][q][2] : std::nan("");
+            predicted += q < model.costs.groups[g].size() ? model.costs.groups[g][q][2] : std::nan("");
         }
         const Quality& quality = mix.measurement.quality;
         if (quality.kld_tokens == 0 || quality.kld <= 0 || !(predicted > 0)) continue;
@@ -182,8 +195,8 @@ void add_divergences(Model& model, const Profile& profile, const Sensitivity& se
     if (count == 0) return;
     const double factor = std::exp(logs / count);
     model.costs.fixed[2] *= factor;
-    for (auto& group : model.costs.layers)
-        for (Metrics& cost : group) cost[2] *= factor;
+    for (auto& group : model.costs.groups)
+        for (Costs& cost : group) cost[2] *= factor;
 }
 
 /// Least squares through the uniform types. How far a perplexity strays from the line grows with the KL divergence (its
@@ -196,7 +209,7 @@ void fit_perplexity(Model& model, double embedding_kld, std::size_t groups)
     double total = 0;
     for (std::size_t q = 0; q < model.types.size(); ++q) {
         double kld = embedding_kld;
-        for (std::size_t g = 0; g < groups; ++g) kld += model.costs.layers[g][q][2];
+        for (std::size_t g = 0; g < groups; ++g) kld += model.costs.groups[g][q][2];
         const double weight = 1 / (kld + 1e-6);
         points.push_back({kld, std::log(model.types[q]->measurement.quality.perplexity), weight});
         mean_kld += weight * kld;
@@ -250,9 +263,9 @@ Result<Model> make_model(const Profile& profile, const Sensitivity& sensitivity,
     if (mix_embedding) model.costs.fixed = {static_cast<double>(sensitivity.fixed_bytes - sensitivity.embedding_bytes), 0, 0};
     for (const LayerSensitivity* group : model.groups) {
         const std::size_t types = group == &sensitivity.embedding ? embedding_types : columns.size();
-        model.costs.layers.emplace_back(types);
+        model.costs.groups.emplace_back(types, Costs(kMetrics));
         for (std::size_t q = 0; q < types; ++q)
-            model.costs.layers.back()[q][0] = static_cast<double>(group->probes[columns[q]].memory_bytes);
+            model.costs.groups.back()[q][0] = static_cast<double>(group->probes[columns[q]].memory_bytes);
     }
     add_latencies(model, profile, sensitivity.embedding_type);
     add_divergences(model, profile, sensitivity, columns);
@@ -291,25 +304,6 @@ Plan plan_of(const Profile& profile, const Sensitivity& sensitivity, const Model
     return plan;
 }
 
-/// A metric as TOPSIS compares it, on the scale of `ranking`.
-double weighted(const Weights& weights, const Ranking& ranking, const Metrics& metrics, std::size_t j)
-{
-    return ranking.norm[j] > 0 ? weights[j] * metrics[j] / ranking.norm[j] : 0;
-}
-
-/// To the ideal, and to the anti-ideal.
-std::pair<double, double> distances(const Weights& weights, const Ranking& ranking, const Metrics& metrics)
-{
-    double to_ideal = 0;
-    double to_anti_ideal = 0;
-    for (std::size_t j = 0; j < kMetrics; ++j) {
-        const double value = weighted(weights, ranking, metrics, j);
-        to_ideal += (value - ranking.ideal[j]) * (value - ranking.ideal[j]);
-        to_anti_ideal += (value - ranking.anti_ideal[j]) * (value - ranking.anti_ideal[j]);
-    }
-    return {std::sqrt(to_ideal), std::sqrt(to_anti_ideal)};
-}
-
 }  // namespace
 
 double limit_excess(const Limits& limits, const Metrics& metrics, double perplexity_increase, std::uint64_t kv_bytes_per_token)
@@ -338,20 +332,11 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     const auto front = pareto_front(model->costs);
     if (!front) return std::unexpected(front.error());
 
-    // The scale of the whole front: limits must not change how its metrics compare.
-    Ranking ranking{.candidates = static_cast<double>(front->points.size())};
-    for (std::size_t j = 0; j < kMetrics; ++j) {
-        const auto cost = [j](const FrontPoint& point) { return point.cost[j]; };
-        const auto [low, high] = std::ranges::minmax(front->points | std::views::transform(cost));
-        double squares = 0;
-        for (const FrontPoint& point : front->points) squares += point.cost[j] * point.cost[j];
-        ranking.norm[j] = normalization == Normalization::minmax ? high - low : std::sqrt(squares);
-    }
     std::vector<std::size_t> feasible;
     std::size_t nearest = 0;
     double nearest_excess = std::numeric_limits<double>::infinity();
     for (std::size_t p = 0; p < front->points.size(); ++p) {
-        const Metrics& cost = front->points[p].cost;
+        const Metrics cost = metrics_from(front->points[p].cost);
         const double over = limit_excess(limits, cost, std::expm1(model->slope * cost[2]), sensitivity.kv_bytes_per_token);
         if (over <= 1) feasible.push_back(p);
         if (over >= nearest_excess) continue;
@@ -369,22 +354,23 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
                 closest.estimate[2], 100 * (nearest_excess - 1))});
     }
 
-    ranking.ideal.fill(std::numeric_limits<double>::infinity());
-    ranking.anti_ideal.fill(-std::numeric_limits<double>::infinity());
-    for (const std::size_t p : feasible) {
-        for (std::size_t j = 0; j < kMetrics; ++j) {
-            const double value = weighted(weights, ranking, front->points[p].cost, j);
-            ranking.ideal[j] = std::min(ranking.ideal[j], value);
-            ranking.anti_ideal[j] = std::max(ranking.anti_ideal[j], value);
-        }
-    }
+    // The norms are those of the whole front: limits must not change how its metrics compare.
+    std::vector<Costs> all;
+    for (const FrontPoint& point : front->points) all.push_back(point.cost);
+    std::vector<Costs> allowed;
+    for (const std::size_t p : feasible) allowed.push_back(all[p]);
+    Ranking ranking{.candidates = static_cast<double>(all.size()),
+                    .scale = scale_of(allowed, weights, norms_of(all, normalization)),
+                    .best = {}};
     std::vector<Candidate> ranked;
     std::vector<std::size_t> order(feasible.size());
     std::iota(order.begin(), order.end(), 0);
     for (const std::size_t p : feasible) {
         Candidate candidate = candidate_of(front->points[p], *model);
-        std::tie(candidate.distance_ideal, candidate.distance_anti_ideal) = distances(weights, ranking, front->points[p].cost);
-        candidate.closeness = closeness(candidate.distance_ideal, candidate.distance_anti_ideal);
+        const Distances d = distances(all[p], weights, ranking.scale);
+        candidate.distance_ideal = d.ideal;
+        candidate.distance_anti_ideal = d.anti_ideal;
+        candidate.closeness = closeness(d.ideal, d.anti_ideal);
         ranked.push_back(std::move(candidate));
     }
     std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return ranked[a].closeness > ranked[b].closeness; });
@@ -392,7 +378,7 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     Plan plan = plan_of(profile, sensitivity, *model, front->points[feasible[order.front()]]);
     plan.weights = weights;
     plan.limits = limits;
-    plan.epsilon = front->epsilon;
+    plan.epsilon = front->epsilon.value_or(1);
     plan.ranking = std::move(ranking);
     for (std::size_t r = 0; r < std::min(order.size(), runners_up + 1); ++r) plan.ranking.best.push_back(ranked[order[r]]);
     return plan;
@@ -400,8 +386,7 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
 
 double closeness_of(const Plan& plan, const Metrics& metrics)
 {
-    const auto [to_ideal, to_anti_ideal] = distances(plan.weights, plan.ranking, metrics);
-    return closeness(to_ideal, to_anti_ideal);
+    return extended_closeness(metrics, plan.weights, plan.ranking.scale);
 }
 
 Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity, bool mix_embedding)
@@ -427,15 +412,16 @@ Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity&
     if (!model) return std::unexpected(model.error());
     const auto front = pareto_front(model->costs);
     if (!front) return std::unexpected(front.error());
-    std::vector<Metrics> points;
+    std::vector<Costs> points;
     for (const FrontPoint& point : front->points) points.push_back(candidate_of(point, *model).estimate);
-    const auto chosen = spread(points, reference, count);
+    const auto chosen = spread(points, costs_of(reference), count);
     if (!chosen) return std::unexpected(chosen.error());
     std::vector<Plan> plans;
     for (const std::size_t p : *chosen) {
         plans.push_back(plan_of(profile, sensitivity, *model, front->points[p]));
-        plans.back().epsilon = front->epsilon;
+        plans.back().epsilon = front->epsilon.value_or(1);
         plans.back().ranking.candidates = static_cast<double>(front->points.size());
+        plans.back().ranking.scale = {.norm = Costs(kMetrics), .ideal = Costs(kMetrics), .anti_ideal = Costs(kMetrics)};
         plans.back().ranking.best = {candidate_of(front->points[p], *model)};
     }
     return plans;

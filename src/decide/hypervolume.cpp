@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <random>
 
 namespace apreqel {
@@ -75,26 +76,28 @@ Metrics worst_of(std::span<const Metrics> points)
     return worst;
 }
 
-Result<double> hypervolume(std::span<const Metrics> points, const Metrics& reference)
+Result<double> hypervolume(std::span<const Costs> points, const Costs& reference)
 {
-    const auto finite = [](const Metrics& point) {
-        return std::ranges::all_of(point, [](double v) { return std::isfinite(v); });
+    const auto comparable = [&](const Costs& point) {
+        return point.size() == reference.size() && std::ranges::all_of(point, [](double v) { return std::isfinite(v); });
     };
-    if (!finite(reference) || !std::ranges::all_of(points, finite)) return fail("hypervolume: a metric is not a finite number");
-    std::vector<Metrics> inside(points.begin(), points.end());
-    std::erase_if(inside, [&](const Metrics& point) {
-        for (std::size_t j = 0; j < kMetrics; ++j) {
-            if (point[j] >= reference[j]) return true;
-        }
-        return false;
-    });
+    if (!comparable(reference) || !std::ranges::all_of(points, comparable))
+        return fail("hypervolume: a cost is missing or not a finite number");
+    std::vector<Costs> inside(points.begin(), points.end());
+    std::erase_if(inside, [&](const Costs& point) { return !std::ranges::equal(point, reference, std::less()); });
     std::ranges::sort(inside);
     const auto repeated = std::ranges::unique(inside);
     inside.erase(repeated.begin(), repeated.end());
     if (inside.empty()) return 0;
-    std::vector<pagmo::vector_double> rows;
-    for (const Metrics& point : inside) rows.emplace_back(point.begin(), point.end());
-    return pagmo::hypervolume(rows, false).compute({reference.begin(), reference.end()});
+    if (reference.size() == 1) return reference[0] - inside.front()[0];  // pagmo2 takes two or more
+    return pagmo::hypervolume(inside, false).compute(reference);
+}
+
+Result<double> hypervolume(std::span<const Metrics> points, const Metrics& reference)
+{
+    std::vector<Costs> rows;
+    for (const Metrics& point : points) rows.push_back(costs_of(point));
+    return hypervolume(rows, costs_of(reference));
 }
 
 Result<HypervolumeGain> hypervolume_gain(std::span<const Metrics> uniform, std::span<const Metrics> mixed)

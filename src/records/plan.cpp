@@ -34,6 +34,13 @@ void ranking_fields(Archive& archive, Ranking& ranking, std::span<const std::str
     fields(archive, ranking.best.front(), types);
 }
 
+void by_criterion(Archive& archive, Costs& values, Rule rule = Rule::not_negative)
+{
+    Metrics metrics = values.empty() ? Metrics{} : metrics_from(values);
+    fields_by_metric(archive, metrics, rule);
+    values = costs_of(metrics);
+}
+
 }  // namespace
 
 void fields_by_metric(Archive& archive, std::array<double, kMetrics>& values, Rule rule)
@@ -66,7 +73,9 @@ void fields(Archive& archive, Candidate& candidate, std::span<const std::string>
     archive.optional("distance_to_anti_ideal", candidate.distance_anti_ideal, "d⁻", {.rule = Rule::not_negative});
     archive.expect("estimate");
     archive.object("estimate", "what it will cost", [&] {
-        fields_of_metrics(archive, candidate.estimate);
+        Metrics estimate = candidate.estimate.empty() ? Metrics{} : metrics_from(candidate.estimate);
+        fields_of_metrics(archive, estimate);
+        candidate.estimate = costs_of(estimate);
         archive.optional("kl_divergence", candidate.kld, "of the front method",
                          {.rule = Rule::not_negative, .written = candidate.kld > 0});
     });
@@ -106,9 +115,9 @@ void fields(Archive& archive, Plan& plan)
     archive.optional("fallbacks", plan.fallbacks, "tensors that cannot have the type of their layer");
     if (!explained) return;
     archive.object("normalization", "what the metrics were divided by, and their best and worst weighted values", [&] {
-        archive.object("norm", "", [&] { fields_by_metric(archive, ranking.norm); });
-        archive.object("ideal", "", [&] { fields_by_metric(archive, ranking.ideal, Rule::none); });
-        archive.object("anti_ideal", "", [&] { fields_by_metric(archive, ranking.anti_ideal, Rule::none); });
+        archive.object("norm", "", [&] { by_criterion(archive, ranking.scale.norm); });
+        archive.object("ideal", "", [&] { by_criterion(archive, ranking.scale.ideal, Rule::none); });
+        archive.object("anti_ideal", "", [&] { by_criterion(archive, ranking.scale.anti_ideal, Rule::none); });
     });
     archive.required("types", rows, "the metrics the plan was made from");
     std::vector<Candidate> others(ranking.best.begin() + 1, ranking.best.end());

@@ -23,7 +23,7 @@ std::string format_sampled(const Sampled& sampled)
     return std::format("{:.3f} [{:.3f}, {:.3f}]", sampled.median, sampled.low, sampled.high);
 }
 
-std::vector<std::string> candidate_row(std::string name, const Metrics& estimate, std::string closeness)
+std::vector<std::string> candidate_row(std::string name, std::span<const double> estimate, std::string closeness)
 {
     return {std::move(name), std::move(closeness), format_bytes(estimate[0]), std::format("{:.3f}", estimate[1]),
             std::format("{:.4f}", estimate[2])};
@@ -182,7 +182,7 @@ std::string format_front_plan(const Plan& plan)
             : "");
     std::vector<std::vector<std::string>> rows{
         {"distribution", "closeness", "memory", "ms/token", "perplexity", "KL divergence"}};
-    const auto add = [&](std::string name, const Metrics& metrics, std::string closeness, double kld) {
+    const auto add = [&](std::string name, std::span<const double> metrics, std::string closeness, double kld) {
         rows.push_back(candidate_row(std::move(name), metrics, std::move(closeness)));
         rows.back().push_back(kld > 0 ? std::format("{:.5f}", kld) : "");
     };
@@ -223,11 +223,11 @@ std::string format_plan(const Plan& plan)
         chosen.distance_ideal, chosen.distance_anti_ideal);
     rows = {{"metric", "ideal", "this plan", "anti-ideal", "share of the distance to the ideal"}};
     for (std::size_t j = 0; j < kMetrics; ++j) {
-        const double value = ranking.norm[j] > 0 ? chosen.estimate[j] / ranking.norm[j] * plan.weights[j] : 0;
-        const double gap = (value - ranking.ideal[j]) * (value - ranking.ideal[j]);
+        const double value = ranking.scale.norm[j] > 0 ? chosen.estimate[j] / ranking.scale.norm[j] * plan.weights[j] : 0;
+        const double gap = (value - ranking.scale.ideal[j]) * (value - ranking.scale.ideal[j]);
         const double all = chosen.distance_ideal * chosen.distance_ideal;
-        rows.push_back({std::string(kMetricNames[j]), std::format("{:.4g}", ranking.ideal[j]), std::format("{:.4g}", value),
-                        std::format("{:.4g}", ranking.anti_ideal[j]),
+        rows.push_back({std::string(kMetricNames[j]), std::format("{:.4g}", ranking.scale.ideal[j]), std::format("{:.4g}", value),
+                        std::format("{:.4g}", ranking.scale.anti_ideal[j]),
                         all > 0 ? std::format("{:.0f} %", 100 * gap / all) : "—"});
     }
     text += format_table(rows);

@@ -61,7 +61,7 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
     std::vector<Metrics> costs;
     for (const UniformVariant& variant : evaluation.profile.types) costs.push_back(metrics_of(variant.measurement));
     std::vector<Metrics> estimates;
-    for (const SettingResult& setting : evaluation.settings) estimates.push_back(setting.plan.chosen().estimate);
+    for (const SettingResult& setting : evaluation.settings) estimates.push_back(metrics_from(setting.plan.chosen().estimate));
     const auto estimated = hypervolume_gain(costs, estimates);
     if (!estimated) return std::unexpected(estimated.error());
     const std::vector<Measurement> paper = models_of(evaluation, evaluation.orders.front().models);
@@ -149,7 +149,7 @@ Table setting_table(const Evaluation& evaluation)
     points.append_range(metrics_of_all(evaluation.uniform));
     const std::vector<bool> front = non_dominated(points);
     const auto row = [&](std::string category, std::string weights, std::string distribution, const Metrics& measured,
-                         const Metrics* estimate, bool on_front) {
+                         const Costs* estimate, bool on_front) {
         table.rows.push_back({std::move(category), std::move(weights), std::move(distribution), format_bytes(measured[0]),
                               estimate ? format_bytes((*estimate)[0]) : "—", std::format("{:.3f}", measured[1]),
                               estimate ? std::format("{:.3f}", (*estimate)[1]) : "—", std::format("{:.4f}", measured[2]),

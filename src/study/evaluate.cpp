@@ -112,7 +112,7 @@ private:
     Result<> add(ModelSet set, const Profile& baseline, std::vector<std::size_t> models)
     {
         std::vector<Metrics> estimates;
-        for (const Candidate& candidate : set.candidates) estimates.push_back(candidate.estimate);
+        for (const Candidate& candidate : set.candidates) estimates.push_back(metrics_from(candidate.estimate));
         const auto gain = hypervolume_gain(metrics_of_types(baseline), estimates);
         if (!gain) return std::unexpected(gain.error());
         set.estimated_gain = gain->gain;

@@ -118,7 +118,7 @@ void take_uniform(Plan& plan, const Measurement& uniform)
     Candidate& chosen = plan.ranking.best.front();
     for (std::size_t q = 0; q < plan.types.size(); ++q)
         chosen.counts[q] = plan.types[q] == uniform.name ? plan.allocation.size() : 0;
-    chosen.estimate = metrics_of(uniform);
+    chosen.estimate = costs_of(metrics_of(uniform));
     chosen.kld = uniform.quality.kld;
 }
 

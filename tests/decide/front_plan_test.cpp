@@ -98,6 +98,49 @@ TEST_CASE("limits that cannot be kept name the plan that comes nearest", "[decid
     CHECK(plan.error().hint.contains("1400 bytes"));
 }
 
+TEST_CASE("a sensitivity without layers, or with a layer that misses types, is refused", "[decide]")
+{
+    Case none;
+    none.profile.layers = 0;
+    none.sensitivity.layers.clear();
+    for (const bool mix_embedding : {false, true}) {
+        const auto plan =
+            make_front_plan(none.profile, none.sensitivity, {1, 1, 1}, {}, Normalization::minmax, 4, mix_embedding);
+        REQUIRE(!plan);
+        CHECK(plan.error().message.contains("no layers"));
+        CHECK(!plan_front(none.profile, none.sensitivity, mix_embedding));
+        CHECK(!make_spread(none.profile, none.sensitivity, {1900, 3.1, 20}, 3, mix_embedding));
+    }
+    Case missing;
+    missing.sensitivity.layers[2].probes.pop_back();
+    const auto plan = missing.plan({1, 1, 1});
+    REQUIRE(!plan);
+    CHECK(plan.error().message.contains("blk.1.attn"));
+    Case embedding;
+    embedding.sensitivity.embedding = {std::string(kEmbedding), 100, {{.memory_bytes = 100}}};
+    CHECK(!embedding.plan({1, 1, 1}));
+    Case bytes;
+    bytes.sensitivity.embedding_bytes = bytes.sensitivity.fixed_bytes + 1;
+    CHECK(!bytes.plan({1, 1, 1}));
+}
+
+TEST_CASE("a measured mix that dominates another is never behind it, better than the ideal or not", "[decide]")
+{
+    const Case c;
+    const auto plan = c.plan({1, 1, 1}, {.memory_bytes = 1500});
+    REQUIRE(plan);
+    const Candidate& chosen = plan->chosen();
+    Metrics measured{chosen.estimate[0], 3, 0.071};
+    double behind = closeness_of(*plan, measured);
+    for (int step = 0; step < 40; ++step) {  // from worse than any plan to better than any
+        measured[1] *= 0.95;
+        measured[2] *= 0.85;
+        const double ahead = closeness_of(*plan, measured);
+        CHECK(ahead > behind);
+        behind = ahead;
+    }
+}
+
 TEST_CASE("a sensitivity that does not belong to the profile is refused", "[decide]")
 {
     Case other_model;

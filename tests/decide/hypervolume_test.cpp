@@ -33,6 +33,16 @@ TEST_CASE("points on or outside the reference, duplicates and dominated points a
     CHECK(!hypervolume(std::vector<Metrics>{{0, 0, 0}}, {1, 1, std::numeric_limits<double>::infinity()}));
 }
 
+TEST_CASE("hypervolumes are by any number of criteria", "[decide]")
+{
+    const auto of = [](std::vector<Costs> points, Costs reference) { return hypervolume(points, reference).value(); };
+    CHECK(of({{1}, {2}}, {3}) == 2);
+    CHECK(of({{0, 1}, {1, 0}}, {2, 2}) == 3);
+    CHECK(of({{0, 0, 0, 0}, {0, 0, 0, -1}}, {1, 1, 1, 1}) == 2);
+    CHECK(of({{1, 1, 1, 1, 1}}, {1, 2, 2, 2, 2}) == 0);
+    CHECK(!hypervolume(std::vector<Costs>{{0, 0}}, {1, 1, 1}));
+}
+
 TEST_CASE("dominance needs to be better somewhere and worse nowhere", "[decide]")
 {
     CHECK(dominates({1, 1, 1}, {1, 1, 2}));

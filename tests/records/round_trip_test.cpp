@@ -45,8 +45,8 @@ TEST_CASE("what is read is what was meant", "[records]")
     CHECK(read->types == plan.types);
     CHECK(read->costs == plan.costs);
     CHECK(read->weights == plan.weights);
-    CHECK(read->ranking.norm == plan.ranking.norm);
-    CHECK(read->ranking.ideal == plan.ranking.ideal);
+    CHECK(read->ranking.scale.norm == plan.ranking.scale.norm);
+    CHECK(read->ranking.scale.ideal == plan.ranking.scale.ideal);
     CHECK(read->ranking.best.size() == plan.ranking.best.size());
     CHECK(read->chosen().counts == plan.chosen().counts);
     CHECK(read->chosen().estimate == plan.chosen().estimate);
