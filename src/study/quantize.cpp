@@ -98,7 +98,10 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     for (const GroupVariant& group : blueprint->groups) {
         if (group.variant.foreign) continue;
         auto donor = variant_path(workspace, inventory, group.variant, blueprint->embedding_type);
-        if (!std::ranges::contains(donors, donor) && std::filesystem::exists(donor)) donors.push_back(std::move(donor));
+        if (std::ranges::contains(donors, donor)) continue;
+        const auto whole = workspace.offers(donor, monitor);
+        if (!whole) return std::unexpected(whole.error());
+        if (*whole) donors.push_back(std::move(donor));
     }
     const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
