@@ -43,10 +43,13 @@ Result<> use_own_importance(Study& study)
                           .path(study.workspace, kImatrix);
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
-    if (!*there) {
-        if (const auto made = make_importance(study, settings, path); !made) return std::unexpected(made.error());
-        if (auto sealed = study.workspace.seal(path); !sealed) return sealed;
+    if (*there) {
+        auto read = read_importance(path, study.inventory, "imatrix.gguf");
+        if (read) return read;
+        set_aside(path, read.error().message, study.monitor);
     }
+    if (const auto made = make_importance(study, settings, path); !made) return std::unexpected(made.error());
+    if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return sealed;
     return read_importance(path, study.inventory, "imatrix.gguf");
 }
 

@@ -99,7 +99,7 @@ private:
         if (!is_reference) return evaluate_quality(model, tokens, settings, logits_, identity, study_.monitor);
         auto quality = record_reference(model, tokens, settings, logits_, identity, study_.monitor);
         if (!quality) return quality;
-        if (auto sealed = study_.workspace.seal(logits_); !sealed) return std::unexpected(sealed.error());
+        if (auto sealed = study_.workspace.seal(logits_, study_.monitor); !sealed) return std::unexpected(sealed.error());
         return quality;
     }
 

@@ -37,7 +37,7 @@ Result<std::filesystem::path> sampled(const Study& study, const Artifact& kind, 
     const auto texts = sample_texts(*model, settings, study.monitor);
     if (!texts) return std::unexpected(texts.error());
     if (auto written = write_text(path, join(*texts)); !written) return std::unexpected(written.error());
-    if (auto sealed = study.workspace.seal(path); !sealed) return std::unexpected(sealed.error());
+    if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return std::unexpected(sealed.error());
     return path;
 }
 

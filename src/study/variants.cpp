@@ -53,7 +53,7 @@ Result<> build_variants(const Study& study)
     const unsigned threads = thread_count(study.settings.run);
     if (auto written = write_models(study.inventory, missing, {}, threads, study.monitor); !written) return written;
     for (const ModelSpec& spec : missing)
-        if (auto sealed = study.workspace.seal(spec.path); !sealed) return sealed;
+        if (auto sealed = study.workspace.seal(spec.path, study.monitor); !sealed) return sealed;
     return {};
 }
 
@@ -70,7 +70,7 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
         !built) {
         return std::unexpected(built.error());
     }
-    if (auto sealed = study.workspace.seal(path); !sealed) return std::unexpected(sealed.error());
+    if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return std::unexpected(sealed.error());
     return path;
 }
 

@@ -45,18 +45,6 @@ Result<std::string> checksum(const std::filesystem::path& path, Monitor& monitor
     return std::format("{:016x}{:016x}", sum.high64, sum.low64);
 }
 
-/// Nothing where the artifact is not there or was never finished; else whether it is whole.
-Result<std::optional<bool>> is_whole(const std::filesystem::path& artifact, Monitor& monitor)
-{
-    std::error_code error;
-    const auto seal = seal_of(artifact);
-    if (!std::filesystem::exists(artifact, error) || !std::filesystem::exists(seal, error)) return std::nullopt;
-    const auto sealed = read_text(seal, kStride);
-    const auto now = checksum(artifact, monitor);
-    if (!now && now.error().code == ErrorCode::interrupted) return std::unexpected(now.error());
-    return sealed && now && *sealed == *now;
-}
-
 /// One line for people, whatever is in it.
 std::string printable(std::string text)
 {
@@ -139,41 +127,48 @@ Workspace::Stamp Workspace::stamp_of(const std::filesystem::path& artifact)
     return {written, size};
 }
 
-Result<> Workspace::seal(const std::filesystem::path& artifact) const
+Result<> Workspace::seal(const std::filesystem::path& artifact, Monitor& monitor) const
 {
-    Monitor patient;  // what was just written is sealed, whoever asks to stop
-    const auto sum = checksum(artifact, patient);
+    const auto sum = checksum(artifact, monitor);
     if (!sum) return std::unexpected(sum.error());
     (*whole_)[artifact] = stamp_of(artifact);
     return write_text(seal_of(artifact), *sum);
 }
 
-Result<bool> Workspace::verify(const std::filesystem::path& artifact, Monitor& monitor, const Damaged& damaged) const
+Result<std::optional<bool>> Workspace::is_whole(const std::filesystem::path& artifact, Monitor& monitor) const
 {
+    std::error_code error;
     const Stamp stamp = stamp_of(artifact);
     if (const auto known = whole_->find(artifact); known != whole_->end() && known->second == stamp) return true;
     whole_->erase(artifact);
-    const auto whole = is_whole(artifact, monitor);
-    if (!whole) return std::unexpected(whole.error());
-    if (!*whole) return false;
-    if (**whole) {
-        whole_->emplace(artifact, stamp);
-    } else {
-        damaged(monitor);
-    }
-    return **whole;
+    const auto sealed = read_text(seal_of(artifact), kStride);
+    if (!sealed && !std::filesystem::exists(seal_of(artifact), error)) return std::nullopt;
+    const auto sum = checksum(artifact, monitor);
+    if (!sum && sum.error().code == ErrorCode::interrupted) return std::unexpected(sum.error());
+    const bool whole = sealed && sum && *sealed == *sum;
+    if (whole) whole_->emplace(artifact, stamp);
+    return whole;
 }
 
 Result<bool> Workspace::holds(const std::filesystem::path& artifact, Monitor& monitor) const
 {
-    return verify(artifact, monitor, [&](Monitor& told) { set_aside(artifact, "it is not as it was written", told); });
+    std::error_code error;
+    if (!std::filesystem::exists(artifact, error)) return false;
+    const auto whole = is_whole(artifact, monitor);
+    if (!whole) return std::unexpected(whole.error());
+    if (!*whole) return seal(artifact, monitor).transform([] { return true; });
+    if (!**whole) set_aside(artifact, "it is not as it was written", monitor);
+    return **whole;
 }
 
 Result<bool> Workspace::offers(const std::filesystem::path& artifact, Monitor& monitor) const
 {
-    return verify(artifact, monitor, [&](Monitor& told) {
-        told.warn(std::format("workspace: {} is damaged, and is not used", artifact.string()));
-    });
+    std::error_code error;
+    if (!std::filesystem::exists(artifact, error)) return false;
+    const auto whole = is_whole(artifact, monitor);
+    if (!whole) return std::unexpected(whole.error());
+    if (!whole->value_or(true)) monitor.warn(std::format("workspace: {} is damaged, and is not used", artifact.string()));
+    return whole->value_or(true);
 }
 
 void Workspace::remove(const std::filesystem::path& artifact) const

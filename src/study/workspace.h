@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,8 +38,8 @@ public:
     [[nodiscard]] std::filesystem::path path(std::string_view name) const { return directory_ / name; }
 
     /// Keeps the checksum of an artifact that was just written, beside it in a hidden file: damage to a text, to weights or to
-    /// logits would else be taken for a result.
-    [[nodiscard]] Result<> seal(const std::filesystem::path& artifact) const;
+    /// logits would else be taken for a result. Error: interrupted; it will be sealed when it is asked for.
+    [[nodiscard]] Result<> seal(const std::filesystem::path& artifact, Monitor& monitor) const;
 
     /// Whether `artifact` is there as it was sealed: one sequential read, once as long as it is not changed. One that is not is set aside.
     /// Error: interrupted.
@@ -54,10 +53,10 @@ public:
 
 private:
     using Stamp = std::pair<std::filesystem::file_time_type, std::uintmax_t>;
-    using Damaged = std::function<void(Monitor&)>;
 
     [[nodiscard]] static Stamp stamp_of(const std::filesystem::path& artifact);
-    [[nodiscard]] Result<bool> verify(const std::filesystem::path& artifact, Monitor& monitor, const Damaged& damaged) const;
+    /// Nothing where it was never sealed.
+    [[nodiscard]] Result<std::optional<bool>> is_whole(const std::filesystem::path& artifact, Monitor& monitor) const;
 
     std::filesystem::path directory_;
     /// What was found whole, by all copies of this object, and when it was last written.
