@@ -53,6 +53,7 @@ private:
             const auto recorded = study_.workspace.holds(logits_, study_.monitor);
             if (!recorded) return std::unexpected(recorded.error());
             if (!*recorded) {
+                static_cast<void>(read_kept(path_of(study_.inventory), read_quality, study_.monitor));  // names it, if damaged
                 if (const auto reference = run_quality(study_.inventory, "full precision"); !reference) return reference;
             }
         }
