@@ -48,6 +48,10 @@ Result<> use_own_importance(Study& study)
         if (read) return read;
         set_aside(path, read.error().message, study.monitor);
     }
+    std::vector<TextNeed> needs{collecting(settings)};  // and of what will be used afterwards, what is known already
+    if (!study.settings.text.empty()) needs.push_back(measuring(study));
+    if (!study.settings.prompts.empty()) needs.push_back(scoring());
+    if (auto enough = check_texts(study, needs); !enough) return enough;
     if (const auto made = make_importance(study, settings, path); !made) return std::unexpected(made.error());
     if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return sealed;
     return read_importance(path, study.inventory, "imatrix.gguf");

@@ -209,7 +209,7 @@ TEST_CASE("a text that is too short is refused before anything is sampled or bui
     const auto model = make_tiny_model(folder.path(), {.blocks = 1, .context = 64});
     const auto enough = folder / "enough.txt";
     const auto few = folder / "few.txt";
-    REQUIRE(write_text(enough, words(300)));
+    REQUIRE(write_text(enough, words(800)));
     REQUIRE(write_text(few, GENERATE("", "\n", "a few words")));
     Recorder recorder;
     Study study = small_study(model, recorder);
@@ -234,6 +234,9 @@ TEST_CASE("a text that is too short is refused before anything is sampled or bui
     refused(run(study, front, output));
     refused(evaluate(study, {.ablation = false, .sense = kProbing}));
     refused(make_importance(study, {.context = 64}, folder / "imatrix.gguf"));
+    std::swap(study.settings.text, study.settings.calibration);
+    refused(use_own_importance(study));
+    std::swap(study.settings.text, study.settings.calibration);
     study.settings.text.clear();  // it would be sampled, which takes long
     refused(run(study, front, output));
 }
