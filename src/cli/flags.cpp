@@ -283,8 +283,13 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     settings.types.append_range(*variants);
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
-    Study study{
-        .inventory = std::move(*inventory), .workspace = workspace, .settings = std::move(settings), .monitor = monitor};
+    auto lock = WorkspaceLock::take(workspace);
+    if (!lock) return std::unexpected(lock.error());
+    Study study{.inventory = std::move(*inventory),
+                .workspace = workspace,
+                .settings = std::move(settings),
+                .monitor = monitor,
+                .lock = std::move(*lock)};
     if (!collects) return study;
     if (auto collected = use_own_importance(study); !collected)
         return std::unexpected(with_resume_hint(collected.error(), study));

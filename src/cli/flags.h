@@ -63,7 +63,7 @@ void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --conte
 /// The model, with its importance matrix if that is a file.
 [[nodiscard]] Result<Inventory> open_model(const Flags& flags);
 
-/// Reads the model and makes its workspace; collects its importance matrix if that is asked for.
+/// Reads the model and makes its workspace, which nobody else may write to as long as the study lives; collects its importance matrix if that is asked for.
 [[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);
 
 /// An error if `output` cannot be written later: it exists and --force is not given, it is one of the `inputs`, or its

@@ -132,14 +132,4 @@ Result<> audit(const std::filesystem::path& path, const HeaderLayout& layout, co
     return check_file(*file, progress, &layout);
 }
 
-bool is_whole(const std::filesystem::path& path, Monitor& monitor)
-{
-    if (!std::filesystem::exists(path)) return false;
-    const auto verified = verify(path, [&](std::uint64_t) { return !monitor.stop_requested(); });
-    if (verified) return true;
-    if (verified.error().code != ErrorCode::interrupted)
-        monitor.warn(verified.error().message + "; it is made again");
-    return false;
-}
-
 }  // namespace apreqel

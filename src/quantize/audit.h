@@ -2,7 +2,6 @@
 #pragma once
 
 #include "base/file.h"
-#include "base/monitor.h"
 #include "gguf/header_writer.h"
 
 #include <cstdint>
@@ -42,8 +41,5 @@ using ReadProgress = std::function<bool(std::uint64_t bytes)>;
 /// The same for a file that has just been written, and is to have the header of `layout`, byte for byte. It must be on the disk
 /// already: what the kernel keeps of it in memory is dropped first, as far as it does as asked.
 [[nodiscard]] Result<> audit(const std::filesystem::path& path, const HeaderLayout& layout, const ReadProgress& progress = {});
-
-/// False, with a warning that names it, if the file is there and damaged; false too if it is not there.
-[[nodiscard]] bool is_whole(const std::filesystem::path& path, Monitor& monitor);
 
 }  // namespace apreqel

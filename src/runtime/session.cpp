@@ -7,6 +7,7 @@
 #include <llama.h>
 
 #include <sched.h>
+#include <unistd.h>
 #include <algorithm>
 #include <fstream>
 #include <set>
@@ -90,9 +91,42 @@ std::string device_name(const RunSettings& settings)
     return std::format("{} ({} threads)", name, thread_count(settings));
 }
 
+std::string machine_identity(const std::filesystem::path& machine_id)
+{
+    start_backend();
+    std::string identity;
+    std::getline(std::ifstream(machine_id), identity);
+    identity += std::format(", {} processors", sysconf(_SC_NPROCESSORS_CONF));
+    for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        std::size_t free = 0;
+        std::size_t total = 0;
+        ggml_backend_dev_memory(device, &free, &total);
+        identity += std::format(", {} {} {} GiB", ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)),
+                                ggml_backend_dev_description(device), (total + (std::size_t{1} << 29)) >> 30);
+    }
+    return identity;
+}
+
+std::string offloading(const RunSettings& settings)
+{
+    start_backend();
+    std::string text = settings.gpu_layers < 0 ? "all" : std::to_string(settings.gpu_layers);
+    for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU)
+            text += std::format(" on {}", ggml_backend_dev_description(device));
+    }
+    return text;
+}
+
 void on_abort(void (*report)(const char*)) { ggml_set_abort_callback(report); }
 
-std::string backend_version() { return std::format("libllama {}", llama_version()); }
+std::string libllama_version() { return llama_version(); }
+
+std::string libggml_version() { return ggml_version(); }
+
+std::string backend_version() { return std::format("libllama {}, libggml {}", libllama_version(), libggml_version()); }
 
 void LoadedModel::Deleter::operator()(llama_model* model) const { llama_model_free(model); }
 
@@ -102,6 +136,7 @@ Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const R
     const LogCapture log;
     llama_model_params params = llama_model_default_params();
     params.n_gpu_layers = settings.gpu_layers;
+    params.vocab_only = access == WeightAccess::none;
     if (access == WeightAccess::writable) {
         params.load_mode = LLAMA_LOAD_MODE_NONE;
         params.use_extra_bufts = false;

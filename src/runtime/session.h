@@ -32,14 +32,26 @@ struct RunSettings {
 /// The processor and accelerators libllama runs on, with the threads: "AMD EPYC (2 threads)".
 [[nodiscard]] std::string device_name(const RunSettings& settings);
 
+/// What tells this machine from any other, of the same processor too: systemd's identifier of the installation where there is
+/// one, the number of processors, and of every device its backend, name and memory in GiB. Not for people, and not to be
+/// published: see machine-id(5).
+[[nodiscard]] std::string machine_identity(const std::filesystem::path& machine_id = "/etc/machine-id");
+
+/// How many blocks go to which accelerators, as far as this machine has any: other kernels round otherwise.
+[[nodiscard]] std::string offloading(const RunSettings& settings);
+
 /// `report` is called with libggml's message when it is about to abort the program; it may end the program itself.
 void on_abort(void (*report)(const char* message));
 
-/// "libllama 0.7.0".
+[[nodiscard]] std::string libllama_version();
+[[nodiscard]] std::string libggml_version();
+
+/// "libllama 0.7.0, libggml 0.27.0".
 [[nodiscard]] std::string backend_version();
 
-/// Whether the weights stay as in the file, mapped or repacked as libllama likes best, or may be overwritten.
-enum class WeightAccess { fixed, writable };
+/// Whether the weights stay as in the file, mapped or repacked as libllama likes best, or may be overwritten; or are not read
+/// at all, where only the tokenizer is wanted.
+enum class WeightAccess { fixed, writable, none };
 
 /// A GGUF model in memory, ready to run.
 class LoadedModel {

@@ -1,6 +1,6 @@
 #include "base/file.h"
-#include "study/keys.h"
 #include "study/study.h"
+#include "study/text.h"
 #include "study/variants.h"
 
 #include <algorithm>
@@ -179,7 +179,7 @@ Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t 
     if (!measured) return std::unexpected(measured.error());
     evaluation.uniform.assign(measured->begin(), measured->begin() + static_cast<std::ptrdiff_t>(uniform));
     for (std::size_t m = 0; m < evaluation.models.size(); ++m) evaluation.models[m].measurement = (*measured)[file_of[m]];
-    if (!keep_models) remove_mixes(*built);
+    if (!keep_models) remove_mixes(study, *built);
     return {};
 }
 
@@ -196,6 +196,9 @@ Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settin
     all_types.settings.types.append_range(settings.palette);
     all_types.settings.mixes = settings.front ? Mixes::with_embedding : Mixes::none;
 
+    std::vector<TextNeed> needs{measuring(study), scoring()};
+    if (settings.front) needs.push_back(probing(study));
+    if (auto enough = check_texts(study, needs); !enough) return std::unexpected(enough.error());
     const auto profiled = profile(all_types);
     if (!profiled) return std::unexpected(profiled.error());
     auto scores = score(study);

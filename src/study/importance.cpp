@@ -1,8 +1,7 @@
 #include "model/importance.h"
+#include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
-
-#include <algorithm>
 
 namespace apreqel {
 namespace {
@@ -26,6 +25,7 @@ Result<ImportanceMatrix> collect_on(const Study& study, const std::string& text,
 Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSettings& settings,
                                          const std::filesystem::path& output)
 {
+    if (auto enough = check_texts(study, {collecting(settings)}); !enough) return std::unexpected(enough.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
     return collect_on(study, *text, settings, output);
@@ -34,15 +34,26 @@ Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSet
 Result<> use_own_importance(Study& study)
 {
     if (auto precise = check_full_precision(study.inventory); !precise) return precise;
+    const ImportanceSettings settings{};
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
-    const ImportanceSettings settings{};
-    const auto path = study.workspace.keyed(
-        "imatrix.gguf", std::format("model {}, text {}, context {}, chunks {}, {}", study.inventory.fingerprint,
-                                    digest({*text}), settings.context, settings.chunks, backend_version()));
-    if (std::filesystem::exists(path) && read_importance(path, study.inventory, "imatrix.gguf"))
-        return {};  // else it is damaged
-    if (const auto made = collect_on(study, *text, settings, path); !made) return std::unexpected(made.error());
+    const auto path = Facts::of(study)
+                          .with(Input::calibration, digest({*text}))
+                          .with(Input::collecting, std::format("context {} chunks {}", settings.context, settings.chunks))
+                          .path(study.workspace, kImatrix);
+    const auto there = study.workspace.holds(path, study.monitor);
+    if (!there) return std::unexpected(there.error());
+    if (*there) {
+        auto read = read_importance(path, study.inventory, "imatrix.gguf");
+        if (read) return read;
+        set_aside(path, read.error().message, study.monitor);
+    }
+    std::vector<TextNeed> needs{collecting(settings)};  // and of what will be used afterwards, what is known already
+    if (!study.settings.text.empty()) needs.push_back(measuring(study));
+    if (!study.settings.prompts.empty()) needs.push_back(scoring());
+    if (auto enough = check_texts(study, needs); !enough) return enough;
+    if (const auto made = make_importance(study, settings, path); !made) return std::unexpected(made.error());
+    if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return sealed;
     return read_importance(path, study.inventory, "imatrix.gguf");
 }
 

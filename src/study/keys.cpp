@@ -1,38 +1,92 @@
 #include "study/keys.h"
 
+#include <apreqel/version.h>
+
 #include <algorithm>
+#include <cassert>
 
 namespace apreqel {
+namespace {
 
-std::string variant_key(const Inventory& inventory, const Variant& variant)
+constexpr std::array<std::string_view, kInputs> kNames{
+    "model",     "seed",  "samples", "text",       "prompts", "calibration", "gamma",   "collecting",
+    "probing",   "quality", "speed", "embedding",  "type",    "types",       "allocation", "mixes",
+    "files",     "GPU layers", "threads", "device", "apreqel", "libllama",   "libggml"};
+
+}  // namespace
+
+Facts Facts::of(const Inventory& inventory, QuantType embedding_type)
 {
-    if (variant.foreign) return std::format(", {} is {}", variant.name, variant.foreign->fingerprint);
-    return variant.importance ? ", importance " + inventory.importance : "";
+    Facts facts;
+    facts.values_ = {{Input::model, inventory.fingerprint},
+                     {Input::embedding, type_name(embedding_type)},
+                     {Input::apreqel, std::string(kVersion)},
+                     {Input::libllama, libllama_version()},
+                     {Input::libggml, libggml_version()}};
+    return facts;
 }
 
-std::string allocation_key(const Study& study, const std::vector<LayerType>& allocation)
+Facts Facts::of(const Study& study)
 {
-    std::string key = std::format("model {}, embedding {}, {}", study.inventory.fingerprint,
-                                  type_name(study.settings.embedding_type), tool_version());
-    for (const LayerType& entry : allocation) key += std::format(", {}={}", entry.layer, entry.type);
-    for (const Variant& variant : study.settings.types) {
-        if (std::ranges::contains(allocation, variant.name, &LayerType::type)) key += variant_key(study.inventory, variant);
+    const StudySettings& settings = study.settings;
+    std::string types;
+    for (const Variant& variant : settings.types) types += made_with(study.inventory, variant) + " ";
+    Facts facts = of(study.inventory, settings.embedding_type);
+    facts.values_.insert({{Input::seed, std::to_string(settings.seed)},
+                          {Input::gamma, std::format("{}", settings.gamma)},
+                          {Input::quality, std::format("context {} chunks {} compared {}", settings.quality.context,
+                                                       settings.quality.chunks, settings.quality.kld_chunks)},
+                          {Input::speed, std::format("{} rounds of {} + {} tokens", settings.speed.repetitions,
+                                                     settings.speed.prompt, settings.speed.generated)},
+                          {Input::types, digest({types})},
+                          {Input::offload, offloading(settings.run)},
+                          {Input::threads, std::to_string(thread_count(settings.run))},
+                          {Input::device, digest({machine_identity()})}});
+    return facts;
+}
+
+Facts Facts::with(Input input, std::string value) const
+{
+    Facts facts = *this;
+    facts.values_[input] = std::move(value);
+    return facts;
+}
+
+std::string Facts::key(const Artifact& artifact) const
+{
+    std::string key;
+    for (std::size_t i = 0; i < kInputs; ++i) {
+        const auto input = static_cast<Input>(i);
+        if (!artifact.depends_on(input)) continue;
+        const auto value = values_.find(input);
+        assert(value != values_.end());
+        key += std::format("{}{} {}", key.empty() ? "" : ", ", kNames[i], value->second);
     }
     return key;
 }
 
-std::string quality_key(const Study& study, std::string_view text)
+std::filesystem::path Facts::path(const Workspace& workspace, const Artifact& artifact, std::string_view label) const
 {
-    const QualitySettings& settings = study.settings.quality;
-    return std::format("model {}, text {}, context {}, chunks {}, compared {}, {}", study.inventory.fingerprint, digest({text}),
-                       settings.context, settings.chunks, settings.kld_chunks, backend_version());
+    std::string name(artifact.name);
+    if (const std::size_t star = name.find('*'); star != std::string::npos) name.replace(star, 1, label);
+    return workspace.keyed(name, key(artifact));
 }
 
-std::string speed_key(const Study& study)
+std::string made_with(const Inventory& inventory, const Variant& variant)
 {
-    const SpeedSettings& settings = study.settings.speed;
-    return std::format("{}, {}, {} repetitions without drift, tg {}, pp {}", device_name(study.settings.run), backend_version(),
-                       settings.repetitions, settings.generated, settings.prompt);
+    if (variant.foreign) return std::format("{} of {}", variant.name, variant.foreign->fingerprint);
+    const std::string matrix = inventory.importance.substr(inventory.importance.rfind(' ') + 1);  // not what its file is called
+    return variant.importance ? std::format("{} of {}", variant.name, matrix) : variant.name;
+}
+
+std::string made_with(const Inventory& inventory, const std::vector<Variant>& types, const std::vector<LayerType>& allocation)
+{
+    std::string all;
+    for (const LayerType& entry : allocation) {
+        const auto variant = std::ranges::find(types, entry.type, &Variant::name);
+        all += std::format("{}={} ", entry.layer, variant == types.end() ? entry.type : made_with(inventory, *variant));
+    }
+    return digest({all});
 }
 
 }  // namespace apreqel

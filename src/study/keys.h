@@ -1,23 +1,117 @@
-// What an artifact was made from, as text: equal keys, equal results.
+// What every artifact of a workspace was made from: equal keys, equal results.
 #pragma once
 
 #include "study/study.h"
 
+#include <array>
+#include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace apreqel {
 
-/// What of a variant's making is not in its name.
-[[nodiscard]] std::string variant_key(const Inventory& inventory, const Variant& variant);
+/// What a result can depend on.
+enum class Input {
+    model,        ///< fingerprint of the full-precision model
+    seed,         ///< of what it writes itself
+    samples,      ///< how much of that
+    text,         ///< evaluation text
+    prompts,      ///< to score layers on
+    calibration,  ///< text for importance and sensitivity
+    gamma,
+    collecting,  ///< settings of an importance matrix
+    probing,     ///< settings of a sensitivity, but for the types
+    quality,     ///< settings of perplexity and KL divergence
+    speed,       ///< settings of the latency measurement
+    embedding,   ///< type of embedding and output
+    type,        ///< one variant, and the importance matrix or the file it is made with
+    types,       ///< all of the study's
+    allocation,  ///< a type for each layer
+    mixes,       ///< the allocations that are timed beside the types
+    files,       ///< fingerprints of the model files that are measured
+    offload,     ///< --gpu-layers, and the accelerators there are
+    threads,
+    device,
+    apreqel,
+    libllama,
+    libggml,
+};
+inline constexpr std::size_t kInputs = static_cast<std::size_t>(Input::libggml) + 1;
 
-/// All of an allocation, on this study's model.
-[[nodiscard]] std::string allocation_key(const Study& study, const std::vector<LayerType>& allocation);
+/// A set of inputs.
+template <std::same_as<Input>... Inputs>
+consteval std::uint32_t on(Inputs... inputs)
+{
+    return ((1U << static_cast<unsigned>(inputs)) | ... | 0U);
+}
 
-/// How quality is measured, on `text`.
-[[nodiscard]] std::string quality_key(const Study& study, std::string_view text);
+/// A kind of artifact: its path in the workspace, where * stands for a label of no consequence, and what it depends on.
+struct Artifact {
+    std::string_view name;
+    std::uint32_t inputs;
 
-/// How and where speed is measured.
-[[nodiscard]] std::string speed_key(const Study& study);
+    [[nodiscard]] constexpr bool depends_on(Input input) const { return (inputs >> static_cast<unsigned>(input) & 1U) != 0; }
+};
+
+// What the model computes depends on which kernels compute it, if little, but neither on the machine nor on its threads; what is
+// quantized is so by libggml alone.
+inline constexpr std::uint32_t kComputed = on(Input::offload, Input::apreqel, Input::libllama, Input::libggml);
+inline constexpr std::uint32_t kQuantized = on(Input::model, Input::embedding, Input::apreqel, Input::libggml);
+inline constexpr std::uint32_t kTimed = on(Input::speed, Input::threads, Input::device) | kComputed;
+inline constexpr std::uint32_t kSampled = on(Input::model, Input::seed, Input::samples) | kComputed;
+inline constexpr std::uint32_t kCompared = on(Input::model, Input::text, Input::quality) | kComputed;
+inline constexpr std::uint32_t kProbed = on(Input::model, Input::calibration, Input::probing) | kComputed;
+
+inline constexpr Artifact kSampledText{"sampled-text.txt", kSampled};
+inline constexpr Artifact kSampledPrompts{"sampled-prompts.jsonl", kSampled};
+inline constexpr Artifact kSampledCalibration{"sampled-calibration.txt", kSampled};
+inline constexpr Artifact kScores{"scores.json", on(Input::model, Input::prompts, Input::gamma) | kComputed};
+inline constexpr Artifact kImatrix{"imatrix.gguf", on(Input::model, Input::calibration, Input::collecting) | kComputed};
+inline constexpr Artifact kVariant{"variants/*.gguf", on(Input::type) | kQuantized};
+inline constexpr Artifact kMix{"mixes/mix.gguf", on(Input::allocation) | kQuantized};
+inline constexpr Artifact kReferenceLogits{"reference.logits", kCompared};
+inline constexpr Artifact kQuality{"quality/quality.json", on(Input::files) | kCompared};
+inline constexpr Artifact kSpeed{"speed/models.json", on(Input::files) | kTimed};
+inline constexpr Artifact kProbes{"sense/*.json", on(Input::type) | kProbed};
+inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
+inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) | kProbed};
+inline constexpr Artifact kProfile{"profile.json", on(Input::types, Input::mixes) | kQuantized | kCompared | kTimed};
+
+inline constexpr std::array kArtifacts{kSampledText, kSampledPrompts, kSampledCalibration, kScores,          kImatrix,
+                                       kVariant,     kMix,            kReferenceLogits,    kQuality,         kSpeed,
+                                       kProbes,      kProbeLogits,    kSensitivity,        kProfile};
+
+/// The inputs that are known, as text.
+class Facts {
+public:
+    /// What a study says before anything is read, sampled or measured: all but samples, texts, prompts, one type, allocation,
+    /// mixes, files, and the settings of a stage's own.
+    static Facts of(const Study& study);
+
+    /// What the variants and mixes of a model depend on.
+    static Facts of(const Inventory& inventory, QuantType embedding_type);
+
+    /// These and another, or another value of one.
+    [[nodiscard]] Facts with(Input input, std::string value) const;
+
+    /// "model 3f…, gamma 0.9, …": all that `artifact` depends on. Each must be known.
+    [[nodiscard]] std::string key(const Artifact& artifact) const;
+
+    /// Where `artifact` lies, its key in its name. `label` stands in the place of *.
+    [[nodiscard]] std::filesystem::path path(const Workspace& workspace, const Artifact& artifact,
+                                             std::string_view label = {}) const;
+
+private:
+    std::map<Input, std::string> values_;
+};
+
+/// "q4_K+imatrix of 3f…", "mine of 3f…": a variant, and what it is made with.
+[[nodiscard]] std::string made_with(const Inventory& inventory, const Variant& variant);
+
+/// The same for the types of an allocation, of which `types` are known.
+[[nodiscard]] std::string made_with(const Inventory& inventory, const std::vector<Variant>& types,
+                                    const std::vector<LayerType>& allocation);
 
 }  // namespace apreqel

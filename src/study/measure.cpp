@@ -44,16 +44,29 @@ public:
 private:
     Result<Quality> measure_quality(const Inventory& inventory, const std::string& name)
     {
+        if (!study_.settings.remeasure) {
+            if (auto kept = read_kept(path_of(inventory), read_quality, study_.monitor)) return *kept;
+        }
+        if (auto enough = check_texts(study_, {measuring(study_)}); !enough) return std::unexpected(enough.error());
         const bool is_reference = inventory.fingerprint == study_.inventory.fingerprint;
-        const auto artifact =
-            study_.workspace.keyed("quality/quality.json", std::format("{}, file {}", key_, inventory.fingerprint));
-        const bool complete = !is_reference || std::filesystem::exists(logits_);
-        if (complete && !study_.settings.remeasure) {
-            if (const auto kept = read_quality(artifact)) return kept;  // else it is not there, or damaged
+        if (!is_reference && study_.settings.quality.kld_chunks > 0) {
+            const auto recorded = study_.workspace.holds(logits_, study_.monitor);
+            if (!recorded) return std::unexpected(recorded.error());
+            if (!*recorded) {
+                static_cast<void>(read_kept(path_of(study_.inventory), read_quality, study_.monitor));  // names it, if damaged
+                if (const auto reference = run_quality(study_.inventory, "full precision"); !reference) return reference;
+            }
         }
-        if (!is_reference && study_.settings.quality.kld_chunks > 0 && !std::filesystem::exists(logits_)) {
-            if (const auto reference = measure_quality(study_.inventory, "full precision"); !reference) return reference;
-        }
+        return run_quality(inventory, name);
+    }
+
+    [[nodiscard]] std::filesystem::path path_of(const Inventory& inventory) const
+    {
+        return facts_.with(Input::files, inventory.fingerprint).path(study_.workspace, kQuality);
+    }
+
+    Result<Quality> run_quality(const Inventory& inventory, const std::string& name)
+    {
         const auto model = LoadedModel::load(inventory.files.front(), study_.settings.run);
         if (!model) return std::unexpected(model.error());
         const auto tokens = model->tokenize(text_);
@@ -62,34 +75,38 @@ private:
         if (!chunks) return std::unexpected(chunks.error());
 
         study_.monitor.begin(name + ": perplexity", static_cast<double>(*chunks));
-        const auto quality = evaluate(*model, *tokens, is_reference);
+        const auto quality = evaluate(*model, *tokens, inventory.fingerprint == study_.inventory.fingerprint);
         if (!quality) return quality;
         study_.monitor.end(std::format("{:.4f} ± {:.4f}", quality->perplexity, quality->perplexity_error));
-        if (auto written = write_text(artifact, to_json(*quality)); !written) return std::unexpected(written.error());
+        if (auto written = write_text(path_of(inventory), to_json(*quality)); !written)
+            return std::unexpected(written.error());
         return quality;
     }
 
     QualityStage(const Study& study, std::string text)
         : study_(study),
           text_(std::move(text)),
-          key_(quality_key(study, text_)),
-          logits_(study.workspace.keyed("reference.logits", key_))
+          facts_(Facts::of(study).with(Input::text, digest({text_}))),
+          logits_(facts_.path(study.workspace, kReferenceLogits))
     {
     }
 
     Result<Quality> evaluate(const LoadedModel& model, const std::vector<Token>& tokens, bool is_reference)
     {
         const std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
-        const std::string identity = digest({key_, words});
+        const std::string identity = digest({facts_.key(kReferenceLogits), words});
         const QualitySettings& settings = study_.settings.quality;
         if (settings.kld_chunks == 0) return evaluate_quality(model, tokens, settings, std::nullopt, identity, study_.monitor);
-        if (is_reference) return record_reference(model, tokens, settings, logits_, identity, study_.monitor);
-        return evaluate_quality(model, tokens, settings, logits_, identity, study_.monitor);
+        if (!is_reference) return evaluate_quality(model, tokens, settings, logits_, identity, study_.monitor);
+        auto quality = record_reference(model, tokens, settings, logits_, identity, study_.monitor);
+        if (!quality) return quality;
+        if (auto sealed = study_.workspace.seal(logits_, study_.monitor); !sealed) return std::unexpected(sealed.error());
+        return quality;
     }
 
     const Study& study_;
     std::string text_;
-    std::string key_;
+    Facts facts_;
     std::filesystem::path logits_;
 };
 
@@ -116,18 +133,18 @@ void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monito
 
 Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<Inventory>& models)
 {
-    const SpeedSettings& settings = study.settings.speed;
-    std::string key = speed_key(study);
+    std::string files;
     std::vector<std::filesystem::path> paths;
     for (const Inventory& model : models) {
-        key += ", " + model.fingerprint;
+        files += model.fingerprint + " ";
         paths.push_back(model.files.front());
     }
-    const auto artifact = study.workspace.keyed("speed/models.json", key);
+    const auto artifact = Facts::of(study).with(Input::files, digest({files})).path(study.workspace, kSpeed);
     if (!study.settings.remeasure) {
-        if (auto kept = read_speeds(artifact); kept && kept->size() == models.size()) return kept;
+        auto kept = read_kept(artifact, read_speeds, study.monitor);
+        if (kept && kept->size() == models.size()) return std::move(*kept);
     }
-    auto speeds = measure_speed(paths, study.settings.run, settings, study.monitor);
+    auto speeds = measure_speed(paths, study.settings.run, study.settings.speed, study.monitor);
     if (!speeds) return speeds;
     if (auto written = write_text(artifact, to_json(*speeds)); !written) return std::unexpected(written.error());
     return speeds;

@@ -69,15 +69,17 @@ Result<Profile> profile(const Study& study)
     if (auto enough = check_space_for(study, mixes.size()); !enough) return std::unexpected(enough.error());
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
-    std::string key = std::format("{}; {}; {}", quality_key(study, *text), speed_key(study), tool_version());
-    for (const Variant& variant : study.settings.types) key += allocation_key(study, {{"all", variant.name}});
-    for (const auto& mix : mixes) key += allocation_key(study, mix);
-    key = digest({key});
-    const auto path = study.workspace.path("profile.json");
-    if (!study.settings.remeasure && read_key(path) == key) {
-        if (auto kept = read_profile(path)) return kept;
+    std::string timed;
+    for (const auto& mix : mixes) timed += made_with(study.inventory, study.settings.types, mix);
+    const std::string key =
+        Facts::of(study).with(Input::text, digest({*text})).with(Input::mixes, digest({timed})).key(kProfile);
+    const auto path = study.workspace.path(kProfile.name);
+    if (!study.settings.remeasure) {
+        auto kept = read_kept(path, read_profile, study.monitor);
+        if (kept && read_key(path) == key) return std::move(*kept);
     }
 
+    if (auto enough = check_texts(study, {measuring(study)}); !enough) return std::unexpected(enough.error());
     if (auto built = build_variants(study); !built) return std::unexpected(built.error());
     std::vector<ModelFile> files = variant_files(study);
     const auto mixed = build_mixes(study, mixes);
@@ -85,7 +87,7 @@ Result<Profile> profile(const Study& study)
     for (const auto& mix : *mixed) files.push_back({.path = mix, .name = "mix", .speed_only = true});
     auto measurements = measure(study, files);
     if (!measurements) return std::unexpected(measurements.error());
-    remove_mixes(*mixed);
+    remove_mixes(study, *mixed);
 
     Profile profile{.model = study.inventory.fingerprint,
                     .model_name = study.inventory.name,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace apreqel {
 namespace {
@@ -98,11 +99,14 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
         monitor.warn(std::format("{} cannot be {} (its rows do not divide into blocks): it is {}", entry.tensor, entry.wanted,
                                  entry.used));
     }
+    std::set<std::filesystem::path> variants;
+    for (const GroupVariant& group : blueprint->groups)
+        if (!group.variant.foreign) variants.insert(variant_path(workspace, inventory, group.variant, blueprint->embedding_type));
     std::vector<std::filesystem::path> donors;
-    for (const GroupVariant& group : blueprint->groups) {
-        if (group.variant.foreign) continue;
-        auto donor = variant_path(workspace, inventory, group.variant, blueprint->embedding_type);
-        if (!std::ranges::contains(donors, donor) && std::filesystem::exists(donor)) donors.push_back(std::move(donor));
+    for (const auto& variant : variants) {
+        const auto whole = workspace.offers(variant, monitor);
+        if (!whole) return std::unexpected(whole.error());
+        if (*whole) donors.push_back(variant);
     }
     const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);

@@ -1,7 +1,6 @@
 #include "base/file.h"
-#include "quantize/audit.h"
-#include "study/keys.h"
 #include "study/study.h"
+#include "study/text.h"
 #include "study/variants.h"
 
 #include <apreqel/evaluation.h>
@@ -27,20 +26,6 @@ struct Session {
 
 /// Attempts the front method makes at most: the plan, and as many corrections from what was measured.
 constexpr std::size_t kMostAttempts = 3;
-
-/// The file of a plan, in the workspace.
-Result<Attempt> build(const Study& study, Plan plan)
-{
-    Attempt attempt{.plan = std::move(plan), .path = {}};
-    attempt.path = study.workspace.keyed("mixes/attempt.gguf", allocation_key(study, attempt.plan.allocation));
-    if (is_whole(attempt.path, study.monitor)) return attempt;
-    if (auto built = quantize(study.inventory, attempt.plan, study.workspace, attempt.path, thread_count(study.settings.run),
-                              study.monitor, study.settings.types);
-        !built) {
-        return std::unexpected(built.error());
-    }
-    return attempt;
-}
 
 /// Measures the attempts and the uniform types, in the same rounds: only then do their latencies compare.
 Result<> measure(const Study& study, const std::string& name, Session& session)
@@ -130,6 +115,8 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const std:
     if (front && study.settings.quality.kld_chunks == 0)
         return usage_error("run: the front method chooses by KL divergence, --kld-chunks must not be 0");
     if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
+    if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
+        return std::unexpected(enough.error());
     const auto profiled = profile(study);
     if (!profiled) return std::unexpected(profiled.error());
     Sensitivity sensitivity;
@@ -149,9 +136,9 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const std:
 
     Session session;
     const auto attempt = [&](Plan next) -> Result<> {
-        auto built = build(study, std::move(next));
+        auto built = build_mix(study, next, study.monitor);
         if (!built) return std::unexpected(built.error());
-        session.attempts.push_back(std::move(*built));
+        session.attempts.push_back({.plan = std::move(next), .path = std::move(*built)});
         return measure(study, output.filename().string(), session);
     };
     if (auto measured = attempt(std::move(*plan)); !measured) return std::unexpected(measured.error());
@@ -199,7 +186,7 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const std:
     }
     std::vector<std::filesystem::path> files;
     for (const Attempt& tried : session.attempts) files.push_back(tried.path);
-    remove_mixes(files);
+    remove_mixes(study, files);
     if (auto written = write_text(study.workspace.path("plan.json"), to_json(result.plan)); !written)
         return std::unexpected(written.error());
     if (auto written = write_text(study.workspace.path("run.json"), to_json(result)); !written)

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "runtime/contribution.h"
+#include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
 
@@ -16,10 +17,13 @@ Result<Scores> score(const Study& study)
 
     std::string all;
     for (const std::string& prompt : *prompts) all += digest({prompt});
-    const std::string key = std::format("model {}, prompts {}, gamma {}, {}", inventory.fingerprint, digest({all}),
-                                        study.settings.gamma, backend_version());
-    const auto path = study.workspace.path("scores.json");
-    if (!study.settings.remeasure && read_key(path) == key) return read_scores(path);
+    const std::string key = Facts::of(study).with(Input::prompts, digest({all})).key(kScores);
+    const auto path = study.workspace.path(kScores.name);
+    if (!study.settings.remeasure) {
+        auto kept = read_kept(path, read_scores, study.monitor);
+        if (kept && read_key(path) == key) return std::move(*kept);
+    }
+    if (auto enough = check_texts(study, {scoring()}); !enough) return std::unexpected(enough.error());
 
     const auto model = LoadedModel::load(study.model(), study.settings.run);
     if (!model) return std::unexpected(model.error());
@@ -29,7 +33,6 @@ Result<Scores> score(const Study& study)
         if (!tokenized) return std::unexpected(tokenized.error());
         if (!tokenized->empty()) tokens.push_back(std::move(*tokenized));
     }
-    if (tokens.empty()) return fail("score {}: its tokenizer makes no tokens of the prompts", study.model().string());
     auto layers = score_layers(*model, inventory, tokens, study.settings.gamma, study.monitor);
     if (!layers) return std::unexpected(layers.error());
 

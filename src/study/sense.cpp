@@ -1,413 +1,264 @@
 #include "base/file.h"
-#include "quantize/convert.h"
-#include "quantize/write_models.h"
-#include "runtime/weights.h"
 #include "study/keys.h"
+#include "study/outline.h"
+#include "study/prober.h"
 #include "study/study.h"
 #include "study/text.h"
 
 #include <algorithm>
 #include <chrono>
-#include <execution>
-#include <memory>
 #include <numeric>
-#include <optional>
 
 namespace apreqel {
 namespace {
 
-/// About this many weights are converted at a time, by one thread.
-constexpr std::int64_t kSlabWeights = 1 << 20;
+/// What is known of one type: a probe of each group, the embedding's last. It is kept in a file of its own, so that neither
+/// other types nor other settings touch it.
+struct Column {
+    Variant variant;
+    TypeAssignment assignment;
+    std::filesystem::path file;
+    std::vector<Probe> probes;
 
-/// Rows of one tensor, to be quantized.
-struct Slab {
-    std::size_t tensor;
-    QuantType type;
-    const TensorOrigin* origin;
-    std::int64_t first_row;
-    std::int64_t rows;
+    [[nodiscard]] static bool is_known(const Probe& probe) { return probe.measured || probe.squared_error > 0; }
 };
-
-/// Probes one layer at a time in one loaded model, whose weights are overwritten by the image of their quantized form and
-/// then restored bit by bit.
-class Prober {
-public:
-    /// Loads the model with its weights to be overwritten.
-    static Result<std::unique_ptr<Prober>> open(const Study& study, const SenseSettings& settings,
-                                                const std::vector<TensorGroup>& groups, const std::string& text)
-    {
-        auto model = LoadedModel::load(study.model(), study.settings.run, WeightAccess::writable);
-        if (!model) return std::unexpected(model.error());
-        auto tokens = model->tokenize(text);
-        if (!tokens) return std::unexpected(tokens.error());
-        std::vector<Tensor> wanted;
-        for (const TensorGroup& group : groups)
-            for (const std::size_t t : group.tensors) wanted.push_back(study.inventory.tensors[t]);
-        auto weights = ModelWeights::find(*model, wanted);
-        if (!weights) return std::unexpected(weights.error());
-        std::vector<InputFile> sources;
-        for (const auto& file : study.inventory.files) {
-            auto opened = InputFile::open(file);
-            if (!opened) return std::unexpected(opened.error());
-            sources.push_back(std::move(*opened));
-        }
-        return std::make_unique<Prober>(study, settings, std::move(*model), std::move(*weights), std::move(sources),
-                                        std::move(*tokens));
-    }
-
-    Prober(const Study& study, const SenseSettings& settings, LoadedModel model, ModelWeights weights,
-           std::vector<InputFile> sources, std::vector<Token> tokens)
-        : study_(study),
-          settings_(settings),
-          model_(std::move(model)),
-          weights_(std::move(weights)),
-          sources_(std::move(sources)),
-          tokens_(std::move(tokens)),
-          logits_(study.workspace.path("sense.logits"))
-    {
-    }
-    Prober(const Prober&) = delete;
-    Prober& operator=(const Prober&) = delete;
-    ~Prober()
-    {
-        std::error_code ignored;
-        std::filesystem::remove(logits_, ignored);
-    }
-
-    /// The full-precision model's logits, which every probe is compared with.
-    Result<> record()
-    {
-        const auto recorded = record_reference(model_, tokens_, quality(0), logits_, "sense", unseen_);
-        return recorded ? Result<>() : std::unexpected(recorded.error());
-    }
-
-    /// KL divergence with `tensors` as assigned.
-    Result<Probe> probe(std::span<const std::size_t> tensors, const TypeAssignment& assignment)
-    {
-        Probe probe;
-        auto error = squared_error(tensors, assignment, true);
-        if (!error) return std::unexpected(error.error());
-        probe.squared_error = *error;
-        auto measured = measure();
-        if (auto restored = restore(tensors); !restored) return std::unexpected(restored.error());
-        if (!measured) return std::unexpected(measured.error());
-        probe.measured = true;
-        probe.kld = std::max(measured->kld, 0.0);
-        probe.kld_error = measured->kld_error;
-        probe.tokens = measured->kld_tokens;
-        return probe;
-    }
-
-    /// KL divergence as the weights stand.
-    Result<Quality> measure()
-    {
-        return evaluate_quality(model_, tokens_, quality(settings_.precision), logits_, "sense", unseen_);
-    }
-
-    /// Σ‖W − Ŵ‖² / Σ‖W‖²; `apply`: and the weights become their image Ŵ.
-    Result<double> squared_error(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool apply)
-    {
-        const std::vector<Slab> slabs = cut(tensors, assignment);
-        std::vector<RowConverter::Distortion> distortions(slabs.size());
-        std::vector<std::optional<Error>> errors(slabs.size());
-        std::vector<std::size_t> all(slabs.size());
-        std::iota(all.begin(), all.end(), 0);
-        std::for_each(std::execution::par, all.begin(), all.end(), [&](std::size_t s) {
-            if (auto done = convert(slabs[s], distortions[s], apply); !done) errors[s] = done.error();
-        });
-        for (const auto& error : errors)
-            if (error) return std::unexpected(*error);
-        RowConverter::Distortion sum;
-        for (const auto& distortion : distortions) {
-            sum.error += distortion.error;
-            sum.energy += distortion.energy;
-        }
-        return sum.energy > 0 ? sum.error / sum.energy : 0;
-    }
-
-private:
-    [[nodiscard]] QualitySettings quality(double precision) const
-    {
-        return {.context = study_.settings.quality.context,
-                .chunks = settings_.chunks,
-                .kld_chunks = settings_.chunks,
-                .kld_precision = precision};
-    }
-
-    [[nodiscard]] const Tensor& tensor(std::size_t t) const { return study_.inventory.tensors[t]; }
-
-    [[nodiscard]] std::vector<Slab> cut(std::span<const std::size_t> tensors, const TypeAssignment& assignment) const
-    {
-        std::vector<Slab> slabs;
-        for (const std::size_t t : tensors) {
-            const TensorOrigin& origin = assignment.origins[t];
-            if (assignment.types[t] == tensor(t).type && !origin.foreign) continue;
-            const std::int64_t step = std::max<std::int64_t>(1, kSlabWeights / tensor(t).columns());
-            for (std::int64_t row = 0; row < tensor(t).rows(); row += step)
-                slabs.push_back({t, assignment.types[t], &origin, row, std::min(step, tensor(t).rows() - row)});
-        }
-        return slabs;
-    }
-
-    Result<> convert(const Slab& slab, RowConverter::Distortion& distortion, bool apply)
-    {
-        const Tensor& from = tensor(slab.tensor);
-        const std::uint64_t row = row_bytes(from.type, from.columns());
-        const std::uint64_t offset = static_cast<std::uint64_t>(slab.first_row) * row;
-        std::vector<std::byte> stored(static_cast<std::size_t>(slab.rows) * row);
-        if (auto read = sources_[from.file].read_at(from.offset + offset, stored); !read) return read;
-        RowConverter converter;
-        if (auto loaded = converter.load(from, stored, slab.first_row, slab.rows); !loaded) return loaded;
-        const auto image = slab.origin->foreign ? foreign_image(slab, converter, distortion)
-                                                : converter.image(slab.type, slab.origin->importance, distortion);
-        if (!image) return std::unexpected(image.error());
-        if (apply) weights_.write(from.name, offset, *image);
-        return {};
-    }
-
-    Result<std::span<const std::byte>> foreign_image(const Slab& slab, RowConverter& converter,
-                                                     RowConverter::Distortion& distortion) const
-    {
-        const Inventory& foreign = *slab.origin->foreign;
-        const Tensor& other = *std::ranges::find(foreign.tensors, tensor(slab.tensor).name, &Tensor::name);
-        const auto file = InputFile::open(foreign.files[other.file]);
-        if (!file) return std::unexpected(file.error());
-        const std::uint64_t row = row_bytes(slab.type, other.columns());
-        std::vector<std::byte> quantized(static_cast<std::size_t>(slab.rows) * row);
-        if (auto read = file->read_at(other.offset + static_cast<std::uint64_t>(slab.first_row) * row, quantized); !read)
-            return std::unexpected(read.error());
-        return converter.image_of(slab.type, quantized, distortion);
-    }
-
-    Result<> restore(std::span<const std::size_t> tensors)
-    {
-        for (const std::size_t t : tensors) {
-            std::vector<std::byte> stored(tensor(t).size_bytes);
-            if (auto read = sources_[tensor(t).file].read_at(tensor(t).offset, stored); !read) return read;
-            weights_.write(tensor(t).name, 0, stored);
-        }
-        return {};
-    }
-
-    /// Asks to stop where the study's monitor does, and shows nothing: a probe is a unit of its own step.
-    struct Quiet : Monitor {
-        explicit Quiet(const Monitor& watched) : watched_(watched) {}
-        [[nodiscard]] bool stop_requested() const override { return watched_.stop_requested(); }
-        const Monitor& watched_;
-    };
-
-    const Study& study_;
-    SenseSettings settings_;
-    LoadedModel model_;
-    ModelWeights weights_;
-    std::vector<InputFile> sources_;
-    std::vector<Token> tokens_;
-    std::filesystem::path logits_;
-    Quiet unseen_{study_.monitor};
-};
-
-/// What is probed in every type: the model's groups, and after them the embedding.
-std::vector<TensorGroup> probed_groups(const Inventory& inventory, Granularity granularity)
-{
-    std::vector<TensorGroup> groups = layer_groups(inventory, granularity);
-    groups.push_back(embedding_group(inventory));
-    return groups;
-}
 
 /// What is known of a probed group.
-LayerSensitivity& group_of(Sensitivity& sensitivity, std::size_t group)
+template <typename Of>
+auto& group_of(Of& sensitivity, std::size_t group)
 {
     return group < sensitivity.layers.size() ? sensitivity.layers[group] : sensitivity.embedding;
 }
 
-/// The model with all its groups in `variant`, the embedding too where it can be.
-TypeAssignment assign_all(const Inventory& inventory, const std::vector<TensorGroup>& groups, const Variant& variant)
-{
-    std::vector<GroupVariant> all;
-    for (const TensorGroup& group : groups) {
-        if (can_store(inventory, group, variant)) all.push_back({group, variant});
+/// All columns of a sensitivity, and where they are kept.
+class Table {
+public:
+    /// One column for each of the study's types, and another for the embedding's own type where it is none of them: of that
+    /// one only the embedding is probed.
+    Table(const Study& study, const SenseSettings& settings, const std::string& text)
+        : study_(study),
+          groups_(probed_groups(study.inventory, settings.granularity)),
+          facts_(Facts::of(study)
+                     .with(Input::calibration, digest({text}))
+                     .with(Input::probing, std::format("context {} chunks {} precision {} granularity {}",
+                                                       study.settings.quality.context, settings.chunks, settings.precision,
+                                                       static_cast<int>(settings.granularity)))),
+          sensitivity_(outline(study, groups_))
+    {
+        for (const Variant& variant : study.settings.types) columns_.push_back(column_of(variant));
+        const Variant embedding(study.settings.embedding_type);
+        const auto own = std::ranges::find(study.settings.types, embedding);
+        embedding_ = static_cast<std::size_t>(own - study.settings.types.begin());
+        if (embedding_ == columns_.size()) columns_.push_back(column_of(embedding));
     }
-    return assign_types(inventory, all);
-}
 
-/// Everything but the probes.
-Sensitivity outline(const Study& study, const std::vector<TensorGroup>& groups)
-{
-    const Inventory& inventory = study.inventory;
-    Sensitivity sensitivity{.model = inventory.fingerprint,
-                            .model_name = inventory.name,
-                            .text = calibration_source(study),
-                            .version = tool_version(),
-                            .embedding_type = type_name(study.settings.embedding_type),
-                            .types = {},
-                            .layers = {},
-                            .separability = {}};
-    for (const TensorGroup& group : groups)
-        sensitivity.layers.push_back({.layer = group.name, .parameters = group.parameters, .probes = {}});
-    sensitivity.embedding = std::move(sensitivity.layers.back());
-    sensitivity.layers.pop_back();
-    const auto bytes_of = [&](const TensorGroup& group, const std::vector<QuantType>& types) {
-        std::uint64_t bytes = 0;
-        for (const std::size_t t : group.tensors) {
-            const Tensor& tensor = inventory.tensors[t];
-            bytes += static_cast<std::uint64_t>(tensor.rows()) * row_bytes(types[t], tensor.columns());
-        }
-        return bytes;
-    };
-    for (const Variant& variant : study.settings.types) {
-        sensitivity.types.push_back(variant.name);
-        const std::vector<QuantType> types = assign_all(inventory, groups, variant).types;
-        for (std::size_t g = 0; g < groups.size(); ++g) {
-            Probe probe;
-            if (can_store(inventory, groups[g], variant)) probe.memory_bytes = bytes_of(groups[g], types);
-            group_of(sensitivity, g).probes.push_back(probe);
-        }
-    }
-    const QuantType embedding = study.settings.embedding_type;
-    const std::vector<QuantType> types = assign_types(inventory, embedding, embedding).types;
-    sensitivity.embedding_bytes = bytes_of(groups.back(), types);
-    sensitivity.fixed_bytes = tensor_bytes(inventory, types);
-    for (std::size_t g = 0; g + 1 < groups.size(); ++g) sensitivity.fixed_bytes -= bytes_of(groups[g], types);
-    // Keys and values have as many columns as their projections have rows; a fused projection has those of the queries too,
-    // which are as wide as the model.
-    for (const Tensor& tensor : inventory.tensors) {
-        if (tensor.place != TensorPlace::layer) continue;
-        std::int64_t columns = 0;
-        if (tensor.role == "attn_k" || tensor.role == "attn_v") columns = tensor.rows();
-        if (tensor.role == "attn_qkv") columns = tensor.rows() - tensor.columns();
-        sensitivity.kv_bytes_per_token += 2 * static_cast<std::uint64_t>(std::max<std::int64_t>(columns, 0));
-    }
-    return sensitivity;
-}
+    [[nodiscard]] std::span<const TensorGroup> groups() const { return groups_; }
+    [[nodiscard]] const Facts& facts() const { return facts_; }
+    [[nodiscard]] std::size_t embedding() const { return embedding_; }
+    [[nodiscard]] std::vector<Column>& columns() { return columns_; }
+    void set_noise_floor(double kld) { sensitivity_.noise_floor = kld; }
 
-/// Takes what an earlier run with the same key measured, and its other types whole.
-void take_over(Sensitivity& earlier, Sensitivity& sensitivity)
-{
-    if (earlier.layers.size() != sensitivity.layers.size()) return;
-    sensitivity.embedding_kld = earlier.embedding_kld;
-    sensitivity.noise_floor = earlier.noise_floor;
-    sensitivity.separability = earlier.separability;
-    for (std::size_t from = 0; from < earlier.types.size(); ++from) {
-        const auto place = std::ranges::find(sensitivity.types, earlier.types[from]);
-        const auto to = static_cast<std::size_t>(place - sensitivity.types.begin());
-        if (place == sensitivity.types.end()) sensitivity.types.push_back(earlier.types[from]);
-        for (std::size_t g = 0; g <= sensitivity.layers.size(); ++g) {
-            auto& probes = group_of(sensitivity, g).probes;
-            if (to == probes.size()) probes.emplace_back();
-            if (!probes[to].measured && from < group_of(earlier, g).probes.size())
-                probes[to] = group_of(earlier, g).probes[from];
+    /// Takes what was measured before.
+    void read()
+    {
+        for (Column& column : columns_) read(column);
+    }
+
+    /// Keeps what is known of a column.
+    [[nodiscard]] Result<> write(const Column& column) const
+    {
+        Sensitivity kept = sensitivity_;
+        kept.types.clear();
+        add(kept, column.variant.name, column.probes);
+        return write_text(column.file, to_json(kept, key_of(column.variant)));
+    }
+
+    /// The sensitivity with all that is known, of types that were measured earlier too. → sensitivity.json
+    [[nodiscard]] Result<Sensitivity> finish()
+    {
+        Sensitivity all = sensitivity_;
+        for (std::size_t q = 0; q < study_.settings.types.size(); ++q) add(all, columns_[q].variant.name, columns_[q].probes);
+        all.embedding_kld = columns_[embedding_].probes.back().kld;
+        const std::string key = facts_.key(kSensitivity);
+        const auto path = study_.workspace.path(kSensitivity.name);
+        if (const auto earlier = read_kept(path, read_sensitivity, study_.monitor)) add_others(all, *earlier, read_key(path) == key);
+        if (auto filled = fill_in(all); !filled) return std::unexpected(filled.error());
+        if (auto written = write_text(path, to_json(all, key)); !written) return std::unexpected(written.error());
+        return all;
+    }
+
+private:
+    [[nodiscard]] std::string key_of(const Variant& variant) const
+    {
+        return facts_.with(Input::type, made_with(study_.inventory, variant)).key(kProbes);
+    }
+
+    [[nodiscard]] Column column_of(const Variant& variant) const
+    {
+        Column column{.variant = variant,
+                      .assignment = assign_all(study_.inventory, groups_, variant),
+                      .file = facts_.with(Input::type, made_with(study_.inventory, variant))
+                                  .path(study_.workspace, kProbes, variant.name),
+                      .probes = std::vector<Probe>(groups_.size())};
+        for (std::size_t g = 0; g < groups_.size(); ++g) {
+            if (can_store(study_.inventory, groups_[g], variant))
+                column.probes[g].memory_bytes = bytes_of(study_.inventory, groups_[g], column.assignment.types);
+        }
+        return column;
+    }
+
+    /// False if nothing is kept of it.
+    bool read(Column& column)
+    {
+        const auto kept = read_kept(column.file, read_sensitivity, study_.monitor);
+        if (!kept || !has_our_groups(*kept) || kept->types.size() != 1) return false;
+        for (std::size_t g = 0; g < column.probes.size(); ++g) {
+            const std::uint64_t bytes = column.probes[g].memory_bytes;
+            column.probes[g] = group_of(*kept, g).probes.front();
+            column.probes[g].memory_bytes = bytes;
+        }
+        sensitivity_.noise_floor = kept->noise_floor;
+        return true;
+    }
+
+    /// Adds the types of an earlier sensitivity that are not asked for now. `same`: it has the key of this one, but for what
+    /// its types are made with.
+    void add_others(Sensitivity& all, const Sensitivity& earlier, bool same)
+    {
+        for (std::size_t q = 0; q < earlier.types.size(); ++q) {
+            const std::string& name = earlier.types[q];
+            if (std::ranges::contains(all.types, name)) continue;
+            const bool matrix = !study_.inventory.importance.empty();
+            if (const auto variant = parse_variant(name, matrix)) {
+                Column column = column_of(*variant);
+                if (read(column)) {
+                    add(all, name, column.probes);
+                    continue;
+                }
+            }
+            const bool other_matrix = matrix && name.ends_with(kWithImportance);
+            if (!same || other_matrix || !has_our_groups(earlier) || earlier.embedding.probes.empty()) continue;
+            std::vector<Probe> probes;
+            for (std::size_t g = 0; g < groups_.size(); ++g) probes.push_back(group_of(earlier, g).probes[q]);
+            add(all, name, probes);
         }
     }
-}
 
-/// Group and type of a probe.
-struct Place {
-    std::size_t group;
-    std::size_t type;
+    [[nodiscard]] bool has_our_groups(const Sensitivity& other) const
+    {
+        return std::ranges::equal(other.layers, sensitivity_.layers, {}, &LayerSensitivity::layer, &LayerSensitivity::layer) &&
+               other.embedding.layer == sensitivity_.embedding.layer;
+    }
+
+    static void add(Sensitivity& sensitivity, const std::string& type, const std::vector<Probe>& probes)
+    {
+        sensitivity.types.push_back(type);
+        for (std::size_t g = 0; g < probes.size(); ++g) group_of(sensitivity, g).probes.push_back(probes[g]);
+    }
+
+    const Study& study_;
+    std::vector<TensorGroup> groups_;
+    Facts facts_;
+    Sensitivity sensitivity_;  ///< without types and probes
+    std::vector<Column> columns_;
+    std::size_t embedding_ = 0;  ///< column of the embedding's own type
 };
 
-/// Every probe in the order they are made: each type through all groups, so that a budget that ends early leaves every group
-/// with a measurement; the least precise types first, as they tell most. `fast`: two types.
-std::vector<Place> probe_order(const Study& study, std::size_t groups, bool fast)
+/// Group and column of a probe.
+struct Place {
+    std::size_t group;
+    std::size_t column;
+};
+
+/// Every probe in the order they are made: the embedding in its own type, then each type through all groups, so that a budget
+/// that ends early leaves every group with a measurement; the least precise types first, as they tell most. `fast`: two types.
+std::vector<Place> probe_order(const Study& study, Table& table, bool fast)
 {
     std::vector<std::size_t> types(study.settings.types.size());
     std::iota(types.begin(), types.end(), 0);
     std::ranges::stable_sort(types, {}, [&](std::size_t q) { return bits_per_weight(study.settings.types[q]); });
     if (fast && types.size() > 2) types = {types.front(), types[types.size() / 2]};
-    std::vector<Place> order;
-    for (const std::size_t q : types)
-        for (std::size_t g = 0; g < groups; ++g) order.push_back({g, q});
+    const std::size_t groups = table.groups().size();
+    std::vector<Place> order{{groups - 1, table.embedding()}};
+    for (const std::size_t q : types) {
+        for (std::size_t g = 0; g < groups; ++g) {
+            const bool first = q == table.embedding() && g == groups - 1;
+            if (!first && table.columns()[q].probes[g].memory_bytes > 0) order.push_back({g, q});
+        }
+    }
     return order;
+}
+
+/// Probes what is not known yet; the squared errors of the rest tell of what there was no time for. Each is kept at once.
+Result<> probe_missing(const Study& study, const SenseSettings& settings, Table& table, const std::vector<Place>& order,
+                       Prober& prober)
+{
+    const auto start = std::chrono::steady_clock::now();
+    const auto spent = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / 60; };
+    study.monitor.begin("sensitivity", static_cast<double>(order.size() + 1));
+    if (auto recorded = prober.record(); !recorded) return recorded;
+    const auto unchanged = prober.measure();
+    if (!unchanged) return std::unexpected(unchanged.error());
+    table.set_noise_floor(unchanged->kld);
+    std::size_t done = 1;
+    std::size_t left_out = 0;
+    for (const auto& [g, q] : order) {
+        const bool first = done == 1;  // nothing tells of the embedding's own type but its probe
+        study.monitor.advance(static_cast<double>(done++));
+        Column& column = table.columns()[q];
+        if (column.probes[g].measured) continue;
+        if (settings.minutes > 0 && spent() > settings.minutes && !first) {
+            ++left_out;
+            continue;
+        }
+        auto probe = prober.probe(table.groups()[g].tensors, column.assignment);
+        if (!probe) return std::unexpected(probe.error());
+        probe->memory_bytes = column.probes[g].memory_bytes;
+        column.probes[g] = *probe;
+        if (auto written = table.write(column); !written) return written;
+    }
+    for (std::size_t q = 0; q < study.settings.types.size(); ++q) {
+        Column& column = table.columns()[q];
+        for (std::size_t g = 0; g < column.probes.size(); ++g) {
+            if (column.probes[g].memory_bytes == 0 || Column::is_known(column.probes[g])) continue;
+            const auto error = prober.squared_error(table.groups()[g].tensors, column.assignment, false);
+            if (!error) return std::unexpected(error.error());
+            column.probes[g].squared_error = *error;
+        }
+        if (auto written = table.write(column); !written) return written;
+    }
+    study.monitor.end(std::format("{} probes", order.size() - left_out));
+    if (left_out > 0)
+        study.monitor.warn(std::format("sense: {} probes are filled in, the time was up; the same command goes on", left_out));
+    return {};
 }
 
 }  // namespace
 
 Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 {
-    const Inventory& inventory = study.inventory;
-    if (auto precise = check_full_precision(inventory); !precise) return std::unexpected(precise.error());
-    if (auto possible = check_storage(inventory, study.settings.types, study.settings.embedding_type); !possible)
-        return std::unexpected(possible.error());
+    if (auto precise = check_full_precision(study.inventory); !precise) return std::unexpected(precise.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
 
-    const std::vector<TensorGroup> groups = probed_groups(inventory, settings.granularity);
-    Sensitivity sensitivity = outline(study, groups);
-    std::string key =
-        std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, granularity {}, {}",
-                    inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks, settings.precision,
-                    sensitivity.embedding_type, static_cast<int>(settings.granularity), backend_version());
-    for (const Variant& variant : study.settings.types) key += variant_key(inventory, variant);
-    const auto path = study.workspace.path("sensitivity.json");
-    const auto partial = study.workspace.keyed("sense/probes.json", key);
-    auto order = probe_order(study, groups.size(), settings.fast);
-    const auto possible = [&](std::size_t g, std::size_t q) { return group_of(sensitivity, g).probes[q].memory_bytes > 0; };
-    std::erase_if(order, [&](const Place& place) { return !possible(place.group, place.type); });
-    if (!study.settings.remeasure) {
-        for (const auto& file : {path, partial}) {
-            if (read_key(file) != key) continue;
-            if (auto kept = read_sensitivity(file)) take_over(*kept, sensitivity);
-        }
+    Table table(study, settings, *text);
+    if (!study.settings.remeasure) table.read();
+    const std::vector<Place> order = probe_order(study, table, settings.fast);
+    const bool measured = std::ranges::all_of(
+        order, [&](const Place& place) { return table.columns()[place.column].probes[place.group].measured; });
+    const bool known = std::ranges::all_of(
+        std::span(table.columns()).first(study.settings.types.size()), [](const Column& column) {
+            return std::ranges::all_of(column.probes,
+                                       [](const Probe& probe) { return probe.memory_bytes == 0 || Column::is_known(probe); });
+        });
+    if (!measured || !known) {
+        if (auto enough = check_texts(study, {probing(study)}); !enough) return std::unexpected(enough.error());
+        const auto prober = Prober::open(study, settings, table.groups(), *text,
+                                         table.facts().path(study.workspace, kProbeLogits), table.facts().key(kProbeLogits));
+        if (!prober) return std::unexpected(prober.error());
+        if (auto probed = probe_missing(study, settings, table, order, **prober); !probed) return std::unexpected(probed.error());
     }
-    const auto probe_at = [&](std::size_t g, std::size_t q) -> Probe& { return group_of(sensitivity, g).probes[q]; };
-    const bool complete =
-        std::ranges::all_of(order, [&](const Place& place) { return probe_at(place.group, place.type).measured; });
-    bool known = true;
-    for (std::size_t g = 0; g < groups.size(); ++g)
-        for (std::size_t q = 0; q < sensitivity.types.size(); ++q)
-            known = known && (!possible(g, q) || probe_at(g, q).squared_error > 0);
-    if (complete && known) {
-        if (auto written = write_text(path, to_json(sensitivity, key)); !written) return std::unexpected(written.error());
-        return sensitivity;
-    }
-
-    const auto opened = Prober::open(study, settings, groups, *text);
-    if (!opened) return std::unexpected(opened.error());
-    Prober& prober = **opened;
-
-    const auto start = std::chrono::steady_clock::now();
-    const auto spent = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / 60; };
-    study.monitor.begin("sensitivity", static_cast<double>(order.size() + 2));
-    if (auto recorded = prober.record(); !recorded) return std::unexpected(recorded.error());
-    const auto unchanged = prober.measure();
-    if (!unchanged) return std::unexpected(unchanged.error());
-    sensitivity.noise_floor = unchanged->kld;
-    study.monitor.advance(1);
-    std::vector<TypeAssignment> assignments;
-    for (const Variant& variant : study.settings.types) assignments.push_back(assign_all(inventory, groups, variant));
-    const QuantType fixed = study.settings.embedding_type;
-    const auto embedding = prober.probe(groups.back().tensors, assign_types(inventory, fixed, fixed));
-    if (!embedding) return std::unexpected(embedding.error());
-    sensitivity.embedding_kld = embedding->kld;
-    std::size_t done = 2;
-    std::size_t left_out = 0;
-    for (const auto& [g, q] : order) {
-        study.monitor.advance(static_cast<double>(done++));
-        if (probe_at(g, q).measured) continue;
-        if (settings.minutes > 0 && spent() > settings.minutes) {
-            ++left_out;
-            continue;
-        }
-        auto probe = prober.probe(groups[g].tensors, assignments[q]);
-        if (!probe) return std::unexpected(probe.error());
-        probe->memory_bytes = probe_at(g, q).memory_bytes;
-        probe_at(g, q) = *probe;
-        if (auto written = write_text(partial, to_json(sensitivity, key)); !written) return std::unexpected(written.error());
-    }
-    for (std::size_t g = 0; g < groups.size(); ++g) {
-        for (std::size_t q = 0; q < assignments.size(); ++q) {
-            if (probe_at(g, q).measured || !possible(g, q)) continue;
-            const auto error = prober.squared_error(groups[g].tensors, assignments[q], false);
-            if (!error) return std::unexpected(error.error());
-            probe_at(g, q).squared_error = *error;
-        }
-    }
-    if (auto filled = fill_in(sensitivity); !filled) return std::unexpected(filled.error());
-    study.monitor.end(std::format("{} probes", order.size() - left_out));
-    if (left_out > 0)
-        study.monitor.warn(std::format("sense: {} probes are filled in, the time was up; the same command goes on", left_out));
-    if (auto written = write_text(path, to_json(sensitivity, key)); !written) return std::unexpected(written.error());
-    return sensitivity;
+    return table.finish();
 }
 
 }  // namespace apreqel

@@ -18,6 +18,7 @@
 #include <apreqel/sensitivity.h>
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,7 @@ struct Study {
     Workspace workspace;
     StudySettings settings;
     Monitor& monitor;
+    std::shared_ptr<const WorkspaceLock> lock{};  ///< held as long as the study or a copy of it lives
 
     [[nodiscard]] const std::filesystem::path& model() const { return inventory.files.front(); }
 };
@@ -137,7 +139,7 @@ struct EvaluationSettings {
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);
 
-/// "apreqel 0.1.0, libllama 0.7.0".
+/// "apreqel 0.1.0, libllama 0.7.0, libggml 0.27.0".
 [[nodiscard]] std::string tool_version();
 
 }  // namespace apreqel

@@ -1,6 +1,10 @@
 #include "study/text.h"
 
 #include "base/file.h"
+#include "study/keys.h"
+
+#include <functional>
+#include <optional>
 
 namespace apreqel {
 namespace {
@@ -17,24 +21,28 @@ constexpr std::size_t kPromptTokens = 64;
 constexpr std::size_t kCalibrationSequences = 32;
 constexpr std::size_t kCalibrationTokens = 512;
 
-/// The artifact `name`, written by the model itself if it is not there yet. `join` makes one file of the texts.
+/// The artifact of that kind, written by the model itself if it is not there yet. `join` makes one file of the texts.
 template <typename Join>
-Result<std::filesystem::path> sampled(const Study& study, std::string_view name, const SampleSettings& settings, Join join)
+Result<std::filesystem::path> sampled(const Study& study, const Artifact& kind, const SampleSettings& settings, Join join)
 {
-    const std::string key = std::format("model {} {} × {} tokens, seed {}, {}", study.inventory.fingerprint, settings.sequences,
-                                        settings.tokens, settings.seed, backend_version());
-    auto path = study.workspace.keyed(name, key);
-    if (std::filesystem::exists(path)) return path;
+    const Facts facts = Facts::of(study)
+                            .with(Input::seed, std::to_string(settings.seed))
+                            .with(Input::samples, std::format("{} × {} tokens", settings.sequences, settings.tokens));
+    auto path = facts.path(study.workspace, kind);
+    const auto there = study.workspace.holds(path, study.monitor);
+    if (!there) return std::unexpected(there.error());
+    if (*there) return path;
     const auto model = LoadedModel::load(study.model(), study.settings.run);
     if (!model) return std::unexpected(model.error());
     const auto texts = sample_texts(*model, settings, study.monitor);
     if (!texts) return std::unexpected(texts.error());
     if (auto written = write_text(path, join(*texts)); !written) return std::unexpected(written.error());
+    if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return std::unexpected(sealed.error());
     return path;
 }
 
-/// The text in `named`, or else in the artifact `name`, without its last newline, as llama-perplexity reads it.
-Result<std::string> text_of(const Study& study, std::filesystem::path named, std::string_view name,
+/// The text in `named`, or else in the artifact of that kind, without its last newline, as llama-perplexity reads it.
+Result<std::string> text_of(const Study& study, std::filesystem::path named, const Artifact& kind,
                             const SampleSettings& settings)
 {
     if (named.empty()) {
@@ -43,7 +51,7 @@ Result<std::string> text_of(const Study& study, std::filesystem::path named, std
             for (const std::string& text : texts) all += text + "\n";
             return all;
         };
-        auto file = sampled(study, name, settings, join);
+        auto file = sampled(study, kind, settings, join);
         if (!file) return std::unexpected(file.error());
         named = std::move(*file);
     }
@@ -61,17 +69,53 @@ std::string sampled_source(std::size_t sequences, std::size_t tokens, std::uint6
 std::uint64_t prompts_seed(const Study& study) { return study.settings.seed + 1; }
 std::uint64_t calibration_seed(const Study& study) { return study.settings.seed + 2; }
 
+/// One of the texts: the user's file, if there is one, what it is called, and how it is had.
+struct Named {
+    std::filesystem::path file;
+    std::string source;
+    std::function<Result<std::vector<std::string>>(const Study&)> read;
+};
+
+Named named_text(const Study& study, Input text)
+{
+    const auto whole = [](Result<std::string> (*read)(const Study&)) {
+        return [read](const Study& of) { return read(of).transform([](std::string all) { return std::vector{std::move(all)}; }); };
+    };
+    if (text == Input::prompts) return {study.settings.prompts, prompts_source(study), scoring_prompts};
+    if (text == Input::text) return {study.settings.text, text_source(study), whole(evaluation_text)};
+    return {study.settings.calibration, calibration_source(study), whole(calibration_text)};
+}
+
 }  // namespace
+
+TextNeed measuring(const Study& study)
+{
+    const std::size_t context = study.settings.quality.context;
+    return {Input::text, 2 * context, std::format("two contexts of {}", context)};
+}
+
+TextNeed probing(const Study& study)
+{
+    const std::size_t context = study.settings.quality.context;
+    return {Input::calibration, 2 * context, std::format("two contexts of {}", context)};
+}
+
+TextNeed collecting(const ImportanceSettings& settings)
+{
+    return {Input::calibration, settings.context, std::format("one context of {}", settings.context)};
+}
+
+TextNeed scoring() { return {Input::prompts, 1, "to score layers on"}; }
 
 Result<std::string> evaluation_text(const Study& study)
 {
-    return text_of(study, study.settings.text, "sampled-text.txt",
+    return text_of(study, study.settings.text, kSampledText,
                    {.sequences = kTextSequences, .tokens = kTextTokens, .seed = study.settings.seed});
 }
 
 Result<std::string> calibration_text(const Study& study)
 {
-    return text_of(study, study.settings.calibration, "sampled-calibration.txt",
+    return text_of(study, study.settings.calibration, kSampledCalibration,
                    {.sequences = kCalibrationSequences, .tokens = kCalibrationTokens, .seed = calibration_seed(study)});
 }
 
@@ -79,7 +123,7 @@ Result<std::vector<std::string>> scoring_prompts(const Study& study)
 {
     if (!study.settings.prompts.empty()) return read_prompts(study.settings.prompts);
     const SampleSettings settings{.sequences = kPrompts, .tokens = kPromptTokens, .seed = prompts_seed(study)};
-    const auto file = sampled(study, "sampled-prompts.jsonl", settings, prompts_jsonl);
+    const auto file = sampled(study, kSampledPrompts, settings, prompts_jsonl);
     if (!file) return std::unexpected(file.error());
     return read_prompts(*file);
 }
@@ -100,6 +144,36 @@ std::string calibration_source(const Study& study)
 {
     if (!study.settings.calibration.empty()) return study.settings.calibration.filename().string();
     return sampled_source(kCalibrationSequences, kCalibrationTokens, calibration_seed(study));
+}
+
+Result<> check_texts(const Study& study, const std::vector<TextNeed>& needs)
+{
+    std::optional<LoadedModel> model;
+    for (const bool given : {true, false}) {  // to sample takes long: first what can be refused at once
+        for (const TextNeed& need : needs) {
+            const Named named = named_text(study, need.text);
+            if (named.file.empty() == given) continue;
+            const auto texts = named.read(study);
+            if (!texts) return std::unexpected(texts.error());
+            if (!model) {
+                auto loaded = LoadedModel::load(study.model(), study.settings.run, WeightAccess::none);
+                if (!loaded) return std::unexpected(loaded.error());
+                model.emplace(std::move(*loaded));
+            }
+            std::size_t tokens = 0;
+            for (const std::string& text : *texts) {
+                const auto tokenized = model->tokenize(text);
+                if (!tokenized) return std::unexpected(tokenized.error());
+                tokens += tokenized->size();
+            }
+            if (tokens >= need.tokens) continue;
+            return std::unexpected(Error{ErrorCode::usage,
+                                         std::format("text {}: the text has {} tokens, at least {} are needed ({})",
+                                                     named.source, tokens, need.tokens, need.why),
+                                         "give a longer text"});
+        }
+    }
+    return {};
 }
 
 }  // namespace apreqel

@@ -1,7 +1,6 @@
 #include "study/variants.h"
 
 #include "base/file.h"
-#include "quantize/audit.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
 
@@ -25,9 +24,9 @@ private:
 std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, const Variant& variant,
                                    QuantType embedding_type)
 {
-    return workspace.keyed(std::format("variants/{}.gguf", variant.name),
-                           std::format("model {}, embedding {}", inventory.fingerprint, type_name(embedding_type)) +
-                               variant_key(inventory, variant));
+    return Facts::of(inventory, embedding_type)
+        .with(Input::type, made_with(inventory, variant))
+        .path(workspace, kVariant, variant.name);
 }
 
 std::vector<ModelFile> variant_files(const Study& study)
@@ -65,7 +64,9 @@ Result<> build_variants(const Study& study)
     std::vector<ModelSpec> missing;
     const std::vector<ModelFile> files = variant_files(study);
     for (std::size_t v = 0; v < files.size(); ++v) {
-        if (is_whole(files[v].path, study.monitor)) continue;
+        const auto there = study.workspace.holds(files[v].path, study.monitor);
+        if (!there) return std::unexpected(there.error());
+        if (*there) continue;
         TypeAssignment assignment = assign_types(study.inventory, study.settings.types[v], study.settings.embedding_type);
         missing.push_back({.path = files[v].path,
                            .types = std::move(assignment.types),
@@ -73,7 +74,28 @@ Result<> build_variants(const Study& study)
                            .origins = std::move(assignment.origins)});
     }
     if (missing.empty()) return {};
-    return write_models(study.inventory, missing, {}, thread_count(study.settings.run), study.monitor);
+    const unsigned threads = thread_count(study.settings.run);
+    if (auto written = write_models(study.inventory, missing, {}, threads, study.monitor); !written) return written;
+    for (const ModelSpec& spec : missing)
+        if (auto sealed = study.workspace.seal(spec.path, study.monitor); !sealed) return sealed;
+    return {};
+}
+
+Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor)
+{
+    auto path = Facts::of(study.inventory, study.settings.embedding_type)
+                    .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation))
+                    .path(study.workspace, kMix);
+    const auto there = study.workspace.holds(path, study.monitor);
+    if (!there) return std::unexpected(there.error());
+    if (*there) return path;
+    if (auto built = quantize(study.inventory, plan, study.workspace, path, thread_count(study.settings.run), monitor,
+                              study.settings.types);
+        !built) {
+        return std::unexpected(built.error());
+    }
+    if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return std::unexpected(sealed.error());
+    return path;
 }
 
 Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
@@ -85,27 +107,22 @@ Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
     Unseen unseen(study.monitor);
     study.monitor.begin("mixed models", static_cast<double>(allocations.size()));
     for (const std::vector<LayerType>& allocation : allocations) {
-        paths.push_back(study.workspace.keyed("mixes/mix.gguf", allocation_key(study, allocation)));
-        study.monitor.advance(static_cast<double>(paths.size()));
-        if (is_whole(paths.back(), study.monitor)) continue;
         const Plan plan{.model = study.inventory.fingerprint,
                         .method = "",
                         .embedding_type = type_name(study.settings.embedding_type),
                         .allocation = allocation};
-        if (auto built = quantize(study.inventory, plan, study.workspace, paths.back(), thread_count(study.settings.run),
-                                  unseen, study.settings.types);
-            !built) {
-            return std::unexpected(built.error());
-        }
+        auto path = build_mix(study, plan, unseen);
+        if (!path) return std::unexpected(path.error());
+        paths.push_back(std::move(*path));
+        study.monitor.advance(static_cast<double>(paths.size()));
     }
     study.monitor.end(std::format("{} spliced", paths.size()));
     return paths;
 }
 
-void remove_mixes(const std::vector<std::filesystem::path>& mixes)
+void remove_mixes(const Study& study, const std::vector<std::filesystem::path>& mixes)
 {
-    std::error_code ignored;
-    for (const auto& path : mixes) std::filesystem::remove(path, ignored);
+    for (const auto& path : mixes) study.workspace.remove(path);
 }
 
 }  // namespace apreqel

@@ -22,11 +22,14 @@ namespace apreqel {
 /// Builds the missing and the damaged variants of the study's types, all in one read of the source.
 [[nodiscard]] Result<> build_variants(const Study& study);
 
+/// The mixed model of `plan` as an artifact of the workspace, spliced if it is not there yet.
+[[nodiscard]] Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor);
+
 /// Splices the mixes that are missing into the workspace; they stay there until `remove_mixes`.
 [[nodiscard]] Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
                                                                      const std::vector<std::vector<LayerType>>& allocations);
 
 /// What was measured on a mix is kept; the file is spliced again in a moment, and takes room until then.
-void remove_mixes(const std::vector<std::filesystem::path>& mixes);
+void remove_mixes(const Study& study, const std::vector<std::filesystem::path>& mixes);
 
 }  // namespace apreqel

@@ -345,5 +345,34 @@ TEST_CASE("a result that cannot be written is an error, and a reader that goes a
     CHECK(read_text(folder / "status") == "0\n");
 }
 
+TEST_CASE("a workspace that another process writes to is left alone, by the verbs that write there", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    std::filesystem::create_directories(folder / "w");
+    REQUIRE(write_text(folder / "text.txt", std::string(4000, 'x')));
+    REQUIRE(write_text(folder / "w" / "profile.json", kProfile));
+    REQUIRE(write_text(folder / "w" / "scores.json", kScores));
+    // As the other process would, with the tool of util-linux: it locks the file while the command runs.
+    APREQEL_NEEDS_TOOL("flock");
+    const auto locked = [&](const std::string& arguments, int exit_code) {
+        return run_tool(std::format("cd {} && flock w/lock sh -c '{} {}; test $? = {}'", quoted(folder.path().string()),
+                                    APREQEL_PROGRAM, arguments, exit_code));
+    };
+    for (const char* writing : {"score m.gguf --prompts text.txt", "profile m.gguf --text text.txt", "sense m.gguf",
+                                "measure m.gguf --text text.txt", "run m.gguf -o o.gguf", "study m.gguf",
+                                "imatrix m.gguf -o i.gguf", "quantize m.gguf --plan plan.json --imatrix auto -o o.gguf"}) {
+        INFO(writing);
+        REQUIRE(write_text(folder / "plan.json", R"({"schema":"apreqel.plan/1","allocation":[
+            {"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q4_K"}]})"));
+        CHECK(locked(std::string(writing) + " -C w", 1));
+        CHECK(!std::filesystem::exists(folder / "w" / "reference.logits"));
+    }
+    for (const char* reading : {"plan", "report", "quantize m.gguf --plan plan.json -o o.gguf"}) {
+        INFO(reading);
+        CHECK(locked(std::string(reading) + " -C w", 0));
+    }
+}
+
 }  // namespace
 }  // namespace apreqel

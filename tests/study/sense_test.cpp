@@ -108,6 +108,77 @@ TEST_CASE("types that were probed before are not probed again", "[study][slow]")
     CHECK(reused->layers[1].probes[0].kld == three->layers[1].probes[1].kld);
 }
 
+TEST_CASE("a sense of other types, and one that is stopped, keep what is known", "[study][slow]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder / "", {});
+    Monitor quiet;
+    const auto three = sense(small_study(model, quiet), kAll);
+    REQUIRE(three);
+    CHECK(three->separability.pairs > 0);
+
+    StopAfter stop(3);
+    Study other = small_study(model, stop);
+    other.settings.types = {*parse_type("q5_K")};
+    REQUIRE(!sense(other, kAll));
+    StopAfter never(0);
+    const auto again = sense(small_study(model, never), kAll);
+    REQUIRE(again);
+    CHECK(to_json(*again) == to_json(*three));
+
+    Study more = small_study(model, quiet);
+    more.settings.types = {*parse_type("q5_K")};
+    const auto four = sense(more, kAll);
+    REQUIRE(four);
+    CHECK(four->types == std::vector<std::string>{"q5_K", "q3_K", "q4_K", "q8_0"});
+    CHECK(four->embedding_kld == three->embedding_kld);
+    CHECK(four->noise_floor == three->noise_floor);
+    CHECK(four->separability.pairs > three->separability.pairs);
+    for (std::size_t l = 0; l < three->layers.size(); ++l)
+        for (std::size_t q = 0; q < 3; ++q) CHECK(four->layers[l].probes[q + 1].kld == three->layers[l].probes[q].kld);
+    const auto read = read_sensitivity(Workspace(model, {}).path("sensitivity.json"));
+    REQUIRE(read);
+    CHECK(to_json(*read) == to_json(*four));
+}
+
+TEST_CASE("what a type measured with one importance matrix is not taken for another's, and comes back with it", "[study][slow]")
+{
+    const TempDir folder;
+    const auto model = make_tiny_model(folder / "", {.blocks = 1});
+    const auto sensed = [&](const char* text, bool weighted, double stop) {
+        StopAfter monitor(stop);
+        Study study = small_study(model, monitor);
+        const auto calibration = study.settings.calibration;
+        if (weighted) {
+            Monitor quiet;
+            Study collecting = small_study(model, quiet);
+            collecting.settings.calibration = folder / text;
+            std::string words;
+            for (int i = 0; i < 600; ++i) words += std::format("{} {} ", text, i);
+            REQUIRE(write_text(collecting.settings.calibration, words));
+            REQUIRE(use_own_importance(collecting));
+            study.inventory = collecting.inventory;
+        }
+        study.settings.types = {Variant(*parse_type("q3_K"), weighted)};
+        return sense(study, kAll);
+    };
+    const auto one = sensed("one", true, 1e9);
+    REQUIRE(one);
+    const auto two = sensed("two", true, 1e9);
+    REQUIRE(two);
+    CHECK(two->types == std::vector<std::string>{"q3_K+imatrix"});
+    CHECK(two->layers[0].probes[0].kld != one->layers[0].probes[0].kld);
+    const auto plain = sensed("", false, 1e9);
+    REQUIRE(plain);
+    CHECK(plain->types == std::vector<std::string>{"q3_K", "q3_K+imatrix"});
+    CHECK(plain->layers[0].probes[1].kld == two->layers[0].probes[0].kld);
+    const auto back = sensed("one", true, 0);  // stops at the first probe
+    REQUIRE(back);
+    CHECK(back->types == std::vector<std::string>{"q3_K+imatrix", "q3_K"});
+    CHECK(back->layers[0].probes[0].kld == one->layers[0].probes[0].kld);
+    CHECK(back->layers[0].probes[1].kld == plain->layers[0].probes[0].kld);
+}
+
 TEST_CASE("a fast sense measures two types and fills in the third", "[study][slow]")
 {
     const TempDir folder;
