@@ -102,13 +102,13 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
 
     // Norms are those of the whole front: limits must not change how its costs compare.
     const Costs weights = columns_of(request.weights, prediction->objectives);
-    Scale scale{.norm = norms_of(all, request.normalization)};
-    set_ideals(scale, weights, kept);
-    std::vector<Distances> distances;
-    for (const Costs& costs : kept) distances.push_back(distances_of(scale, weights, costs));
+    Scale scale = scale_of(kept, weights, norms_of(all, request.normalization));
+    std::vector<Distances> apart;
+    for (const Costs& costs : kept) apart.push_back(distances(costs, weights, scale));
     std::vector<std::size_t> order(kept.size());
     std::iota(order.begin(), order.end(), 0);
-    std::ranges::stable_sort(order, std::greater{}, [&](std::size_t i) { return closeness(distances[i]); });
+    const auto close = [&](std::size_t i) { return closeness(apart[i].ideal, apart[i].anti_ideal); };
+    std::ranges::stable_sort(order, std::greater{}, close);
 
     Plan plan = plan_of(profile, sensitivity, request, *prediction, front->points[feasible[order.front()]]);
     plan.epsilon = front->epsilon;
@@ -116,9 +116,9 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
     plan.ranking.scale = std::move(scale);
     for (std::size_t r = 0; r < std::min(order.size(), request.runners_up + 1); ++r) {
         Candidate candidate = candidate_of(*prediction, front->points[feasible[order[r]]]);
-        candidate.distance_ideal = distances[order[r]].ideal;
-        candidate.distance_anti_ideal = distances[order[r]].anti_ideal;
-        candidate.closeness = closeness(distances[order[r]]);
+        candidate.distance_ideal = apart[order[r]].ideal;
+        candidate.distance_anti_ideal = apart[order[r]].anti_ideal;
+        candidate.closeness = close(order[r]);
         plan.ranking.best.push_back(std::move(candidate));
     }
     return plan;
@@ -126,8 +126,8 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
 
 double measured_closeness(const Plan& plan, const Metrics& metrics)
 {
-    return measured_closeness(plan.ranking.scale, columns_of(plan.request.weights, plan.objectives),
-                              columns_of(metrics, plan.objectives));
+    return extended_closeness(columns_of(metrics, plan.objectives), columns_of(plan.request.weights, plan.objectives),
+                              plan.ranking.scale);
 }
 
 Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request)

@@ -1,3 +1,4 @@
+#include <apreqel/distributions.h>
 #include <apreqel/plan.h>
 
 #include <algorithm>

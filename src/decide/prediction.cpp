@@ -50,14 +50,15 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
     return {};
 }
 
-/// What is searched by: the usual three, and every other time that has a weight or a limit.
+/// What is searched by: the usual three, and every other time that has a weight or a limit. In the order of the criteria, so that
+/// the divergence is last, which spans orders of magnitude.
 Objectives objectives_of(const PlanRequest& request)
 {
-    Objectives objectives = front_objectives();
+    Objectives objectives;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         const bool asked = request.weights[c] > 0 || request.limits.most[c] < kUnlimited;
         const bool timed = criteria()[c].composition == Composition::timed;
-        if (asked && timed && !std::ranges::contains(objectives, c)) objectives.push_back(c);
+        if (std::ranges::contains(front_objectives(), c) || (asked && timed)) objectives.push_back(c);
     }
     return objectives;
 }
