@@ -33,6 +33,8 @@ enum class Composition {
     consequence,  ///< follows from the KL divergence of the whole
 };
 
+enum class Unit { bytes, milliseconds, nats, one, share };
+
 /// Something models are compared by. Less is better; a speed is told as time.
 struct Criterion {
     std::string_view name;     ///< "memory"
@@ -40,6 +42,8 @@ struct Criterion {
     std::string_view limit;    ///< what its limit is called: "max-memory"; empty: it has none
     std::string_view field;    ///< in files: "memory_bytes"
     std::string_view heading;  ///< in tables: "ms/token"
+    Unit unit;
+    int digits;  ///< after the point, in tables; of bytes in MiB
     Composition composition;
     bool of_device;  ///< measured on a device, and true there only; else of the model
     /// The value of a measured model, NaN where it was not measured. `reference`: the full-precision model's quality.

@@ -104,10 +104,9 @@ struct PlannedFront {
 [[nodiscard]] Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity,
                                               const PlanRequest& request = {});
 
-/// `count` plans of the front that together dominate most memory, latency and perplexity below `reference`, as estimated, best
-/// first.
+/// `count` plans of the front that together dominate most of the paper's objectives below `reference`, as estimated, best first.
 [[nodiscard]] Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity,
-                                                    const PlanRequest& request, const Metrics& reference, std::size_t count);
+                                                    const PlanRequest& request, const Costs& reference, std::size_t count);
 
 /// The allocation as llama-quantize reads it with --tensor-type-file: one `pattern=type` a line.
 /// Error: the name of a group or type is none, so that it could not be written.

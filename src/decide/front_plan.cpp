@@ -146,7 +146,7 @@ Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensi
 }
 
 Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
-                                      const Metrics& reference, std::size_t count)
+                                      const Costs& reference, std::size_t count)
 {
     const auto prediction = predict(profile, sensitivity, request, {});
     if (!prediction) return std::unexpected(prediction.error());
@@ -155,7 +155,7 @@ Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity&
     std::vector<Costs> points;
     for (const FrontPoint& point : front->points)
         points.push_back(columns_of(candidate_of(*prediction, point).estimate, paper_objectives()));
-    const auto chosen = spread(points, columns_of(reference, paper_objectives()), count);
+    const auto chosen = spread(points, reference, count);
     if (!chosen) return std::unexpected(chosen.error());
     std::vector<Plan> plans;
     for (const std::size_t p : *chosen) {

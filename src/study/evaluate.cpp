@@ -82,10 +82,7 @@ public:
     /// to be better than.
     Result<> plan_front(std::string name, const Profile& profile, const Profile& baseline, bool mix_embedding)
     {
-        const Costs worst = worst_of(costs_of_types(baseline));
-        Metrics reference = every_criterion(kUnknown);
-        for (std::size_t j = 0; j < worst.size(); ++j) reference[paper_objectives()[j]] = worst[j];
-        auto plans = make_spread(profile, *sensitivity_, {.mix_embedding = mix_embedding}, reference,
+        auto plans = make_spread(profile, *sensitivity_, {.mix_embedding = mix_embedding}, worst_of(costs_of_types(baseline)),
                                  evaluation_.settings.size());
         if (!plans) return std::unexpected(plans.error());
         ModelSet set = set_of(std::move(name), profile);

@@ -271,11 +271,7 @@ TEST_CASE("closeness of what was measured is on the scale of the plan", "[decide
 TEST_CASE("a spread has different plans of the front", "[decide]")
 {
     Case c;
-    Metrics reference = every_criterion(kUnknown);
-    reference[kMemory] = 1900;
-    reference[kLatency] = 3.1;
-    reference[kPerplexity] = 20;
-    const auto plans = make_spread(c.profile, c.sensitivity, {}, reference, 3);
+    const auto plans = make_spread(c.profile, c.sensitivity, {}, {1900, 3.1, 20}, 3);
     REQUIRE(plans);
     REQUIRE(plans->size() == 3);
     CHECK(types_of((*plans)[0]) != types_of((*plans)[1]));
