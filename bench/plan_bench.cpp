@@ -1,5 +1,5 @@
 // The paper's planning step: all distributions of 5 types over 64 layers, and of 12 types over 160.
-#include <apreqel/plan.h>
+#include <apreqel/distributions.h>
 
 #include <benchmark/benchmark.h>
 

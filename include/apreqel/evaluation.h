@@ -12,26 +12,14 @@
 
 namespace apreqel {
 
-/// a is nowhere worse than b and somewhere better. All metrics are costs.
-[[nodiscard]] bool dominates(const Metrics& a, const Metrics& b);
+/// The columns of all models, in the order of `objectives`.
+[[nodiscard]] std::vector<Costs> costs_of(std::span<const Measurement> models, const Objectives& objectives);
 
-/// For each point, whether no other point dominates it.
-[[nodiscard]] std::vector<bool> non_dominated(std::span<const Metrics> points);
-
-[[nodiscard]] std::vector<Metrics> metrics_of_all(std::span<const Measurement> models);
-
-/// The best value per metric. At least one point.
-[[nodiscard]] Metrics best_of(std::span<const Metrics> points);
-
-/// The worst value per metric: the paper's reference point, taken over the uniform variants. At least one point.
-[[nodiscard]] Metrics worst_of(std::span<const Metrics> points);
-
-/// Volume that `points` dominate below `reference`, in the product of the criteria's units. Points that are not better than
-/// the reference in every criterion add nothing, nor do duplicates. Error: a value that is not finite.
+/// Volume that `points` dominate below `reference`, in the product of the columns' units. Points that are not better than
+/// the reference in every column add nothing, nor do duplicates. Error: a value that is not finite.
 [[nodiscard]] Result<double> hypervolume(std::span<const Costs> points, const Costs& reference);
-[[nodiscard]] Result<double> hypervolume(std::span<const Metrics> points, const Metrics& reference);
 
-/// Hypervolumes below the worst uniform value per metric, in units of the box between best and worst uniform values.
+/// Hypervolumes below the worst uniform value per column, in units of the box between best and worst uniform values.
 struct HypervolumeGain {
     double uniform = 0;
     double mixed = 0;
@@ -40,7 +28,7 @@ struct HypervolumeGain {
     std::optional<double> high{};
 };
 
-[[nodiscard]] Result<HypervolumeGain> hypervolume_gain(std::span<const Metrics> uniform, std::span<const Metrics> mixed);
+[[nodiscard]] Result<HypervolumeGain> hypervolume_gain(std::span<const Costs> uniform, std::span<const Costs> mixed);
 
 /// The same of models measured in the same rounds, with the interval: rounds are drawn with replacement, the same for all
 /// models, since a round that is slow is slow for all. Perplexity has no part in it: all models read the same text.
@@ -55,7 +43,7 @@ struct WeightSetting {
 
 inline constexpr std::string_view kFairness = "fairness";
 
-/// The 28 of the paper's evaluation: fairness, and one category for each metric, named as in kMetricNames.
+/// The 28 of the paper's evaluation: fairness, and one category for each metric, named as its weight.
 [[nodiscard]] std::vector<WeightSetting> paper_settings();
 
 /// An order of layers, from the one that deserves precision most. The paper's is `contribution`; the others are the
@@ -113,7 +101,7 @@ struct Evaluation {
 /// How far a category is from the best of all settings (paper, Table 2), and how many bits it spends (Figure 5).
 struct CategoryResult {
     std::string category;
-    Metrics mean_difference{};  ///< mean over its settings of (value − best) / best, per metric
+    Costs mean_difference{};  ///< mean over its settings of (value − best) / best, for each of the paper's objectives
     double mean_bits_per_weight = 0;
     double bits_per_weight_deviation = 0;  ///< standard deviation
 };
@@ -121,7 +109,7 @@ struct CategoryResult {
 /// By category, in the order of the settings, for the paper's order of layers.
 [[nodiscard]] std::vector<CategoryResult> compare_categories(const Evaluation& evaluation);
 
-/// For each metric, the categories whose settings reach its best value among the models of the paper's order.
-[[nodiscard]] std::array<std::vector<std::string>, kMetrics> best_categories(const Evaluation& evaluation);
+/// For each of the paper's objectives, the categories whose settings reach its best value among the models of the paper's order.
+[[nodiscard]] std::vector<std::vector<std::string>> best_categories(const Evaluation& evaluation);
 
 }  // namespace apreqel

@@ -17,7 +17,10 @@ namespace apreqel {
 /// A document of the record's schema, indented, with a line break at its end. `key`: what the record depends on, for
 /// `read_key`; empty: none.
 [[nodiscard]] std::string to_json(const Scores& scores, std::string_view key = {});
-[[nodiscard]] std::string to_json(const Profile& profile, std::string_view key = {});
+/// Both profiles in one document, as people and other tools write it.
+[[nodiscard]] std::string to_json(const Profile& profile);
+[[nodiscard]] std::string to_json(const ModelProfile& profile, std::string_view key = {});
+[[nodiscard]] std::string to_json(const DeviceProfile& profile, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Sensitivity& sensitivity, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Plan& plan);
 [[nodiscard]] std::string to_json(const std::vector<Measurement>& measurements, const std::string& device,
@@ -33,6 +36,8 @@ namespace apreqel {
 /// stands for control characters; names with any are refused.
 [[nodiscard]] Result<Scores> parse_scores(std::string_view text);
 [[nodiscard]] Result<Profile> parse_profile(std::string_view text);
+[[nodiscard]] Result<ModelProfile> parse_model_profile(std::string_view text);
+[[nodiscard]] Result<DeviceProfile> parse_device_profile(std::string_view text);
 [[nodiscard]] Result<Sensitivity> parse_sensitivity(std::string_view text);
 /// Only the allocation is required; the rest is filled as far as the document has it.
 [[nodiscard]] Result<Plan> parse_plan(std::string_view text);
@@ -44,6 +49,8 @@ namespace apreqel {
 /// The same from files. Errors name the file too.
 [[nodiscard]] Result<Scores> read_scores(const std::filesystem::path& path);
 [[nodiscard]] Result<Profile> read_profile(const std::filesystem::path& path);
+[[nodiscard]] Result<ModelProfile> read_model_profile(const std::filesystem::path& path);
+[[nodiscard]] Result<DeviceProfile> read_device_profile(const std::filesystem::path& path);
 [[nodiscard]] Result<Sensitivity> read_sensitivity(const std::filesystem::path& path);
 [[nodiscard]] Result<Plan> read_plan(const std::filesystem::path& path);
 [[nodiscard]] Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Profile& profile,

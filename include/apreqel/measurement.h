@@ -46,45 +46,25 @@ struct Measurement {
 
 /// A tensor that could not take the type asked for, and the one it got.
 struct Fallback {
-    std::string layer;  ///< "blk.3.ffn"; empty for a tensor outside the layers
+    std::string group;  ///< "blk.3.ffn"; empty for a tensor outside the layers
     std::string tensor;
     std::string wanted;
     std::string used;
 };
 
-/// One row of the matrix C (paper, section "Distribution of types"): the whole model in one type.
-struct UniformVariant {
-    std::string type;            ///< "q4_K"
-    double bits_per_weight = 0;  ///< of the type itself; orders types by precision
-    Measurement measurement;
-    std::vector<Fallback> fallbacks;
-};
-
-/// The name of embedding and output tensors where they are given a type as layers are.
+/// The name of the group of embedding and output tensors.
 inline constexpr std::string_view kEmbedding = "embedding";
 
-struct LayerType {
-    std::string layer;  ///< "blk.3.attn"; or a finer group: see Granularity; or kEmbedding
-    std::string type;   ///< "q4_K"
+/// What a group of tensors is stored as.
+struct GroupType {
+    std::string group;  ///< "blk.3.attn", "blk.3.ffn_gate+ffn_up", "embedding": see Group
+    std::string type;   ///< "q4_K", or another name of a variant
 };
 
 /// A mixed model that was built and measured.
 struct MixedModel {
-    std::vector<LayerType> allocation;
+    std::vector<GroupType> allocation;
     Measurement measurement;
-};
-
-struct Profile {
-    std::string model;  ///< fingerprint; empty: not stated
-    std::string model_name;
-    std::size_t layers = 0;
-    std::string embedding_type;  ///< fixed type of embedding and output; empty: not stated
-    std::vector<UniformVariant> types;
-    std::string device;   ///< machine, backend and threads the speeds hold for
-    std::string text;     ///< file name, or how it was sampled
-    std::string version;  ///< of apreqel and libllama
-    /// Mixes measured in the rounds of the types, to tell what each type costs in attention, FFN and embedding. Speed only.
-    std::vector<MixedModel> mixes{};
 };
 
 }  // namespace apreqel

@@ -2,7 +2,7 @@
 #include "decide/branch_and_bound.h"
 #include "decide/leaders.h"
 
-#include <apreqel/plan.h>
+#include <apreqel/distributions.h>
 
 #include <algorithm>
 #include <cmath>
@@ -48,7 +48,7 @@ double count_distributions(std::size_t layers, std::size_t types)
     return std::round(count);
 }
 
-Result<Ranking> rank_distributions(std::size_t layers, std::span<const Costs> costs, const Costs& weights, std::size_t keep,
+Result<DistributionRanking> rank_distributions(std::size_t layers, std::span<const Costs> costs, const Costs& weights, std::size_t keep,
                                    std::uint64_t most_steps)
 {
     const double candidates = count_distributions(layers, costs.size());
@@ -56,7 +56,7 @@ Result<Ranking> rank_distributions(std::size_t layers, std::span<const Costs> co
     if (!std::isfinite(candidates)) return usage_error("plan: {} types over {} layers are too many", costs.size(), layers);
     if (auto fit = check(costs, weights, static_cast<double>(layers), candidates); !fit) return std::unexpected(fit.error());
 
-    Ranking ranking{.candidates = candidates, .scale = {}, .best = {}};
+    DistributionRanking ranking{.candidates = candidates, .scale = {}, .best = {}};
     Leaders leaders(layers, costs, weights, std::max<std::size_t>(keep, 1), ranking);
     if (!branch_and_bound(layers, costs, weights, leaders, most_steps)) {
         return usage_error(
@@ -65,23 +65,6 @@ Result<Ranking> rank_distributions(std::size_t layers, std::span<const Costs> co
             candidates, costs.size(), layers, keep);
     }
     return ranking;
-}
-
-Result<Ranking> rank_distributions(std::size_t layers, std::span<const Metrics> costs, const Weights& weights, std::size_t keep,
-                                   std::uint64_t most_steps)
-{
-    std::vector<Costs> rows;
-    for (const Metrics& cost : costs) rows.push_back(costs_of(cost));
-    return rank_distributions(layers, rows, costs_of(weights), keep, most_steps);
-}
-
-Costs costs_of(const Metrics& metrics) { return {metrics.begin(), metrics.end()}; }
-
-Metrics metrics_from(const Costs& costs)
-{
-    Metrics metrics{};
-    std::ranges::copy(costs | std::views::take(kMetrics), metrics.begin());
-    return metrics;
 }
 
 }  // namespace apreqel

@@ -12,24 +12,39 @@ namespace {
 
 constexpr std::size_t kRandomOrders = 5;
 
-/// The metric at 0.7, 0.8 and 0.9 with the rest shared equally, at 1, and in pairs at 0.75/0.25 and 0.9/0.1.
-void add_category(std::vector<WeightSetting>& settings, std::size_t metric)
+/// `shares` of the criteria in turn, beginning with the paper's objective `first`.
+Weights turned(std::size_t first, std::array<double, 3> shares)
 {
-    const auto add = [&](double own, double next, double last) {
-        Weights weights{};
-        weights[metric] = own;
-        weights[(metric + 1) % kMetrics] = next;
-        weights[(metric + 2) % kMetrics] = last;
-        settings.push_back({kMetricNames[metric], weights});
-    };
-    add(0.7, 0.15, 0.15);
-    add(0.8, 0.1, 0.1);
-    add(0.9, 0.05, 0.05);
-    add(1, 0, 0);
-    add(0.75, 0.25, 0);
-    add(0.75, 0, 0.25);
-    add(0.9, 0.1, 0);
-    add(0.9, 0, 0.1);
+    Weights weights{};
+    for (std::size_t i = 0; i < shares.size(); ++i)
+        set_weight(weights, criteria()[paper_objectives()[(first + i) % shares.size()]].weight, shares[i]);
+    return weights;
+}
+
+/// The objective at 0.7, 0.8 and 0.9 with the rest shared equally, at 1, and in pairs at 0.75/0.25 and 0.9/0.1.
+constexpr std::array<std::array<double, 3>, 8> kShares{{{0.7, 0.15, 0.15},
+                                                        {0.8, 0.1, 0.1},
+                                                        {0.9, 0.05, 0.05},
+                                                        {1, 0, 0},
+                                                        {0.75, 0.25, 0},
+                                                        {0.75, 0, 0.25},
+                                                        {0.9, 0.1, 0},
+                                                        {0.9, 0, 0.1}}};
+
+/// KL divergence of each layer in its type of least memory; none where the groups probed are not the layers.
+std::vector<double> smallest_type_divergences(const std::vector<LayerScore>& layers, const Sensitivity& sensitivity)
+{
+    std::vector<double> divergences;
+    for (const LayerScore& layer : layers) {
+        const auto group = std::ranges::find(sensitivity.groups, layer.layer, &GroupSensitivity::group);
+        if (group == sensitivity.groups.end()) return {};
+        const Probe* smallest = nullptr;
+        for (const Probe& probe : group->probes)
+            if (probe.memory_bytes > 0 && (smallest == nullptr || probe.memory_bytes < smallest->memory_bytes)) smallest = &probe;
+        if (smallest == nullptr) return {};
+        divergences.push_back(smallest->kld);
+    }
+    return divergences;
 }
 
 double mean(const std::vector<double>& values)
@@ -42,11 +57,13 @@ double mean(const std::vector<double>& values)
 std::vector<WeightSetting> paper_settings()
 {
     constexpr double kThird = 1.0 / 3;
-    std::vector<WeightSetting> settings{{kFairness, {kThird, kThird, kThird}},
-                                        {kFairness, {0.5, 0.5, 0}},
-                                        {kFairness, {0.5, 0, 0.5}},
-                                        {kFairness, {0, 0.5, 0.5}}};
-    for (std::size_t metric = 0; metric < kMetrics; ++metric) add_category(settings, metric);
+    std::vector<WeightSetting> settings{{kFairness, turned(0, {kThird, kThird, kThird})},
+                                        {kFairness, turned(0, {0.5, 0.5, 0})},
+                                        {kFairness, turned(0, {0.5, 0, 0.5})},
+                                        {kFairness, turned(0, {0, 0.5, 0.5})}};
+    for (std::size_t first = 0; first < paper_objectives().size(); ++first)
+        for (const auto& shares : kShares)
+            settings.push_back({criteria()[paper_objectives()[first]].weight, turned(first, shares)});
     return settings;
 }
 
@@ -60,12 +77,10 @@ std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool
     std::vector<std::size_t> similarity = depth;
     std::ranges::stable_sort(similarity, {}, [&](std::size_t l) { return layers[l].mean_similarity; });
     orders.push_back({"similarity", similarity});
-    if (sensitivity != nullptr && sensitivity->layers.size() == layers.size()) {
-        const auto smallest = [&](std::size_t l) {
-            return std::ranges::min_element(sensitivity->layers[l].probes, {}, &Probe::memory_bytes)->kld;
-        };
+    if (const auto suffered = sensitivity ? smallest_type_divergences(layers, *sensitivity) : std::vector<double>();
+        !suffered.empty()) {
         std::vector<std::size_t> sensitive = depth;
-        std::ranges::stable_sort(sensitive, std::greater(), smallest);
+        std::ranges::stable_sort(sensitive, std::greater(), [&](std::size_t l) { return suffered[l]; });
         orders.push_back({"sensitivity", sensitive});
     }
     orders.push_back({"depth", depth});
@@ -83,6 +98,13 @@ std::vector<LayerOrder> layer_orders(const std::vector<LayerScore>& layers, bool
     return orders;
 }
 
+std::vector<Costs> costs_of(std::span<const Measurement> models, const Objectives& objectives)
+{
+    std::vector<Costs> costs;
+    for (const Measurement& model : models) costs.push_back(columns_of(metrics_of(model), objectives));
+    return costs;
+}
+
 std::vector<Measurement> models_of(const Evaluation& evaluation, std::span<const std::size_t> indices)
 {
     std::vector<Measurement> models;
@@ -98,19 +120,20 @@ std::vector<Measurement> baseline_of(const Evaluation& evaluation, const ModelSe
 std::vector<CategoryResult> compare_categories(const Evaluation& evaluation)
 {
     const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front().models);
-    const Metrics best = best_of(metrics_of_all(models));
+    const std::vector<Costs> costs = costs_of(models, paper_objectives());
+    const Costs best = best_of(costs);
     std::vector<CategoryResult> categories;
     for (const SettingResult& setting : evaluation.settings) {
         if (std::ranges::contains(categories, setting.category, &CategoryResult::category)) continue;
         CategoryResult result{.category = setting.category};
-        std::array<std::vector<double>, kMetrics> differences;
+        std::vector<std::vector<double>> differences(best.size());
         std::vector<double> bits;
         for (std::size_t s = 0; s < models.size(); ++s) {
             if (evaluation.settings[s].category != setting.category) continue;
-            for (std::size_t j = 0; j < kMetrics; ++j) differences[j].push_back(metrics_of(models[s])[j] / best[j] - 1);
+            for (std::size_t j = 0; j < best.size(); ++j) differences[j].push_back(costs[s][j] / best[j] - 1);
             bits.push_back(models[s].bits_per_weight);
         }
-        for (std::size_t j = 0; j < kMetrics; ++j) result.mean_difference[j] = mean(differences[j]);
+        for (const std::vector<double>& column : differences) result.mean_difference.push_back(mean(column));
         result.mean_bits_per_weight = mean(bits);
         for (double& value : bits) value = (value - result.mean_bits_per_weight) * (value - result.mean_bits_per_weight);
         result.bits_per_weight_deviation = bits.size() < 2 ? 0 : std::sqrt(mean(bits));
@@ -119,16 +142,16 @@ std::vector<CategoryResult> compare_categories(const Evaluation& evaluation)
     return categories;
 }
 
-std::array<std::vector<std::string>, kMetrics> best_categories(const Evaluation& evaluation)
+std::vector<std::vector<std::string>> best_categories(const Evaluation& evaluation)
 {
-    const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front().models);
-    const Metrics best = best_of(metrics_of_all(models));
-    std::array<std::vector<std::string>, kMetrics> winners;
-    for (std::size_t j = 0; j < kMetrics; ++j) {
-        for (std::size_t s = 0; s < models.size(); ++s) {
+    const std::vector<Costs> costs =
+        costs_of(models_of(evaluation, evaluation.orders.front().models), paper_objectives());
+    const Costs best = best_of(costs);
+    std::vector<std::vector<std::string>> winners(best.size());
+    for (std::size_t j = 0; j < best.size(); ++j) {
+        for (std::size_t s = 0; s < costs.size(); ++s) {
             const std::string& category = evaluation.settings[s].category;
-            if (metrics_of(models[s])[j] == best[j] && !std::ranges::contains(winners[j], category))
-                winners[j].push_back(category);
+            if (costs[s][j] == best[j] && !std::ranges::contains(winners[j], category)) winners[j].push_back(category);
         }
     }
     return winners;

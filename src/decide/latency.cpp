@@ -15,7 +15,7 @@ constexpr double kExpected = 0.3;
 
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
-std::vector<double> solve(std::span<const TimedModel> models, std::span<const double> expected, std::size_t left_out)
+std::vector<double> solve(std::span<const TimedParts> models, std::span<const double> expected, std::size_t left_out)
 {
     const auto parts = static_cast<Eigen::Index>(expected.size());
     Eigen::MatrixXd equations = Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(models.size()) + parts, parts);
@@ -43,7 +43,7 @@ std::vector<double> solve(std::span<const TimedModel> models, std::span<const do
 
 }  // namespace
 
-LatencyFit fit_latency(std::span<const TimedModel> models, std::span<const double> expected)
+LatencyFit fit_latency(std::span<const TimedParts> models, std::span<const double> expected)
 {
     LatencyFit fit{.parts = solve(models, expected, kNone)};
     for (std::size_t m = 0; m < models.size(); ++m) {

@@ -7,7 +7,7 @@
 namespace apreqel {
 
 /// One model that was timed.
-struct TimedModel {
+struct TimedParts {
     std::vector<double>
         parts;  ///< share of each part that the model has; a part is all attention, FFN or embedding in one type
     double latency_ms = 0;
@@ -22,6 +22,6 @@ struct LatencyFit {
 
 /// Non-negative least squares (Lawson & Hanson 1974) in relative errors, drawn to `expected` where the models do not tell
 /// parts apart: a model counts 30 times as much as an expectation of a part. All latencies and expectations are positive.
-[[nodiscard]] LatencyFit fit_latency(std::span<const TimedModel> models, std::span<const double> expected);
+[[nodiscard]] LatencyFit fit_latency(std::span<const TimedParts> models, std::span<const double> expected);
 
 }  // namespace apreqel

@@ -30,7 +30,7 @@ double column_norm(std::span<const Costs> costs, std::size_t criterion, double l
 }
 
 Leaders::Leaders(std::size_t layers, std::span<const Costs> costs, std::span<const double> weights, std::size_t keep,
-                 Ranking& ranking)
+                 DistributionRanking& ranking)
     : costs_(costs),
       weights_(weights),
       keep_(keep),
@@ -79,7 +79,7 @@ void Leaders::consider(const std::vector<std::size_t>& counts)
     candidate_.closeness = closeness(d.ideal, d.anti_ideal);
     if (full() && !better(candidate_, ranking_.best.back())) return;
     const auto place = std::ranges::upper_bound(ranking_.best, candidate_,
-                                                [&](const Candidate& a, const Candidate& b) { return better(a, b); });
+                                                [&](const RankedDistribution& a, const RankedDistribution& b) { return better(a, b); });
     ranking_.best.insert(place, candidate_);
     if (ranking_.best.size() > keep_) ranking_.best.pop_back();
 }
@@ -87,7 +87,7 @@ void Leaders::consider(const std::vector<std::size_t>& counts)
 bool Leaders::may_enter(double close, const std::vector<std::size_t>& counts, const std::vector<Rest>& rest) const
 {
     if (!full()) return true;
-    const Candidate& last = ranking_.best.back();
+    const RankedDistribution& last = ranking_.best.back();
     const auto at_most = rounded(close + noise_, 1);
     if (at_most != rounded(last.closeness, 1)) return at_most > rounded(last.closeness, 1);
     // Only types that are cheapest in every criterion so far, or nearly, keep up with the last candidate in the next one.
@@ -118,7 +118,7 @@ bool Leaders::may_enter(double close, const std::vector<std::size_t>& counts, co
 }
 
 /// The order of the ranking; see rank_distributions for the ties.
-bool Leaders::better(const Candidate& a, const Candidate& b) const
+bool Leaders::better(const RankedDistribution& a, const RankedDistribution& b) const
 {
     const auto closer_a = rounded(a.closeness, 1);
     const auto closer_b = rounded(b.closeness, 1);

@@ -1,7 +1,7 @@
 // The best distributions of types over layers, by the plain formulas of TOPSIS (paper, section "Distribution of types").
 #pragma once
 
-#include <apreqel/plan.h>
+#include <apreqel/distributions.h>
 
 #include <cstddef>
 #include <span>
@@ -26,7 +26,7 @@ class Leaders {
 public:
     /// Sets the ranking's scale. `costs`, `weights` and `ranking` are those of `rank_distributions` and outlive it.
     Leaders(std::size_t layers, std::span<const Costs> costs, std::span<const double> weights, std::size_t keep,
-            Ranking& ranking);
+            DistributionRanking& ranking);
 
     [[nodiscard]] bool all_equal() const { return all_equal_; }
 
@@ -44,15 +44,15 @@ public:
     [[nodiscard]] bool may_enter(double close, const std::vector<std::size_t>& counts, const std::vector<Rest>& rest) const;
 
 private:
-    [[nodiscard]] bool better(const Candidate& a, const Candidate& b) const;
+    [[nodiscard]] bool better(const RankedDistribution& a, const RankedDistribution& b) const;
 
     std::span<const Costs> costs_;
     std::span<const double> weights_;
     std::size_t keep_;
-    Ranking& ranking_;
+    DistributionRanking& ranking_;
     double layers_;
     Costs tie_scale_;      ///< of each criterion: one of its costs, in units of which ties are told
-    Candidate candidate_;  ///< that is considered
+    RankedDistribution candidate_;  ///< that is considered
     bool all_equal_ = false;
     double noise_ = 0;
 };

@@ -1,3 +1,4 @@
+#include <apreqel/distributions.h>
 #include <apreqel/plan.h>
 
 #include <algorithm>
@@ -7,35 +8,42 @@
 namespace apreqel {
 namespace {
 
+/// "blk.N.attn" or "blk.N.ffn": the paper's layers.
+bool names_layer(std::string_view name)
+{
+    if (!name.starts_with("blk.")) return false;
+    const std::size_t dot = name.find('.', 4);
+    if (dot == 4 || dot == std::string_view::npos) return false;
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    return std::ranges::all_of(name.substr(4, dot - 4), digit) && (name.substr(dot) == ".attn" || name.substr(dot) == ".ffn");
+}
+
 Result<> check(const Profile& profile, const Scores& scores)
 {
-    if (profile.types.empty()) return fail("plan: the profile has no types");
+    const ModelProfile& model = profile.model;
+    if (model.types.empty()) return fail("plan: the profile has no types");
     if (scores.layers.empty()) return fail("plan: the scores have no layers");
-    if (!profile.model.empty() && !scores.model.empty() && profile.model != scores.model) {
-        return fail("plan: the profile is of model {} ({}), the scores are of {} ({})", profile.model_name, profile.model,
+    if (!model.model.empty() && !scores.model.empty() && model.model != scores.model) {
+        return fail("plan: the profile is of model {} ({}), the scores are of {} ({})", model.model_name, model.model,
                     scores.model_name, scores.model);
     }
-    if (profile.layers != scores.layers.size()) {
-        return fail("plan: the profile is of {} layers, the scores are of {}", profile.layers, scores.layers.size());
-    }
+    if (model.layers != scores.layers.size())
+        return fail("plan: the profile is of {} layers, the scores are of {}", model.layers, scores.layers.size());
     std::set<std::string_view> seen;
-    for (const UniformVariant& variant : profile.types) {
+    for (const UniformVariant& variant : model.types) {
         if (!seen.insert(variant.type).second) return fail("plan: the profile has type {} twice", variant.type);
-        const Measurement& measured = variant.measurement;
-        const auto positive = [&](const char* field, double value) -> Result<> {
-            if (std::isfinite(value) && value > 0) return {};
-            return fail("plan: the profile's {}: {} is {}, it must be a positive number", variant.type, field, value);
-        };
-        if (auto ok = positive("memory_bytes", static_cast<double>(measured.memory_bytes)); !ok) return ok;
-        if (auto ok = positive("latency_ms", measured.speed.latency_ms.median); !ok) return ok;
-        if (auto ok = positive("perplexity", measured.quality.perplexity); !ok) return ok;
-        if (auto ok = positive("bits_per_weight", variant.bits_per_weight); !ok) return ok;
+        const Metrics metrics = metrics_of(measurement_of(profile, variant.type));
+        for (const std::size_t c : paper_objectives()) {
+            if (std::isfinite(metrics[c]) && metrics[c] > 0) continue;
+            return fail("plan: the profile's {} has no {}, it must be a positive number", variant.type, criteria()[c].field);
+        }
+        if (!std::isfinite(variant.bits_per_weight) || variant.bits_per_weight <= 0)
+            return fail("plan: the profile's {} has no bits_per_weight, it must be a positive number", variant.type);
     }
     seen.clear();
     for (const LayerScore& layer : scores.layers) {
-        if (!layer.layer.starts_with("blk.") || !(layer.layer.ends_with(".attn") || layer.layer.ends_with(".ffn"))) {
+        if (!names_layer(layer.layer))
             return fail("plan: the scores have a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", layer.layer);
-        }
         if (!seen.insert(layer.layer).second) return fail("plan: the scores have layer {} twice", layer.layer);
         if (!std::isfinite(layer.score) || !std::isfinite(layer.mean_similarity))
             return fail("plan: the score of {} is not a finite number", layer.layer);
@@ -44,62 +52,93 @@ Result<> check(const Profile& profile, const Scores& scores)
 }
 
 /// The fallbacks of the chosen types that concern tensors of their layers, and those of embeddings.
-std::vector<Fallback> fallbacks_of(const Profile& profile, const std::vector<LayerType>& allocation)
+std::vector<Fallback> fallbacks_of(const ModelProfile& model, const std::vector<GroupType>& allocation)
 {
     std::vector<Fallback> fallbacks;
-    for (const UniformVariant& variant : profile.types) {
+    for (const UniformVariant& variant : model.types) {
         for (const Fallback& entry : variant.fallbacks) {
-            const auto has_it = [&](const LayerType& l) { return l.layer == entry.layer && l.type == variant.type; };
-            const bool embedding = entry.layer.empty() && &variant == &profile.types.front();  // the same in every variant
+            const auto has_it = [&](const GroupType& l) { return l.group == entry.group && l.type == variant.type; };
+            const bool embedding = entry.group.empty() && &variant == &model.types.front();  // the same in every variant
             if (embedding || std::ranges::any_of(allocation, has_it)) fallbacks.push_back(entry);
         }
     }
     return fallbacks;
 }
 
-}  // namespace
-
-Metrics metrics_of(const Measurement& measurement)
+/// A name that can stand in a pattern and in a line of a file.
+bool is_plain(std::string_view name)
 {
-    return {static_cast<double>(measurement.memory_bytes), measurement.speed.latency_ms.median, measurement.quality.perplexity};
+    return !name.empty() && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("._+-").contains(c);
+    });
 }
 
-Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weights& weights, std::size_t runners_up)
+}  // namespace
+
+std::string_view method_name(Method method) { return method == Method::front ? "front" : "paper"; }
+
+Result<Method> parse_method(std::string_view name)
+{
+    for (const Method method : {Method::paper, Method::front})
+        if (method_name(method) == name) return method;
+    return usage_error("there is no method \"{}\": paper or front", name);
+}
+
+Result<Plan> make_plan(const Profile& profile, const Scores& scores, const PlanRequest& request)
 {
     if (auto fit = check(profile, scores); !fit) return std::unexpected(fit.error());
-    Plan plan{.model = profile.model.empty() ? scores.model : profile.model,
-              .model_name = profile.model_name.empty() ? scores.model_name : profile.model_name,
-              .weights = weights,
-              .embedding_type = profile.embedding_type};
+    const ModelProfile& model = profile.model;
+    Plan plan{.model = model.model.empty() ? scores.model : model.model,
+              .model_name = model.model_name.empty() ? scores.model_name : model.model_name,
+              .text = model.text,
+              .device = profile.device.device,
+              .request = request,
+              .objectives = paper_objectives(),
+              .costs = type_metrics(profile),
+              .embedding_type = model.embedding_type};
     std::vector<double> bits;
-    for (const UniformVariant& variant : profile.types) {
-        plan.types.push_back(variant.type);
-        bits.push_back(variant.bits_per_weight);
-        plan.costs.push_back(metrics_of(variant.measurement));
+    std::vector<Costs> costs;
+    for (std::size_t q = 0; q < model.types.size(); ++q) {
+        plan.types.push_back(model.types[q].type);
+        bits.push_back(model.types[q].bits_per_weight);
+        costs.push_back(columns_of(plan.costs[q], plan.objectives));
     }
-    auto ranking = rank_distributions(profile.layers, plan.costs, weights, runners_up + 1);
-    if (!ranking) return std::unexpected(ranking.error());
-    plan.ranking = std::move(*ranking);
+    auto ranked =
+        rank_distributions(model.layers, costs, columns_of(request.weights, plan.objectives), request.runners_up + 1);
+    if (!ranked) return std::unexpected(ranked.error());
+    plan.ranking = {.candidates = ranked->candidates, .scale = std::move(ranked->scale), .best = {}};
+    for (RankedDistribution& distribution : ranked->best) {
+        plan.ranking.best.push_back({.counts = std::move(distribution.counts),
+                                     .closeness = distribution.closeness,
+                                     .distance_ideal = distribution.distance_ideal,
+                                     .distance_anti_ideal = distribution.distance_anti_ideal});
+        for (std::size_t column = 0; column < plan.objectives.size(); ++column)
+            plan.ranking.best.back().estimate[plan.objectives[column]] = distribution.estimate[column];
+    }
 
     const std::vector<std::size_t> types = allocate(plan.chosen().counts, bits, order_by_contribution(scores.layers));
     for (std::size_t l = 0; l < types.size(); ++l) plan.allocation.push_back({scores.layers[l].layer, plan.types[types[l]]});
-    plan.fallbacks = fallbacks_of(profile, plan.allocation);
+    plan.fallbacks = fallbacks_of(model, plan.allocation);
     return plan;
 }
 
-std::string tensor_type_file(const Plan& plan)
+Result<std::string> tensor_type_file(const Plan& plan)
 {
     // llama-quantize takes the first pattern that matches anywhere in a tensor's name. What is not FFN is attention.
     std::string lines;
-    for (const LayerType& entry : plan.allocation) {
+    for (const GroupType& entry : plan.allocation) {
+        if (!is_plain(entry.group) || !is_plain(entry.type))
+            return fail("plan: a group or type has a name that no pattern can hold");
         const std::string type = entry.type.substr(0, entry.type.find('+'));  // the importance matrix is its --imatrix
-        if (entry.layer == kEmbedding) {
+        if (entry.group == kEmbedding) {
             lines += std::format("^(?!blk\\.)={}\n", type);
             continue;
         }
-        const std::size_t dot = entry.layer.rfind('.');
-        const std::string block = entry.layer.substr(4, dot - 4);
-        std::string roles = entry.layer.substr(dot + 1);
+        const std::size_t dot = entry.group.find('.', 4);
+        if (!entry.group.starts_with("blk.") || dot == std::string::npos)
+            return fail("plan: {} is none of the groups that a pattern is known for", entry.group);
+        const std::string block = entry.group.substr(4, dot - 4);
+        std::string roles = entry.group.substr(dot + 1);
         if (roles == "ffn") {
             roles = "ffn_";
         } else if (roles == "attn") {

@@ -22,15 +22,15 @@ double median(std::vector<double> values)
     return values[values.size() / 2];
 }
 
-/// The rate of the layer's measured probe nearest in squared error, leaving out probe `target` itself.
-std::optional<double> nearest_rate(const LayerSensitivity& layer, std::size_t target)
+/// The rate of the group's measured probe nearest in squared error, leaving out probe `target` itself.
+std::optional<double> nearest_rate(const GroupSensitivity& group, std::size_t target)
 {
     std::optional<double> nearest;
     double least = 0;
-    for (std::size_t q = 0; q < layer.probes.size(); ++q) {
-        const auto known = rate(layer.probes[q]);
-        if (q == target || !known || layer.probes[target].squared_error <= 0) continue;
-        const double distance = std::abs(std::log(layer.probes[q].squared_error / layer.probes[target].squared_error));
+    for (std::size_t q = 0; q < group.probes.size(); ++q) {
+        const auto known = rate(group.probes[q]);
+        if (q == target || !known || group.probes[target].squared_error <= 0) continue;
+        const double distance = std::abs(std::log(group.probes[q].squared_error / group.probes[target].squared_error));
         if (nearest && distance >= least) continue;
         nearest = known;
         least = distance;
@@ -42,26 +42,23 @@ std::optional<double> nearest_rate(const LayerSensitivity& layer, std::size_t ta
 
 Result<> fill_in(Sensitivity& sensitivity)
 {
-    std::vector<LayerSensitivity*> layers;
-    for (LayerSensitivity& layer : sensitivity.layers) layers.push_back(&layer);
-    layers.push_back(&sensitivity.embedding);
     std::vector<double> rates;
     std::vector<double> factors;
-    for (const LayerSensitivity* layer : layers) {
-        for (std::size_t q = 0; q < layer->probes.size(); ++q) {
-            const auto own = rate(layer->probes[q]);
+    for (const GroupSensitivity& group : sensitivity.groups) {
+        for (std::size_t q = 0; q < group.probes.size(); ++q) {
+            const auto own = rate(group.probes[q]);
             if (!own) continue;
             rates.push_back(*own);
-            if (const auto other = nearest_rate(*layer, q)) factors.push_back(std::exp(std::abs(*own - *other)));
+            if (const auto other = nearest_rate(group, q)) factors.push_back(std::exp(std::abs(*own - *other)));
         }
     }
-    if (rates.empty()) return fail("sense: no layer was probed, so there is nothing to fill in from: give it more --minutes");
+    if (rates.empty()) return fail("sense: nothing was probed, so there is nothing to fill in from: give it more --minutes");
     const double common = median(rates);
-    for (LayerSensitivity* layer : layers) {
-        for (std::size_t q = 0; q < layer->probes.size(); ++q) {
-            Probe& probe = layer->probes[q];
-            if (probe.measured) continue;
-            probe.kld = probe.squared_error * std::exp(nearest_rate(*layer, q).value_or(common));
+    for (GroupSensitivity& group : sensitivity.groups) {
+        for (std::size_t q = 0; q < group.probes.size(); ++q) {
+            Probe& probe = group.probes[q];
+            if (probe.measured || probe.memory_bytes == 0) continue;
+            probe.kld = probe.squared_error * std::exp(nearest_rate(group, q).value_or(common));
         }
     }
     sensitivity.separability = {};

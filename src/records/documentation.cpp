@@ -15,7 +15,10 @@ std::string table_of(std::string_view section, Record example = {})
 
 Plan explained_plan()
 {
-    Plan plan{.method = "front", .types = {"TYPE"}, .costs = {{}}};
+    Plan plan{.request = {.method = Method::front},
+              .objectives = front_objectives(),
+              .types = {"TYPE"},
+              .costs = {every_criterion(kUnknown)}};
     plan.ranking.best.resize(1);
     return plan;
 }
@@ -44,6 +47,8 @@ Result<std::string> documented_fields(std::string_view section)
     }
     if (section == kScoresSchema) return table_of<Scores>(section);
     if (section == kProfileSchema) return table_of<Profile>(section);
+    if (section == kModelSchema) return table_of<ModelProfile>(section);
+    if (section == kDeviceSchema) return table_of<DeviceProfile>(section);
     if (section == kSensitivitySchema) return table_of<Sensitivity>(section);
     if (section == kPlanSchema) return table_of(section, explained_plan());
     if (section == kRunSchema) return table_of(section, run_of_plan());

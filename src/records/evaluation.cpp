@@ -2,6 +2,7 @@
 #include "records/fields.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace apreqel {
 namespace {
@@ -9,23 +10,23 @@ namespace {
 /// The profile may hold more types than the paper's part of the study.
 void keep_types(Archive& archive, Evaluation& evaluation)
 {
-    const std::vector<UniformVariant> all = std::move(evaluation.profile.types);
-    evaluation.profile.types.clear();
+    std::vector<UniformVariant>& types = evaluation.profile.model.types;
+    const std::vector<UniformVariant> all = std::exchange(types, {});
     for (const Measurement& uniform : evaluation.uniform) {
         const auto variant = std::ranges::find(all, uniform.name, &UniformVariant::type);
         archive.demand(variant != all.end(), "uniform", "are not types of the profile: run the study again");
-        if (variant != all.end()) evaluation.profile.types.push_back(*variant);
+        if (variant != all.end()) types.push_back(*variant);
     }
 }
 
 /// What the plans of all settings have in common.
 Plan plan_of(const Profile& profile)
 {
-    Plan plan{.model = profile.model, .model_name = profile.model_name};
-    for (const UniformVariant& variant : profile.types) {
-        plan.types.push_back(variant.type);
-        plan.costs.push_back(metrics_of(variant.measurement));
-    }
+    Plan plan{.model = profile.model.model,
+              .model_name = profile.model.model_name,
+              .objectives = paper_objectives(),
+              .costs = type_metrics(profile)};
+    for (const UniformVariant& variant : profile.model.types) plan.types.push_back(variant.type);
     plan.ranking.best.resize(1);
     return plan;
 }
@@ -35,7 +36,7 @@ void setting_fields(Archive& archive, SettingResult& setting, const Profile& pro
     if (archive.reading()) setting.plan = plan_of(profile);
     archive.required("category", setting.category, "`fairness`, `memory`, `latency` or `accuracy`");
     archive.expect("weights");
-    archive.object("weights", "as used", [&] { fields_by_metric(archive, setting.plan.weights); });
+    archive.object("weights", "as used", [&] { weight_fields(archive, setting.plan.request.weights); });
     fields(archive, setting.plan.ranking.best.front(), setting.plan.types);
 }
 
@@ -98,11 +99,12 @@ void order_fields(Archive& archive, OrderResult& order, const Evaluation& evalua
 
 void fields(Archive& archive, Evaluation& evaluation)
 {
-    Profile about = evaluation.profile;  // where the study is read, it stays the profile's
+    ModelProfile about = evaluation.profile.model;  // where the study is read, it stays the profile's
+    std::string device = evaluation.profile.device.device;
     archive.optional("model", about.model, "fingerprint of the full-precision model", {.rule = Rule::label});
-    archive.demand(about.model == evaluation.profile.model, "model", "is not the model of the profile");
+    archive.demand(about.model == evaluation.profile.model.model, "model", "is not the model of the profile");
     archive.optional("model_name", about.model_name, "for people");
-    archive.optional("device", about.device, "machine, backend and threads the speeds hold for");
+    archive.optional("device", device, "machine, backend and threads the speeds hold for");
     archive.optional("text", about.text, "file name, or how it was sampled");
     archive.optional("version", about.version, "of apreqel and libllama");
     archive.optional("embedding_type", about.embedding_type, "type of embedding and output tensors", {.rule = Rule::label});

@@ -11,7 +11,9 @@ namespace apreqel {
 
 inline constexpr std::string_view kScoresSchema = "apreqel.scores/1";
 inline constexpr std::string_view kProfileSchema = "apreqel.profile/1";
-inline constexpr std::string_view kSensitivitySchema = "apreqel.sensitivity/1";
+inline constexpr std::string_view kModelSchema = "apreqel.model/1";
+inline constexpr std::string_view kDeviceSchema = "apreqel.device/1";
+inline constexpr std::string_view kSensitivitySchema = "apreqel.sensitivity/2";
 inline constexpr std::string_view kPlanSchema = "apreqel.plan/1";
 inline constexpr std::string_view kRunSchema = "apreqel.run/1";
 inline constexpr std::string_view kStudySchema = "apreqel.study/1";
@@ -41,6 +43,8 @@ struct ImportanceDocument {
 };
 
 void fields(Archive& archive, Quality& quality);
+/// The same within another record. `written`: there is something to say of it.
+void quality_fields(Archive& archive, Quality& quality, bool written);
 void fields(Archive& archive, Speed& speed);
 void fields(Archive& archive, std::vector<Speed>& speeds);
 void fields(Archive& archive, Measurement& measurement);
@@ -50,11 +54,14 @@ void fields(Archive& archive, MeasuredModels& measured);
 void fields(Archive& archive, Fallback& fallback);
 void fields(Archive& archive, MixedModel& model);
 void fields(Archive& archive, UniformVariant& variant);
+void fields(Archive& archive, TimedModel& model);
+void fields(Archive& archive, ModelProfile& profile);
+void fields(Archive& archive, DeviceProfile& profile);
 void fields(Archive& archive, Profile& profile);
 void fields(Archive& archive, LayerScore& layer);
 void fields(Archive& archive, Scores& scores);
 void fields(Archive& archive, Sensitivity& sensitivity);
-void fields(Archive& archive, LayerType& entry);
+void fields(Archive& archive, GroupType& entry);
 /// `types`: what the candidate's counts are of.
 void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types);
 void fields(Archive& archive, Plan& plan);
@@ -64,9 +71,10 @@ void fields(Archive& archive, TypeWeight& weight);
 void fields(Archive& archive, InventoryDocument& document);
 void fields(Archive& archive, ImportanceDocument& document);
 
-/// Values of the three metrics by their names, and measured or estimated metrics by their units.
-void fields_by_metric(Archive& archive, std::array<double, kMetrics>& values, Rule rule = Rule::not_negative);
-void fields_of_metrics(Archive& archive, Metrics& metrics);
+/// The weights by their names.
+void weight_fields(Archive& archive, Weights& weights);
+/// Values of criteria by their fields, of which `needed` must be there.
+void metric_fields(Archive& archive, Metrics& metrics, const Objectives& needed);
 
 /// No name twice.
 [[nodiscard]] bool distinct(std::span<const std::string> names);

@@ -20,7 +20,8 @@ struct RunResult {
     std::vector<Measurement> uniform;  ///< in the order of plan.types
     Measurement mix;
     std::vector<Measurement> tried{};  ///< mixes that were built and measured too, and were not better
-    std::string instead{};             ///< the uniform type that is shipped in the place of a mix it dominates, or empty
+    std::string instead{};             ///< the uniform type that is shipped in the place of the mixes, or empty
+    std::string because{};             ///< why that one, for people
     bool limits_kept = true;           ///< as measured
     std::string device;
     std::string text;

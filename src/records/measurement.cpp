@@ -21,7 +21,8 @@ void sampled_fields(Archive& archive, const std::string& name, Sampled& sampled,
     archive.optional(name + "_samples", sampled.samples, "one value per round", {.rule = Rule::positive, .written = spread});
 }
 
-/// `written`: there is something to say of the quality.
+}  // namespace
+
 void quality_fields(Archive& archive, Quality& quality, bool written)
 {
     archive.optional("perplexity", quality.perplexity, "on the text", {.rule = Rule::positive, .written = written});
@@ -38,8 +39,6 @@ void quality_fields(Archive& archive, Quality& quality, bool written)
                      {.rule = Rule::share, .written = compared});
     archive.optional("kl_divergence_tokens", quality.kld_tokens, "tokens scored for it", {.written = compared});
 }
-
-}  // namespace
 
 void fields(Archive& archive, Quality& quality)
 {
@@ -73,7 +72,7 @@ void fields(Archive& archive, Measurement& measurement)
 
 void fields(Archive& archive, Fallback& fallback)
 {
-    archive.optional("layer", fallback.layer, "empty for a tensor outside the layers", {.rule = Rule::label});
+    archive.optional("layer", fallback.group, "empty for a tensor outside the layers", {.rule = Rule::label});
     archive.required("tensor", fallback.tensor, "its name", {.rule = Rule::name});
     archive.required("wanted", fallback.wanted, "type that it cannot have", {.rule = Rule::name});
     archive.required("used", fallback.used, "type that it has", {.rule = Rule::name});
@@ -82,7 +81,7 @@ void fields(Archive& archive, Fallback& fallback)
 void fields(Archive& archive, MixedModel& model)
 {
     fields(archive, model.measurement);
-    archive.map("allocation", model.allocation, &LayerType::layer, &LayerType::type, "the type of each layer, by its name");
+    archive.map("allocation", model.allocation, &GroupType::group, &GroupType::type, "the type of each layer, by its name");
 }
 
 void fields(Archive& archive, MeasuredModels& measured)

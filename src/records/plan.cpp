@@ -1,29 +1,76 @@
 #include "records/document.h"
 #include "records/fields.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace apreqel {
 namespace {
 
 /// A type and the metrics of the model in it.
 struct TypeCosts {
     std::string type;
-    Metrics costs{};
+    Metrics costs = every_criterion(kUnknown);
 };
 
 void fields(Archive& archive, TypeCosts& row)
 {
     archive.required("type", row.type, "of the profile", {.rule = Rule::name});
-    fields_of_metrics(archive, row.costs);
+    metric_fields(archive, row.costs, paper_objectives());
 }
 
 void limits_fields(Archive& archive, Limits& limits)
 {
-    archive.optional("memory_bytes", limits.memory_bytes, "of all tensors and of the KV cache", {.rule = Rule::positive});
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        if (criteria()[c].limit.empty()) continue;
+        const bool limited = limits.most[c] < kUnlimited;
+        std::optional<double> most = limited ? std::optional(limits.most[c]) : std::nullopt;
+        archive.optional(criteria()[c].field, most, "at most", {.rule = Rule::positive, .whole = c == kMemory});
+        if (archive.reading() && most) limits.most[c] = *most;
+    }
     archive.optional("context", limits.context, "tokens whose KV cache counts as memory", {.written = limits.context > 0});
-    archive.optional("latency_ms", limits.latency_ms, "per generated token", {.rule = Rule::positive});
-    archive.optional("kl_divergence", limits.kld, "nats per token", {.rule = Rule::positive});
-    archive.optional("perplexity_increase", limits.perplexity_increase, "share of the full-precision model's",
-                     {.rule = Rule::positive});
+}
+
+/// What candidates were compared by, as the fields of the criteria.
+void objectives_fields(Archive& archive, Objectives& objectives)
+{
+    std::vector<std::string> names;
+    for (const std::size_t c : objectives) names.emplace_back(criteria()[c].field);
+    archive.optional("objectives", names, "fields of the criteria that candidates were compared by", {.rule = Rule::name});
+    if (!archive.reading() || names.empty()) return;
+    objectives.clear();
+    for (const std::string& name : names) {
+        const auto criterion = std::ranges::find(criteria(), name, &Criterion::field);
+        archive.demand(criterion != criteria().end(), "objectives", "must be criteria");
+        if (criterion != criteria().end()) objectives.push_back(static_cast<std::size_t>(criterion - criteria().begin()));
+    }
+}
+
+/// One value for each of the objectives, by the names of their weights.
+void columns_fields(Archive& archive, Costs& columns, const Objectives& objectives, Rule rule)
+{
+    columns.resize(objectives.size());
+    for (std::size_t column = 0; column < objectives.size(); ++column)
+        archive.required(criteria()[objectives[column]].weight, columns[column], "", {.rule = rule});
+}
+
+void scale_fields(Archive& archive, Scale& scale, const Objectives& objectives)
+{
+    archive.object("normalization", "what the objectives were divided by, and their best and worst weighted values", [&] {
+        archive.object("norm", "", [&] { columns_fields(archive, scale.norm, objectives, Rule::positive); });
+        archive.object("ideal", "", [&] { columns_fields(archive, scale.ideal, objectives, Rule::none); });
+        archive.object("anti_ideal", "", [&] { columns_fields(archive, scale.anti_ideal, objectives, Rule::none); });
+    });
+}
+
+void method_field(Archive& archive, Method& method)
+{
+    std::string name(method_name(method));
+    archive.optional("method", name, "`paper` or `front`", {.rule = Rule::label});
+    if (!archive.reading()) return;
+    const auto known = parse_method(name);
+    archive.demand(known || name.empty(), "method", "must be paper or front");
+    if (known) method = *known;
 }
 
 /// How it was chosen, which a plan made elsewhere need not say.
@@ -34,30 +81,42 @@ void ranking_fields(Archive& archive, Ranking& ranking, std::span<const std::str
     fields(archive, ranking.best.front(), types);
 }
 
-void by_criterion(Archive& archive, Costs& values, Rule rule = Rule::not_negative)
-{
-    Metrics metrics = values.empty() ? Metrics{} : metrics_from(values);
-    fields_by_metric(archive, metrics, rule);
-    values = costs_of(metrics);
-}
-
 }  // namespace
 
-void fields_by_metric(Archive& archive, std::array<double, kMetrics>& values, Rule rule)
+void weight_fields(Archive& archive, Weights& weights)
 {
-    for (std::size_t j = 0; j < kMetrics; ++j) archive.required(kMetricNames[j], values[j], "", {.rule = rule});
+    std::vector<std::string_view> named;
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        const std::string_view name = criteria()[c].weight;
+        if (name.empty() || std::ranges::contains(named, name)) continue;
+        named.push_back(name);
+        const auto has_name = [&](std::size_t objective) { return criteria()[objective].weight == name; };
+        double weight = weights[c];
+        if (std::ranges::any_of(paper_objectives(), has_name))
+            archive.required(name, weight, "", {.rule = Rule::not_negative});
+        else
+            archive.optional(name, weight, "0 if missing", {.rule = Rule::not_negative, .written = weight > 0});
+        if (archive.reading()) set_weight(weights, name, weight);
+    }
 }
 
-void fields_of_metrics(Archive& archive, Metrics& metrics)
+void metric_fields(Archive& archive, Metrics& metrics, const Objectives& needed)
 {
-    archive.required("memory_bytes", metrics[0], "of all tensors", {.rule = Rule::not_negative});
-    archive.required("latency_ms", metrics[1], "per generated token", {.rule = Rule::not_negative});
-    archive.required("perplexity", metrics[2], "on the text", {.rule = Rule::not_negative});
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        const Criterion& criterion = criteria()[c];
+        if (std::ranges::contains(needed, c)) {
+            archive.required(criterion.field, metrics[c], criterion.heading, {.rule = Rule::not_negative, .whole = c == kMemory});
+            continue;
+        }
+        std::optional<double> value = std::isnan(metrics[c]) ? std::nullopt : std::optional(metrics[c]);
+        archive.optional(criterion.field, value, criterion.heading);
+        if (archive.reading()) metrics[c] = value.value_or(kUnknown);
+    }
 }
 
-void fields(Archive& archive, LayerType& entry)
+void fields(Archive& archive, GroupType& entry)
 {
-    archive.required("layer", entry.layer, "or all its tensors (`blk.0.attn_q`, `blk.0.ffn_gate+ffn_up`), or `embedding`",
+    archive.required("layer", entry.group, "or some of its tensors (`blk.0.attn_q`, `blk.0.ffn_gate+ffn_up`), or `embedding`",
                      {.rule = Rule::group});
     archive.required("type", entry.type, "`q4_K`, `q4_K+imatrix`, or the name of a `--variant`", {.rule = Rule::name});
 }
@@ -68,17 +127,11 @@ void fields(Archive& archive, Candidate& candidate, std::span<const std::string>
     archive.object("distribution", "layers of each type, by its name", [&] {
         for (std::size_t i = 0; i < types.size(); ++i) archive.optional(types[i], candidate.counts[i], "layers that have it");
     });
-    archive.required("closeness", candidate.closeness, "TOPSIS: d⁻ ÷ (d⁻ + d*)", {.rule = Rule::share});
+    archive.required("closeness", candidate.closeness, "TOPSIS: d⁻ ÷ (d⁻ + d*); of what was measured it may lie outside 0 to 1");
     archive.optional("distance_to_ideal", candidate.distance_ideal, "d*", {.rule = Rule::not_negative});
     archive.optional("distance_to_anti_ideal", candidate.distance_anti_ideal, "d⁻", {.rule = Rule::not_negative});
     archive.expect("estimate");
-    archive.object("estimate", "what it will cost", [&] {
-        Metrics estimate = candidate.estimate.empty() ? Metrics{} : metrics_from(candidate.estimate);
-        fields_of_metrics(archive, estimate);
-        candidate.estimate = costs_of(estimate);
-        archive.optional("kl_divergence", candidate.kld, "of the front method",
-                         {.rule = Rule::not_negative, .written = candidate.kld > 0});
-    });
+    archive.object("estimate", "what it will cost", [&] { metric_fields(archive, candidate.estimate, paper_objectives()); });
 }
 
 void fields(Archive& archive, Plan& plan)
@@ -94,17 +147,23 @@ void fields(Archive& archive, Plan& plan)
     Ranking& ranking = plan.ranking;
     if (archive.reading() && archive.has("types") && archive.has("distribution")) ranking.best.resize(1);
     const bool explained = !ranking.best.empty();
-    const bool front = plan.method == "front";
     archive.optional("model", plan.model, "fingerprint; a plan of another model is refused", {.rule = Rule::label});
     archive.optional("model_name", plan.model_name, "for people");
-    archive.optional("method", plan.method, "`paper` or `front`", {.rule = Rule::label});
+    archive.optional("text", plan.text, "of the model's profile", {.written = !plan.text.empty()});
+    archive.optional("device", plan.device, "of the device's profile", {.written = !plan.device.empty()});
+    method_field(archive, plan.request.method);
+    const bool front = plan.request.method == Method::front;
+    if (archive.reading()) plan.objectives = front ? front_objectives() : paper_objectives();
     if (explained) {
         archive.expect("weights");
-        archive.object("weights", "as used", [&] { fields_by_metric(archive, plan.weights); });
+        archive.object("weights", "as used", [&] { weight_fields(archive, plan.request.weights); });
+        objectives_fields(archive, plan.objectives);
     }
-    archive.object("limits", "of the front method: what was asked", [&] { limits_fields(archive, plan.limits); }, front);
+    archive.object(
+        "limits", "of the front method: what was asked", [&] { limits_fields(archive, plan.request.limits); },
+        front || archive.documenting());
     archive.optional("epsilon", plan.epsilon, "of the front method: how complete the front is, 0 is all of it",
-                     {.rule = Rule::not_negative, .written = front});
+                     {.rule = Rule::not_negative});
     archive.optional("latency_error", plan.latency_error,
                      "of the front method: the largest relative error of a timed mix that was left out of the latency fit",
                      {.rule = Rule::not_negative, .written = front});
@@ -114,17 +173,12 @@ void fields(Archive& archive, Plan& plan)
     archive.required("allocation", plan.allocation, "the type of every layer");
     archive.optional("fallbacks", plan.fallbacks, "tensors that cannot have the type of their layer");
     if (!explained) return;
-    archive.object("normalization", "what the metrics were divided by, and their best and worst weighted values", [&] {
-        archive.object("norm", "", [&] { by_criterion(archive, ranking.scale.norm); });
-        archive.object("ideal", "", [&] { by_criterion(archive, ranking.scale.ideal, Rule::none); });
-        archive.object("anti_ideal", "", [&] { by_criterion(archive, ranking.scale.anti_ideal, Rule::none); });
-    });
+    scale_fields(archive, ranking.scale, plan.objectives);
     archive.required("types", rows, "the metrics the plan was made from");
     std::vector<Candidate> others(ranking.best.begin() + 1, ranking.best.end());
-    archive.list("runners_up", others, "the next-best candidates: `distribution` to `estimate` of each",
-                 [&](Candidate& candidate) {
-                     if (!archive.documenting()) fields(archive, candidate, types);
-                 });
+    archive.list("runners_up", others, "the next-best candidates: `distribution` to `estimate` of each", [&](Candidate& candidate) {
+        if (!archive.documenting()) fields(archive, candidate, types);
+    });
     if (!archive.reading()) return;
     ranking.best.insert(ranking.best.end(), others.begin(), others.end());
     plan.types = std::move(types);
@@ -132,7 +186,7 @@ void fields(Archive& archive, Plan& plan)
 }
 
 std::string to_json(const Plan& plan) { return write_record(kPlanSchema, plan); }
-Result<Plan> parse_plan(std::string_view text) { return parse_record(text, kPlanSchema, Plan{.method = ""}); }
-Result<Plan> read_plan(const std::filesystem::path& path) { return read_record(path, kPlanSchema, Plan{.method = ""}); }
+Result<Plan> parse_plan(std::string_view text) { return parse_record<Plan>(text, kPlanSchema); }
+Result<Plan> read_plan(const std::filesystem::path& path) { return read_record<Plan>(path, kPlanSchema); }
 
 }  // namespace apreqel

@@ -13,8 +13,7 @@ bool distinct(std::span<const std::string> names) { return std::set(names.begin(
 
 void fields(Archive& archive, UniformVariant& variant)
 {
-    archive.required("type", variant.type,
-                     "ggml's name; with the importance matrix, `q4_K+imatrix`; or the name of a `--variant`",
+    archive.required("type", variant.type, "ggml's name; with the importance matrix, `q4_K+imatrix`; or the name of a `--variant`",
                      {.rule = Rule::name});
     archive.optional("bits_per_weight", variant.bits_per_weight,
                      "of the type; orders types by precision. ggml's, if `type` is one of its names; required otherwise",
@@ -24,33 +23,123 @@ void fields(Archive& archive, UniformVariant& variant)
         archive.demand(type.has_value(), "bits_per_weight", std::format("is missing, and {} is no type of ggml", variant.type));
         if (type) variant.bits_per_weight = bits_per_weight(*type);
     }
-    for (const std::string_view metric : {"latency_ms", "perplexity"}) archive.expect(metric);
-    if (archive.reading()) variant.measurement.name = variant.type;
-    measured_fields(archive, variant.measurement);
+    archive.required("memory_bytes", variant.memory_bytes, "of all tensors", {.rule = Rule::positive});
+    archive.optional("file_bits_per_weight", variant.file_bits_per_weight, "8 × `memory_bytes` ÷ parameters",
+                     {.rule = Rule::not_negative});
+    archive.expect("perplexity");
+    quality_fields(archive, variant.quality, true);
     archive.optional("fallbacks", variant.fallbacks, "tensors that cannot have the type");
 }
 
-void fields(Archive& archive, Profile& profile)
+void fields(Archive& archive, TimedModel& model)
+{
+    archive.required("name", model.name, "the type of a uniform variant, or any name of a mix");
+    const bool mixed = archive.reading() ? archive.has("allocation") : archive.documenting() || !model.allocation.empty();
+    if (mixed) {
+        archive.map("allocation", model.allocation, &GroupType::group, &GroupType::type,
+                    "of a mix: the type of each group, by its name");
+    }
+    archive.expect("latency_ms");
+    fields(archive, model.speed);
+}
+
+namespace {
+
+/// A type with its speed, as people write profiles.
+struct ProfiledType {
+    UniformVariant variant;
+    Speed speed;
+};
+
+void fields(Archive& archive, ProfiledType& type)
+{
+    fields(archive, type.variant);
+    archive.expect("latency_ms");
+    fields(archive, type.speed);
+}
+
+/// What a profile of a model begins with.
+void heading_fields(Archive& archive, ModelProfile& profile)
 {
     archive.optional("model", profile.model, "fingerprint of the full-precision model", {.rule = Rule::label});
     archive.optional("model_name", profile.model_name, "for people");
     archive.required("layers", profile.layers, "their number", {.rule = Rule::positive});
     archive.optional("embedding_type", profile.embedding_type, "type of embedding and output tensors", {.rule = Rule::label});
-    archive.optional("device", profile.device, "machine, backend and threads the speeds hold for");
     archive.optional("text", profile.text, "file name, or how it was sampled");
     archive.optional("version", profile.version, "of apreqel and libllama");
-    archive.required("types", profile.types, "the whole model in one type: `latency_ms` and `perplexity` are required here");
-    archive.demand(!profile.types.empty(), "types", "must have at least one type");
-    std::vector<std::string> names;
-    for (const UniformVariant& variant : profile.types) names.push_back(variant.type);
-    archive.demand(distinct(names), "types", "must not name a type twice");
-    archive.optional(
-        "mixes", profile.mixes,
-        "mixed models that were timed in the rounds of the types; the front method's latencies are fitted to them");
+    archive.object("reference", "the full-precision model", [&] { quality_fields(archive, profile.reference, true); },
+                   profile.reference.perplexity > 0);
 }
 
-std::string to_json(const Profile& profile, std::string_view key) { return write_record(kProfileSchema, profile, key); }
+void demand_types(Archive& archive, const std::vector<std::string>& names)
+{
+    archive.demand(!names.empty(), "types", "must have at least one type");
+    archive.demand(distinct(names), "types", "must not name a type twice");
+}
+
+}  // namespace
+
+void fields(Archive& archive, ModelProfile& profile)
+{
+    heading_fields(archive, profile);
+    archive.required("types", profile.types, "the whole model in one type");
+    std::vector<std::string> names;
+    for (const UniformVariant& variant : profile.types) names.push_back(variant.type);
+    demand_types(archive, names);
+}
+
+void fields(Archive& archive, DeviceProfile& profile)
+{
+    archive.optional("model", profile.model, "fingerprint of the full-precision model", {.rule = Rule::label});
+    archive.optional("device", profile.device, "machine, backend and threads the speeds hold for");
+    archive.optional("version", profile.version, "of apreqel and libllama");
+    archive.required("models", profile.models, "timed in the same rounds: the uniform variants, then mixes");
+}
+
+void fields(Archive& archive, Profile& profile)
+{
+    heading_fields(archive, profile.model);
+    archive.optional("device", profile.device.device, "machine, backend and threads the speeds hold for");
+    std::vector<ProfiledType> types;
+    std::vector<TimedModel> mixes;
+    if (!archive.reading()) {
+        for (const UniformVariant& variant : profile.model.types)
+            types.push_back({variant, measurement_of(profile, variant.type).speed});
+        std::ranges::copy_if(profile.device.models, std::back_inserter(mixes),
+                             [](const TimedModel& model) { return !model.allocation.empty(); });
+    }
+    archive.required("types", types, "the whole model in one type");
+    std::vector<std::string> names;
+    for (const ProfiledType& type : types) names.push_back(type.variant.type);
+    demand_types(archive, names);
+    archive.optional("mixes", mixes,
+                     "mixed models that were timed in the rounds of the types; the front method's latencies are fitted to them");
+    if (!archive.reading()) return;
+    profile.device.model = profile.model.model;
+    profile.device.version = profile.model.version;
+    for (ProfiledType& type : types) {
+        profile.device.models.push_back({.name = type.variant.type, .speed = std::move(type.speed)});
+        profile.model.types.push_back(std::move(type.variant));
+    }
+    for (TimedModel& mix : mixes) profile.device.models.push_back(std::move(mix));
+}
+
+std::string to_json(const Profile& profile) { return write_record(kProfileSchema, profile); }
 Result<Profile> parse_profile(std::string_view text) { return parse_record<Profile>(text, kProfileSchema); }
 Result<Profile> read_profile(const std::filesystem::path& path) { return read_record<Profile>(path, kProfileSchema); }
+
+std::string to_json(const ModelProfile& profile, std::string_view key) { return write_record(kModelSchema, profile, key); }
+Result<ModelProfile> parse_model_profile(std::string_view text) { return parse_record<ModelProfile>(text, kModelSchema); }
+Result<ModelProfile> read_model_profile(const std::filesystem::path& path)
+{
+    return read_record<ModelProfile>(path, kModelSchema);
+}
+
+std::string to_json(const DeviceProfile& profile, std::string_view key) { return write_record(kDeviceSchema, profile, key); }
+Result<DeviceProfile> parse_device_profile(std::string_view text) { return parse_record<DeviceProfile>(text, kDeviceSchema); }
+Result<DeviceProfile> read_device_profile(const std::filesystem::path& path)
+{
+    return read_record<DeviceProfile>(path, kDeviceSchema);
+}
 
 }  // namespace apreqel

@@ -12,7 +12,6 @@ void fields(Archive& archive, RunResult& result)
     archive.object("plan", "what was built", [&] {
         std::string schema(kPlanSchema);
         if (archive.writing()) archive.required("schema", schema, "");
-        if (archive.reading()) result.plan.method.clear();
         fields(archive, result.plan);
     });
     archive.demand(!result.plan.ranking.best.empty(), "plan", "must have types and a distribution");
@@ -20,8 +19,9 @@ void fields(Archive& archive, RunResult& result)
     archive.required("uniform", result.uniform, "the uniform variants, measured in the rounds of the mix");
     archive.required("mix", result.mix, "the output file");
     archive.optional("tried", result.tried, "other mixes that were built and measured");
-    archive.optional("instead", result.instead, "the uniform type shipped in the place of a mix it dominates",
+    archive.optional("instead", result.instead, "the uniform type shipped in the place of the mixes",
                      {.rule = Rule::label, .written = !result.instead.empty()});
+    archive.optional("because", result.because, "why that one", {.written = !result.because.empty()});
     archive.optional("limits_kept", result.limits_kept, "as measured");
 }
 

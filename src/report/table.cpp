@@ -23,12 +23,6 @@ std::string format_sampled(const Sampled& sampled)
     return std::format("{:.3f} [{:.3f}, {:.3f}]", sampled.median, sampled.low, sampled.high);
 }
 
-std::vector<std::string> candidate_row(std::string name, std::span<const double> estimate, std::string closeness)
-{
-    return {std::move(name), std::move(closeness), format_bytes(estimate[0]), std::format("{:.3f}", estimate[1]),
-            std::format("{:.4f}", estimate[2])};
-}
-
 }  // namespace
 
 std::string format_table(const std::vector<std::vector<std::string>>& rows)
@@ -73,6 +67,17 @@ std::string format_count(double count)
     return unit == 0 ? std::format("{:.0f}", count) : std::format("{:.2f}{}", count, kUnits[unit]);
 }
 
+std::string format_criterion(std::size_t criterion, double value)
+{
+    if (std::isnan(value)) return "—";
+    const int digits = criteria()[criterion].digits;
+    switch (criteria()[criterion].unit) {
+        case Unit::bytes: return format_bytes(value);
+        case Unit::share: return std::format("{:+.2f} %", 100 * value);
+        default: return std::format("{:.{}f}", value, digits);
+    }
+}
+
 std::vector<std::string> measurement_header(std::string_view first)
 {
     return {std::string(first), "memory",        "bpw",     "ms/token [95 % interval]", "tokens/s", "prompt tokens/s",
@@ -105,21 +110,21 @@ std::string format_distribution(const std::vector<std::string>& types, const std
     return text;
 }
 
-std::string format_allocation(const std::vector<LayerType>& allocation)
+std::string format_allocation(const std::vector<GroupType>& allocation)
 {
     constexpr std::size_t kBlocksPerRow = 12;
     std::vector<std::string> parts;   // "attn" and "ffn", or the tensors of both
     std::vector<std::string> blocks;  // "blk.0"
     std::map<std::pair<std::string, std::string>, std::string> types;
     std::string text;
-    for (const LayerType& entry : allocation) {
-        const std::size_t dot = entry.layer.rfind('.');
+    for (const GroupType& entry : allocation) {
+        const std::size_t dot = entry.group.rfind('.');
         if (dot == std::string::npos) {
-            text += std::format("{}: {}\n", entry.layer, entry.type);
+            text += std::format("{}: {}\n", entry.group, entry.type);
             continue;
         }
-        const std::string block = entry.layer.substr(0, dot);
-        const std::string part = entry.layer.substr(dot + 1);
+        const std::string block = entry.group.substr(0, dot);
+        const std::string part = entry.group.substr(dot + 1);
         if (!std::ranges::contains(blocks, block)) blocks.push_back(block);
         if (!std::ranges::contains(parts, part)) parts.push_back(part);
         types[{block, part}] = entry.type;
@@ -156,82 +161,102 @@ std::string format_candidates(double count)
     return count < 1e15 ? std::format("{:.0f}", count) : std::format("{:.3g}", count);
 }
 
-/// "memory at most 4.00 MiB, 40 ms/token at most".
+/// "memory at most 4.00 MiB, ms/token at most 40.000".
 std::string format_limits(const Limits& limits)
 {
     std::string text;
-    const auto add = [&](std::string limit) { text += (text.empty() ? "" : ", ") + std::move(limit); };
-    if (limits.memory_bytes) add("memory at most " + format_bytes(static_cast<double>(*limits.memory_bytes)));
-    if (limits.memory_bytes && limits.context > 0) add(std::format("with the KV cache of {} tokens", limits.context));
-    if (limits.latency_ms) add(std::format("at most {:.3f} ms/token", *limits.latency_ms));
-    if (limits.kld) add(std::format("KL divergence at most {:g}", *limits.kld));
-    if (limits.perplexity_increase) add(std::format("perplexity at most {:g} % higher", 100 * *limits.perplexity_increase));
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        if (limits.most[c] == kUnlimited) continue;
+        text += std::format("{}{} at most {}", text.empty() ? "" : ", ", criteria()[c].name, format_criterion(c, limits.most[c]));
+        if (c == kMemory && limits.context > 0) text += std::format(" with the KV cache of {} tokens", limits.context);
+    }
     return text.empty() ? "none" : text;
 }
+
+/// "memory 0.333, latency 0.333, accuracy 0.333": of all criteria that candidates were compared by.
+std::string format_weights(const Plan& plan)
+{
+    std::string text;
+    for (const std::size_t c : plan.objectives)
+        text += std::format("{}{} {:.3g}", text.empty() ? "" : ", ", criteria()[c].weight, plan.request.weights[c]);
+    return text;
+}
+
+/// The criteria that some candidate or type has a value of, without those that only limits know.
+std::vector<std::size_t> shown_criteria(const Plan& plan)
+{
+    std::vector<std::size_t> shown;
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        if (criteria()[c].weight.empty()) continue;
+        if (std::ranges::any_of(plan.ranking.best, [&](const Candidate& candidate) { return !std::isnan(candidate.estimate[c]); }))
+            shown.push_back(c);
+    }
+    return shown;
+}
+
+/// The plan, the runners-up and the uniform types.
+std::string format_candidates_table(const Plan& plan)
+{
+    const std::vector<std::size_t> shown = shown_criteria(plan);
+    std::vector<std::vector<std::string>> rows{{"distribution", "closeness"}};
+    for (const std::size_t c : shown) rows.front().emplace_back(criteria()[c].heading);
+    const auto add = [&](std::string name, std::string closeness, const Metrics& metrics) {
+        rows.push_back({std::move(name), std::move(closeness)});
+        for (const std::size_t c : shown) rows.back().push_back(format_criterion(c, metrics[c]));
+    };
+    for (const Candidate& candidate : plan.ranking.best)
+        add(format_distribution(plan.types, candidate.counts), std::format("{:.6f}", candidate.closeness), candidate.estimate);
+    for (std::size_t i = 0; i < plan.types.size(); ++i) add(std::format("all {}, measured", plan.types[i]), "", plan.costs[i]);
+    return format_table(rows);
+}
+
+std::string name_of(const Plan& plan) { return plan.model_name.empty() ? "the model" : plan.model_name; }
 
 std::string format_front_plan(const Plan& plan)
 {
     std::string text = std::format(
-        "Plan for {}: {}, the best of a front of {} (ε {:.2g} %)\nweights: memory {:.3g}, latency {:.3g}, accuracy {:.3g}; "
-        "limits: {}{}\n\n",
-        plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, plan.chosen().counts),
-        format_candidates(plan.ranking.candidates), 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2],
-        format_limits(plan.limits),
-        plan.latency_error > 0
-            ? std::format("\nlatencies that were left out were predicted within {:.1f} %", 100 * plan.latency_error)
-            : "");
-    std::vector<std::vector<std::string>> rows{
-        {"distribution", "closeness", "memory", "ms/token", "perplexity", "KL divergence"}};
-    const auto add = [&](std::string name, std::span<const double> metrics, std::string closeness, double kld) {
-        rows.push_back(candidate_row(std::move(name), metrics, std::move(closeness)));
-        rows.back().push_back(kld > 0 ? std::format("{:.5f}", kld) : "");
-    };
-    for (const Candidate& candidate : plan.ranking.best) {
-        add(format_distribution(plan.types, candidate.counts), candidate.estimate, std::format("{:.6f}", candidate.closeness),
-            candidate.kld);
+        "Plan for {}: {}, the best of a front of {} ({})\nweights: {}; limits: {}\n", name_of(plan),
+        format_distribution(plan.types, plan.chosen().counts), format_candidates(plan.ranking.candidates),
+        plan.epsilon ? std::format("ε {:.2g} %", 100 * *plan.epsilon) : "how complete is not known", format_weights(plan),
+        format_limits(plan.request.limits));
+    if (plan.latency_error > 0)
+        text += std::format("latencies that were left out were predicted within {:.1f} %\n", 100 * plan.latency_error);
+    return text + "\n" + format_candidates_table(plan);
+}
+
+/// Why the paper's method chose it.
+std::string format_reasons(const Plan& plan)
+{
+    const Candidate& chosen = plan.chosen();
+    const Scale& scale = plan.ranking.scale;
+    std::string text =
+        std::format("\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
+                    chosen.distance_ideal, chosen.distance_anti_ideal);
+    std::vector<std::vector<std::string>> rows{{"criterion", "ideal", "this plan", "anti-ideal", "share of the distance to the ideal"}};
+    for (std::size_t column = 0; column < plan.objectives.size(); ++column) {
+        const std::size_t c = plan.objectives[column];
+        const double value = chosen.estimate[c] / scale.norm[column] * plan.request.weights[c];
+        const double gap = (value - scale.ideal[column]) * (value - scale.ideal[column]);
+        const double all = chosen.distance_ideal * chosen.distance_ideal;
+        rows.push_back({std::string(criteria()[c].name), std::format("{:.4g}", scale.ideal[column]), std::format("{:.4g}", value),
+                        std::format("{:.4g}", scale.anti_ideal[column]), all > 0 ? std::format("{:.0f} %", 100 * gap / all) : "—"});
     }
-    for (std::size_t i = 0; i < plan.types.size(); ++i)
-        add(std::format("all {}, measured", plan.types[i]), plan.costs[i], "", 0);
-    text += format_table(rows);
-    return text + "\n" + format_allocation(plan.allocation) + format_fallbacks(plan.fallbacks);
+    return text + format_table(rows);
 }
 
 }  // namespace
 
 std::string format_plan(const Plan& plan)
 {
-    if (plan.method == "front") return format_front_plan(plan);
-    const Ranking& ranking = plan.ranking;
-    const Candidate& chosen = plan.chosen();
-    std::string text =
-        std::format("Plan for {}: {} of {} candidates, weights memory {:.3g}, latency {:.3g}, accuracy {:.3g}\n\n",
-                    plan.model_name.empty() ? "the model" : plan.model_name, format_distribution(plan.types, chosen.counts),
-                    format_candidates(ranking.candidates), plan.weights[0], plan.weights[1], plan.weights[2]);
-
-    std::vector<std::vector<std::string>> rows{{"distribution", "closeness", "memory", "ms/token", "perplexity"}};
-    for (const Candidate& candidate : ranking.best) {
-        rows.push_back(candidate_row(format_distribution(plan.types, candidate.counts), candidate.estimate,
-                                     std::format("{:.6f}", candidate.closeness)));
+    std::string text;
+    if (plan.request.method == Method::front) {
+        text = format_front_plan(plan);
+    } else {
+        text = std::format("Plan for {}: {} of {} candidates, weights {}\n\n{}", name_of(plan),
+                           format_distribution(plan.types, plan.chosen().counts), format_candidates(plan.ranking.candidates),
+                           format_weights(plan), format_candidates_table(plan)) +
+               format_reasons(plan);
     }
-    for (std::size_t i = 0; i < plan.types.size(); ++i) {
-        rows.push_back(candidate_row(std::format("all {}, measured", plan.types[i]), plan.costs[i], ""));
-    }
-    text += format_table(rows);
-
-    text += std::format(
-        "\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
-        chosen.distance_ideal, chosen.distance_anti_ideal);
-    rows = {{"metric", "ideal", "this plan", "anti-ideal", "share of the distance to the ideal"}};
-    for (std::size_t j = 0; j < kMetrics; ++j) {
-        const double value = ranking.scale.norm[j] > 0 ? chosen.estimate[j] / ranking.scale.norm[j] * plan.weights[j] : 0;
-        const double gap = (value - ranking.scale.ideal[j]) * (value - ranking.scale.ideal[j]);
-        const double all = chosen.distance_ideal * chosen.distance_ideal;
-        rows.push_back({std::string(kMetricNames[j]), std::format("{:.4g}", ranking.scale.ideal[j]), std::format("{:.4g}", value),
-                        std::format("{:.4g}", ranking.scale.anti_ideal[j]),
-                        all > 0 ? std::format("{:.0f} %", 100 * gap / all) : "—"});
-    }
-    text += format_table(rows);
-
     return text + "\n" + format_allocation(plan.allocation) + format_fallbacks(plan.fallbacks);
 }
 

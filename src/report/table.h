@@ -19,6 +19,9 @@ namespace apreqel {
 /// "7.34 M".
 [[nodiscard]] std::string format_count(double count);
 
+/// A value of a criterion, with its unit where its heading has none: "4.21 MiB", "0.231", "+1.2 %"; "—" where it is not known.
+[[nodiscard]] std::string format_criterion(std::size_t criterion, double value);
+
 /// The header and a row of a table of measured models.
 [[nodiscard]] std::vector<std::string> measurement_header(std::string_view first);
 [[nodiscard]] std::vector<std::string> measurement_row(const Measurement& measurement);
@@ -27,7 +30,7 @@ namespace apreqel {
 [[nodiscard]] std::string format_distribution(const std::vector<std::string>& types, const std::vector<std::size_t>& counts);
 
 /// The types of the layers, one line for attention and one for FFN a row of blocks.
-[[nodiscard]] std::string format_allocation(const std::vector<LayerType>& allocation);
+[[nodiscard]] std::string format_allocation(const std::vector<GroupType>& allocation);
 
 /// What was asked, what was chosen, and why: the runners-up, the uniform types, and the distances per metric.
 [[nodiscard]] std::string format_plan(const Plan& plan);

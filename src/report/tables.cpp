@@ -17,14 +17,6 @@ std::vector<std::string> gain_row(std::string name, const HypervolumeGain& gain)
             gain.low ? std::format("[{}, {}]", percent(*gain.low), percent(*gain.high)) : "—"};
 }
 
-/// Memory, latency and KL divergence: perplexity's place taken by what is measured against the full-precision model.
-std::vector<Metrics> divergence_metrics(const std::vector<Measurement>& models)
-{
-    std::vector<Metrics> points = metrics_of_all(models);
-    for (std::size_t i = 0; i < models.size(); ++i) points[i][2] = models[i].quality.kld;
-    return points;
-}
-
 /// Gain of a set of models, measured and as estimated before, in three ways of looking.
 Result<> add_gains(std::string name, const std::vector<Measurement>& uniform, const std::vector<Measurement>& models,
                    const std::optional<double>& estimated, Table& table)
@@ -33,11 +25,12 @@ Result<> add_gains(std::string name, const std::vector<Measurement>& uniform, co
     if (!measured) return std::unexpected(measured.error());
     std::vector<Measurement> together = models;
     together.append_range(uniform);
-    const auto with_uniform = hypervolume_gain(metrics_of_all(uniform), metrics_of_all(together));
+    const auto with_uniform = hypervolume_gain(costs_of(uniform, paper_objectives()), costs_of(together, paper_objectives()));
     if (!with_uniform) return std::unexpected(with_uniform.error());
-    const auto by_divergence = hypervolume_gain(divergence_metrics(uniform), divergence_metrics(models));
+    const bool compared = std::ranges::all_of(models, [](const Measurement& model) { return model.quality.kld_tokens > 0; });
+    auto by_divergence = Result<HypervolumeGain>();
+    if (compared) by_divergence = hypervolume_gain(costs_of(uniform, front_objectives()), costs_of(models, front_objectives()));
     if (!by_divergence) return std::unexpected(by_divergence.error());
-    const bool compared = models.front().quality.kld_tokens > 0;
     const auto share = [](const std::optional<double>& gain) { return gain ? percent(*gain) : "—"; };
     table.rows.push_back({std::move(name), std::to_string(models.size()), share(measured->gain),
                           measured->low ? std::format("[{}, {}]", percent(*measured->low), percent(*measured->high)) : "—",
@@ -58,10 +51,11 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
             "estimated: before anything was built; with uniform: the uniform types belong to the set too; by KL "
             "divergence: in the place of perplexity; imatrix: against the uniform types with imatrix, all others against "
             "those without; everything: all types, and the type of embedding and output is chosen too"};
-    std::vector<Metrics> costs;
-    for (const UniformVariant& variant : evaluation.profile.types) costs.push_back(metrics_of(variant.measurement));
-    std::vector<Metrics> estimates;
-    for (const SettingResult& setting : evaluation.settings) estimates.push_back(metrics_from(setting.plan.chosen().estimate));
+    std::vector<Costs> costs;
+    for (const Metrics& metrics : type_metrics(evaluation.profile)) costs.push_back(columns_of(metrics, paper_objectives()));
+    std::vector<Costs> estimates;
+    for (const SettingResult& setting : evaluation.settings)
+        estimates.push_back(columns_of(setting.plan.chosen().estimate, paper_objectives()));
     const auto estimated = hypervolume_gain(costs, estimates);
     if (!estimated) return std::unexpected(estimated.error());
     const std::vector<Measurement> paper = models_of(evaluation, evaluation.orders.front().models);
@@ -81,8 +75,10 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
 Table category_table(const Evaluation& evaluation)
 {
     Table table{.title = "Mean difference to the best value, by category",
-                .rows = {{"category", "memory", "latency", "perplexity", "bpw", "± deviation"}},
+                .rows = {{"category"}},
                 .note = {}};
+    for (const std::size_t c : paper_objectives()) table.rows.front().emplace_back(criteria()[c].name);
+    table.rows.front().append_range(std::array<std::string, 2>{"bpw", "± deviation"});
     for (const CategoryResult& category : compare_categories(evaluation)) {
         std::vector<std::string> row{category.category};
         for (const double difference : category.mean_difference) row.push_back(percent(difference));
@@ -91,11 +87,12 @@ Table category_table(const Evaluation& evaluation)
         table.rows.push_back(std::move(row));
     }
     const auto winners = best_categories(evaluation);
-    for (std::size_t j = 0; j < kMetrics; ++j) {
+    for (std::size_t j = 0; j < winners.size(); ++j) {
+        const Criterion& criterion = criteria()[paper_objectives()[j]];
         std::string names;
         for (const std::string& winner : winners[j]) names += (names.empty() ? "" : ", ") + winner;
-        const bool own = std::ranges::contains(winners[j], kMetricNames[j]);
-        table.note += std::format("{}the best {} is of category {}{}", table.note.empty() ? "" : "; ", kMetricNames[j], names,
+        const bool own = std::ranges::contains(winners[j], criterion.weight);
+        table.note += std::format("{}the best {} is of category {}{}", table.note.empty() ? "" : "; ", criterion.name, names,
                                   own ? "" : ": not the one that asked for it");
     }
     return table;
@@ -135,44 +132,53 @@ Result<Table> order_table(const Evaluation& evaluation)
     return table;
 }
 
+/// Of one model: each of the paper's objectives as measured and as predicted.
+void add_objectives(std::vector<std::string>& row, const Metrics& measured, const Metrics* predicted)
+{
+    for (const std::size_t c : paper_objectives()) {
+        row.push_back(format_criterion(c, measured[c]));
+        row.push_back(predicted ? format_criterion(c, (*predicted)[c]) : "—");
+    }
+}
+
 Table setting_table(const Evaluation& evaluation)
 {
     Table table{
         .title = "Settings: predicted and measured",
-        .rows = {{"category", "weights", "distribution", "memory", "predicted", "ms/token", "predicted", "perplexity",
-                  "predicted", "on the front"}},
+        .rows = {{"category", "weights", "distribution"}},
         .note =
             "weights: memory, latency, accuracy; on the front: none of the paper's models and the uniform types is better in "
             "one metric and no worse in the others; for another set: none of that set"};
-    const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front().models);
-    std::vector<Metrics> points = metrics_of_all(models);
-    points.append_range(metrics_of_all(evaluation.uniform));
-    const std::vector<bool> front = non_dominated(points);
-    const auto row = [&](std::string category, std::string weights, std::string distribution, const Metrics& measured,
-                         const Costs* estimate, bool on_front) {
-        table.rows.push_back({std::move(category), std::move(weights), std::move(distribution), format_bytes(measured[0]),
-                              estimate ? format_bytes((*estimate)[0]) : "—", std::format("{:.3f}", measured[1]),
-                              estimate ? std::format("{:.3f}", (*estimate)[1]) : "—", std::format("{:.4f}", measured[2]),
-                              estimate ? std::format("{:.4f}", (*estimate)[2]) : "—", on_front ? "yes" : "no"});
+    for (const std::size_t c : paper_objectives())
+        table.rows.front().append_range(std::array<std::string, 2>{std::string(criteria()[c].heading), "predicted"});
+    table.rows.front().emplace_back("on the front");
+    const auto row = [&](std::vector<std::string> cells, const Measurement& measured, const Metrics* predicted, bool on_front) {
+        add_objectives(cells, metrics_of(measured), predicted);
+        cells.emplace_back(on_front ? "yes" : "no");
+        table.rows.push_back(std::move(cells));
     };
+    const std::vector<Measurement> models = models_of(evaluation, evaluation.orders.front().models);
+    std::vector<Measurement> all = models;
+    all.append_range(evaluation.uniform);
+    const std::vector<bool> front = non_dominated(costs_of(all, paper_objectives()));
     for (std::size_t s = 0; s < models.size(); ++s) {
-        const SettingResult& setting = evaluation.settings[s];
-        const Weights& w = setting.plan.weights;
-        row(setting.category, std::format("{:.2f} {:.2f} {:.2f}", w[0], w[1], w[2]),
-            format_distribution(setting.plan.types, setting.plan.chosen().counts), points[s], &setting.plan.chosen().estimate,
-            front[s]);
+        const Plan& plan = evaluation.settings[s].plan;
+        std::string weights;
+        for (const std::size_t c : paper_objectives())
+            weights += std::format("{}{:.2f}", weights.empty() ? "" : " ", plan.request.weights[c]);
+        row({evaluation.settings[s].category, weights, format_distribution(plan.types, plan.chosen().counts)}, models[s],
+            &plan.chosen().estimate, front[s]);
     }
     for (const ModelSet& set : evaluation.sets) {
-        const std::vector<Metrics> measured = metrics_of_all(models_of(evaluation, set.models));
-        const std::vector<bool> among = non_dominated(measured);
+        const std::vector<Measurement> measured = models_of(evaluation, set.models);
+        const std::vector<bool> among = non_dominated(costs_of(measured, paper_objectives()));
         for (std::size_t c = 0; c < set.candidates.size(); ++c) {
-            row(set.name, "", format_distribution(set.types, set.candidates[c].counts), measured[c],
+            row({set.name, "", format_distribution(set.types, set.candidates[c].counts)}, measured[c],
                 &set.candidates[c].estimate, among[c]);
         }
     }
-    for (std::size_t u = 0; u < evaluation.uniform.size(); ++u) {
-        row("uniform", "", evaluation.uniform[u].name, points[models.size() + u], nullptr, front[models.size() + u]);
-    }
+    for (std::size_t u = 0; u < evaluation.uniform.size(); ++u)
+        row({"uniform", "", evaluation.uniform[u].name}, evaluation.uniform[u], nullptr, front[models.size() + u]);
     return table;
 }
 
@@ -241,9 +247,9 @@ std::string measurements_csv(const Evaluation& evaluation)
     for (const OrderResult& order : evaluation.orders) {
         for (std::size_t s = 0; s < order.models.size(); ++s) {
             const SettingResult& setting = evaluation.settings[s];
-            const Weights& w = setting.plan.weights;
-            add(std::format("{},{},{},{},{}", order.order, setting.category, w[0], w[1], w[2]),
-                evaluation.models[order.models[s]].measurement);
+            std::string head = std::format("{},{}", order.order, setting.category);
+            for (const std::size_t c : paper_objectives()) head += std::format(",{}", setting.plan.request.weights[c]);
+            add(head, evaluation.models[order.models[s]].measurement);
         }
     }
     for (const ModelSet& set : evaluation.sets) {

@@ -10,31 +10,35 @@
 namespace apreqel {
 namespace {
 
-std::vector<LayerType> allocation_of(const Plan& plan, const Profile& profile, const Scores& scores, const LayerOrder& order)
+std::vector<GroupType> allocation_of(const Plan& plan, const Profile& profile, const Scores& scores, const LayerOrder& order)
 {
     std::vector<double> bits;
-    for (const UniformVariant& variant : profile.types) bits.push_back(variant.bits_per_weight);
+    for (const UniformVariant& variant : profile.model.types) bits.push_back(variant.bits_per_weight);
     const std::vector<std::size_t> types = allocate(plan.chosen().counts, bits, order.layers);
-    std::vector<LayerType> allocation;
+    std::vector<GroupType> allocation;
     for (std::size_t l = 0; l < types.size(); ++l) allocation.push_back({scores.layers[l].layer, plan.types[types[l]]});
     return allocation;
 }
 
-/// The part of a profile that is about `types`. All mixes stay: they tell of other types too.
+/// The part of a profile that is about `types`. All timed models stay: they tell of other types too.
 Profile restricted(const Profile& profile, const std::vector<Variant>& types)
 {
     Profile part = profile;
-    std::erase_if(part.types,
+    std::erase_if(part.model.types,
                   [&](const UniformVariant& variant) { return !std::ranges::contains(types, variant.type, &Variant::name); });
     return part;
 }
 
-std::vector<Metrics> metrics_of_types(const Profile& profile)
+/// The paper's objectives of each type, as profiled.
+std::vector<Costs> costs_of_types(const Profile& profile)
 {
-    std::vector<Metrics> metrics;
-    for (const UniformVariant& variant : profile.types) metrics.push_back(metrics_of(variant.measurement));
-    return metrics;
+    std::vector<Costs> costs;
+    for (const Metrics& metrics : type_metrics(profile)) costs.push_back(columns_of(metrics, paper_objectives()));
+    return costs;
 }
+
+/// What the paper's method is asked for in one of its settings.
+PlanRequest paper_request(const WeightSetting& setting) { return {.weights = setting.weights, .runners_up = 0}; }
 
 /// Plans models and gives each distinct one an index.
 class Planner {
@@ -52,7 +56,7 @@ public:
             layer_orders(evaluation_.scores.layers, ablation, sensitivity_ ? &*sensitivity_ : nullptr);
         for (const LayerOrder& order : orders) evaluation_.orders.push_back({.order = order.name, .models = {}});
         for (const WeightSetting& setting : paper_settings()) {
-            auto plan = make_plan(profile, evaluation_.scores, setting.weights, 0);
+            auto plan = make_plan(profile, evaluation_.scores, paper_request(setting));
             if (!plan) return std::unexpected(plan.error());
             for (std::size_t o = 0; o < orders.size(); ++o)
                 evaluation_.orders[o].models.push_back(model(allocation_of(*plan, profile, evaluation_.scores, orders[o])));
@@ -66,7 +70,7 @@ public:
     {
         ModelSet set = set_of(std::move(name), profile);
         for (const WeightSetting& setting : paper_settings()) {
-            auto plan = make_plan(profile, evaluation_.scores, setting.weights, 0);
+            auto plan = make_plan(profile, evaluation_.scores, paper_request(setting));
             if (!plan) return std::unexpected(plan.error());
             set.candidates.push_back(plan->chosen());
             set.models.push_back(model(std::move(plan->allocation)));
@@ -78,8 +82,8 @@ public:
     /// to be better than.
     Result<> plan_front(std::string name, const Profile& profile, const Profile& baseline, bool mix_embedding)
     {
-        const std::vector<Metrics> uniform = metrics_of_types(baseline);
-        auto plans = make_spread(profile, *sensitivity_, worst_of(uniform), evaluation_.settings.size(), mix_embedding);
+        auto plans = make_spread(profile, *sensitivity_, {.mix_embedding = mix_embedding}, worst_of(costs_of_types(baseline)),
+                                 evaluation_.settings.size());
         if (!plans) return std::unexpected(plans.error());
         ModelSet set = set_of(std::move(name), profile);
         for (Plan& plan : *plans) {
@@ -105,15 +109,16 @@ private:
     {
         ModelSet set{
             .name = std::move(name), .types = {}, .candidates = {}, .models = {}, .baseline = {}, .estimated_gain = {}};
-        for (const UniformVariant& variant : profile.types) set.types.push_back(variant.type);
+        for (const UniformVariant& variant : profile.model.types) set.types.push_back(variant.type);
         return set;
     }
 
     Result<> add(ModelSet set, const Profile& baseline, std::vector<std::size_t> models)
     {
-        std::vector<Metrics> estimates;
-        for (const Candidate& candidate : set.candidates) estimates.push_back(metrics_from(candidate.estimate));
-        const auto gain = hypervolume_gain(metrics_of_types(baseline), estimates);
+        std::vector<Costs> estimates;
+        for (const Candidate& candidate : set.candidates)
+            estimates.push_back(columns_of(candidate.estimate, paper_objectives()));
+        const auto gain = hypervolume_gain(costs_of_types(baseline), estimates);
         if (!gain) return std::unexpected(gain.error());
         set.estimated_gain = gain->gain;
         set.baseline = std::move(models);
@@ -124,8 +129,8 @@ private:
     std::vector<std::size_t> uniform_models(const Profile& profile)
     {
         std::vector<std::size_t> models;
-        for (const UniformVariant& variant : profile.types) {
-            std::vector<LayerType> allocation;
+        for (const UniformVariant& variant : profile.model.types) {
+            std::vector<GroupType> allocation;
             for (const LayerScore& layer : evaluation_.scores.layers) allocation.push_back({layer.layer, variant.type});
             models.push_back(model(std::move(allocation)));
         }
@@ -133,10 +138,10 @@ private:
     }
 
     /// The model of an allocation; equal ones are one model.
-    std::size_t model(std::vector<LayerType> allocation)
+    std::size_t model(std::vector<GroupType> allocation)
     {
         std::string name;
-        for (const LayerType& entry : allocation) name += std::format("{}={} ", entry.layer, entry.type);
+        for (const GroupType& entry : allocation) name += std::format("{}={} ", entry.group, entry.type);
         const auto [known, fresh] = known_.try_emplace(name, evaluation_.models.size());
         if (fresh) evaluation_.models.push_back({.allocation = std::move(allocation), .measurement = {}});
         return known->second;
@@ -152,7 +157,7 @@ std::optional<std::size_t> uniform_variant(const MixedModel& model, const std::v
 {
     const std::string& first = model.allocation.front().type;
     const bool mixed = std::ranges::any_of(
-        model.allocation, [&](const LayerType& entry) { return entry.type != first || entry.layer == kEmbedding; });
+        model.allocation, [&](const GroupType& entry) { return entry.type != first || entry.group == kEmbedding; });
     const auto variant = std::ranges::find(types, first, &Variant::name);
     if (mixed || variant == types.end()) return std::nullopt;
     return static_cast<std::size_t>(variant - types.begin());
@@ -163,7 +168,7 @@ Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t 
 {
     std::vector<ModelFile> files = variant_files(study);
     std::vector<std::size_t> file_of;  // of each model
-    std::vector<std::vector<LayerType>> mixes;
+    std::vector<std::vector<GroupType>> mixes;
     std::vector<bool> wanted(files.size());
     std::fill_n(wanted.begin(), uniform, true);
     for (const MixedModel& model : evaluation.models) {
@@ -223,7 +228,7 @@ Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settin
         if (auto planned = planner.plan_paper("paper, imatrix", part); !planned) return std::unexpected(planned.error());
         if (auto planned = plan_front("front, imatrix", part, part, false); !planned) return std::unexpected(planned.error());
     }
-    if (profiled->types.size() > own.size()) {
+    if (profiled->model.types.size() > own.size()) {
         planner.add_uniform("uniform, all types", *profiled);
         if (auto planned = plan_front("front, all types", *profiled, evaluation.profile, false); !planned)
             return std::unexpected(planned.error());

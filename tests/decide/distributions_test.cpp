@@ -1,6 +1,6 @@
 #include "decide/topsis.h"
 
-#include <apreqel/plan.h>
+#include <apreqel/distributions.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
@@ -101,7 +101,7 @@ TEST_CASE("ranking equals TOPSIS on the whole matrix of candidates", "[decide]")
             CHECK_THAT(ranking->scale.norm[j], WithinRel(squares > 0 ? std::sqrt(squares) : 1, 1e-12));
         }
         double previous = 2;
-        for (const Candidate& candidate : ranking->best) {
+        for (const RankedDistribution& candidate : ranking->best) {
             const auto k = static_cast<std::size_t>(std::ranges::find(all, candidate.counts) - all.begin());
             REQUIRE(k < all.size());
             CHECK(std::abs(candidate.closeness - expected[k]) < 1e-9);
@@ -112,16 +112,16 @@ TEST_CASE("ranking equals TOPSIS on the whole matrix of candidates", "[decide]")
 }
 
 /// Every candidate by the plain formulas, in the order of the ranking: what `rank_distributions` must find without visiting all.
-std::vector<Candidate> ranked_by_enumeration(std::size_t layers, const std::vector<Costs>& costs, const Costs& weights,
-                                             const Ranking& ranking)
+std::vector<RankedDistribution> ranked_by_enumeration(std::size_t layers, const std::vector<Costs>& costs, const Costs& weights,
+                                             const DistributionRanking& ranking)
 {
     bool equal = true;
     for (std::size_t j = 0; j < weights.size(); ++j)
         equal = equal && (weights[j] == 0 || best_of(costs)[j] == worst_of(costs)[j]);
     const auto rounded = [](double value) { return std::llround(value * 1e12); };
-    std::vector<std::pair<std::vector<long long>, Candidate>> all;  // with what the order goes by
+    std::vector<std::pair<std::vector<long long>, RankedDistribution>> all;  // with what the order goes by
     for (const auto& counts : compositions(layers, costs.size())) {
-        Candidate candidate{.counts = counts, .estimate = Costs(weights.size())};
+        RankedDistribution candidate{.counts = counts, .estimate = Costs(weights.size())};
         double ideal = 0;
         double anti_ideal = 0;
         for (std::size_t j = 0; j < weights.size(); ++j) {
@@ -139,7 +139,7 @@ std::vector<Candidate> ranked_by_enumeration(std::size_t layers, const std::vect
     std::ranges::sort(all, [](const auto& a, const auto& b) {
         return a.first != b.first ? a.first < b.first : a.second.counts > b.second.counts;
     });
-    std::vector<Candidate> candidates;
+    std::vector<RankedDistribution> candidates;
     for (auto& [key, candidate] : all) candidates.push_back(std::move(candidate));
     return candidates;
 }
@@ -241,7 +241,7 @@ TEST_CASE("distributions that no one could enumerate are ranked", "[decide]")
         REQUIRE(ranking);
         REQUIRE(ranking->best.size() == 5);
         CHECK(ranking->candidates > 6e16);
-        const Candidate& winner = ranking->best.front();
+        const RankedDistribution& winner = ranking->best.front();
         CHECK(std::ranges::fold_left(winner.counts, std::size_t{0}, std::plus<>()) == 160);
         for (std::size_t from = 0; from < costs.size(); ++from) {
             for (std::size_t to = 0; to < costs.size(); ++to) {
@@ -294,7 +294,7 @@ TEST_CASE("the winner of the paper's size is not dominated and sums to all layer
     const auto ranking = rank_distributions(64, kFive, {0.4, 0.3, 0.3}, 20);
     REQUIRE(ranking);
     CHECK(ranking->candidates == 814385);
-    const Candidate& winner = ranking->best.front();
+    const RankedDistribution& winner = ranking->best.front();
     CHECK(std::ranges::fold_left(winner.counts, std::size_t{0}, std::plus<>()) == 64);
     for (const auto& counts : compositions(64, 5)) {
         bool better = false;
@@ -368,7 +368,7 @@ TEST_CASE("a criterion that costs nothing in some types, or in all, is ranked by
     const auto all = rank_distributions(9, free, {1, 1, 1}, 1000);
     REQUIRE(all);
     CHECK(static_cast<double>(all->best.size()) == all->candidates);
-    for (const Candidate& candidate : all->best) CHECK((candidate.closeness >= 0 && candidate.closeness <= 1));
+    for (const RankedDistribution& candidate : all->best) CHECK((candidate.closeness >= 0 && candidate.closeness <= 1));
 }
 
 TEST_CASE("255 types are ranked", "[decide]")

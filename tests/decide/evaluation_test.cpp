@@ -18,10 +18,10 @@ TEST_CASE("the paper's settings are 28 different ones in four categories", "[dec
     for (const WeightSetting& setting : paper_settings()) {
         ++sizes[setting.category];
         distinct.insert(setting.weights);
-        CHECK_THAT(setting.weights[0] + setting.weights[1] + setting.weights[2], WithinAbs(1, 1e-12));
-        for (std::size_t j = 0; j < kMetrics; ++j) {
-            if (setting.category == kMetricNames[j]) CHECK(setting.weights[j] == std::ranges::max(setting.weights));
-        }
+        const Weights& weights = setting.weights;
+        CHECK_THAT(weights[kMemory] + weights[kLatency] + weights[kPerplexity], WithinAbs(1, 1e-12));
+        for (std::size_t c = 0; c < kCriteria; ++c)
+            if (setting.category == criteria()[c].weight) CHECK(weights[c] == std::ranges::max(weights));
     }
     CHECK(sizes == std::map<std::string_view, int>{{"fairness", 4}, {"memory", 8}, {"latency", 8}, {"accuracy", 8}});
     CHECK(distinct.size() == 28);

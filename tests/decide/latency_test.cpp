@@ -11,18 +11,18 @@ using Catch::Matchers::WithinRel;
 /// Two parts in three types, and what they truly cost.
 const std::vector<double> kTrue{1, 2, 4, 3, 2.5, 5};
 
-TimedModel timed(std::vector<double> parts)
+TimedParts timed(std::vector<double> parts)
 {
-    TimedModel model{.parts = std::move(parts)};
+    TimedParts model{.parts = std::move(parts)};
     for (std::size_t p = 0; p < kTrue.size(); ++p) model.latency_ms += model.parts[p] * kTrue[p];
     model.mixed =
         model.parts[0] + model.parts[3] != 2 && model.parts[1] + model.parts[4] != 2 && model.parts[2] + model.parts[5] != 2;
     return model;
 }
 
-const std::vector<TimedModel> kUniform{timed({1, 0, 0, 1, 0, 0}), timed({0, 1, 0, 0, 1, 0}), timed({0, 0, 1, 0, 0, 1})};
+const std::vector<TimedParts> kUniform{timed({1, 0, 0, 1, 0, 0}), timed({0, 1, 0, 0, 1, 0}), timed({0, 0, 1, 0, 0, 1})};
 
-double predicted(const LatencyFit& fit, const TimedModel& model)
+double predicted(const LatencyFit& fit, const TimedParts& model)
 {
     double sum = 0;
     for (std::size_t p = 0; p < fit.parts.size(); ++p) sum += fit.parts[p] * model.parts[p];
@@ -31,7 +31,7 @@ double predicted(const LatencyFit& fit, const TimedModel& model)
 
 TEST_CASE("mixes tell what each type costs in each part", "[decide]")
 {
-    std::vector<TimedModel> models = kUniform;
+    std::vector<TimedParts> models = kUniform;
     for (const auto& parts : {std::vector<double>{1, 0, 0, 0, 1, 0}, {0, 1, 0, 0, 0, 1}, {0, 0, 1, 1, 0, 0}})
         models.push_back(timed(parts));
     const LatencyFit fit = fit_latency(models, std::vector<double>(6, 2.5));
@@ -57,7 +57,7 @@ TEST_CASE("without mixes, what is expected fills in and the uniform models stay 
 
 TEST_CASE("no part costs less than nothing", "[decide]")
 {
-    std::vector<TimedModel> models = kUniform;
+    std::vector<TimedParts> models = kUniform;
     models.push_back({.parts = {1, 0, 0, 0, 1, 0}, .latency_ms = 0.1, .mixed = true});  // impossibly fast
     const LatencyFit fit = fit_latency(models, std::vector<double>(6, 2.5));
     for (const double part : fit.parts) CHECK(part >= 0);

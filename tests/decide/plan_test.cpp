@@ -12,49 +12,30 @@ LayerScore scored(std::string layer, double score, double mean = 1)
     return {.layer = std::move(layer), .score = score, .mean_similarity = mean};
 }
 
-UniformVariant variant(std::string type, double bits, std::uint64_t memory, double latency, double perplexity)
+void add_type(Profile& profile, std::string type, double bits, std::uint64_t memory, double latency, double perplexity)
 {
-    UniformVariant made{.type = std::move(type), .bits_per_weight = bits};
-    made.measurement.memory_bytes = memory;
-    made.measurement.speed.latency_ms.median = latency;
-    made.measurement.quality.perplexity = perplexity;
-    return made;
+    profile.device.models.push_back({.name = type, .speed = {.latency_ms = {.median = latency}}});
+    profile.model.types.push_back(
+        {.type = std::move(type), .bits_per_weight = bits, .memory_bytes = memory, .quality = {.perplexity = perplexity}});
 }
 
 Profile small_profile()
 {
-    return {.model = "m1",
-            .layers = 4,
-            .embedding_type = "q6_K",
-            .types = {variant("q4_K", 4.5, 400, 1, 12), variant("q8_0", 8.5, 800, 2, 10)}};
+    Profile profile{.model = {.model = "m1", .layers = 4, .embedding_type = "q6_K"}};
+    add_type(profile, "q4_K", 4.5, 400, 1, 12);
+    add_type(profile, "q8_0", 8.5, 800, 2, 10);
+    return profile;
+}
+
+PlanRequest weighing(const char* weights, std::size_t runners_up = 4)
+{
+    return {.weights = *parse_weights(weights), .runners_up = runners_up};
 }
 
 Scores small_scores()
 {
     return {.model = "m1",
             .layers = {scored("blk.0.attn", -4), scored("blk.0.ffn", 4), scored("blk.1.attn", -2), scored("blk.1.ffn", 0)}};
-}
-
-TEST_CASE("weights are read as numbers, by name, or as a preset", "[decide]")
-{
-    CHECK(parse_weights("0.2,0.6,0.2") == Weights{0.2, 0.6, 0.2});
-    CHECK(parse_weights("7,1,1") == Weights{7, 1, 1});
-    CHECK(parse_weights("latency=.6,memory=.2") == Weights{0.2, 0.6, 0});
-    CHECK(parse_weights("balanced") == Weights{1.0 / 3, 1.0 / 3, 1.0 / 3});
-    CHECK(parse_weights("accuracy") == Weights{0.1, 0.1, 0.8});
-}
-
-TEST_CASE("weights that mean nothing are refused", "[decide]")
-{
-    for (const char* text :
-         {"", "1", "1,2", "1,2,3,4", "0,0,0", "-1,1,1", "nan,1,1", "inf,1,1", "1,2,x", "1,2,3x", "memory=1,memory=2", "speed=1",
-          "memory", "memory=,latency=1", "fast", "1e999,1,1", "memory=1,0.5,0.5"}) {
-        if (std::string(text) == "memory") continue;  // a preset
-        INFO(text);
-        const auto weights = parse_weights(text);
-        REQUIRE(!weights);
-        CHECK(weights.error().code == ErrorCode::usage);
-    }
 }
 
 TEST_CASE("layers are ordered by score, then mean similarity, then position", "[decide]")
@@ -74,7 +55,7 @@ TEST_CASE("allocation gives precise types to the first layers and each type its 
 
 TEST_CASE("a plan is complete and the same every time", "[decide]")
 {
-    const auto plan = make_plan(small_profile(), small_scores(), {1, 0, 1}, 2);
+    const auto plan = make_plan(small_profile(), small_scores(), weighing("1,0,1", 2));
     REQUIRE(plan);
     CHECK(plan->ranking.candidates == 5);
     CHECK(plan->ranking.best.size() == 3);
@@ -82,23 +63,23 @@ TEST_CASE("a plan is complete and the same every time", "[decide]")
     REQUIRE(plan->allocation.size() == 4);
     const std::size_t precise = plan->chosen().counts[1];
     std::size_t found = 0;
-    for (const LayerType& entry : plan->allocation) found += entry.type == "q8_0" ? 1 : 0;
+    for (const GroupType& entry : plan->allocation) found += entry.type == "q8_0" ? 1 : 0;
     CHECK(found == precise);
     if (precise > 0) CHECK(plan->allocation[1].type == "q8_0");
-    CHECK(make_plan(small_profile(), small_scores(), {1, 0, 1}, 2)->chosen().counts == plan->chosen().counts);
+    CHECK(make_plan(small_profile(), small_scores(), weighing("1,0,1", 2))->chosen().counts == plan->chosen().counts);
 }
 
 TEST_CASE("a plan keeps the fallbacks of the types it chose", "[decide]")
 {
     Profile profile = small_profile();
-    profile.types[0].fallbacks = {{"", "token_embd.weight", "q6_K", "q8_0"},
+    profile.model.types[0].fallbacks = {{"", "token_embd.weight", "q6_K", "q8_0"},
                                   {"blk.0.attn", "blk.0.attn_q.weight", "q4_K", "q5_0"},
                                   {"blk.1.ffn", "blk.1.ffn_up.weight", "q4_K", "q5_0"}};
-    profile.types[1].fallbacks = {profile.types[0].fallbacks[0]};
-    const auto all_small = make_plan(profile, small_scores(), {1, 0, 0});
+    profile.model.types[1].fallbacks = {profile.model.types[0].fallbacks[0]};
+    const auto all_small = make_plan(profile, small_scores(), weighing("1,0,0"));
     REQUIRE(all_small);
     CHECK(all_small->fallbacks.size() == 3);
-    const auto all_precise = make_plan(profile, small_scores(), {0, 0, 1});
+    const auto all_precise = make_plan(profile, small_scores(), weighing("0,0,1"));
     REQUIRE(all_precise);
     CHECK(all_precise->fallbacks.size() == 1);
 }
@@ -106,7 +87,7 @@ TEST_CASE("a plan keeps the fallbacks of the types it chose", "[decide]")
 TEST_CASE("a profile or scores that do not fit are refused with the cause", "[decide]")
 {
     const auto message = [](const Profile& profile, const Scores& scores) {
-        const auto plan = make_plan(profile, scores, {1, 1, 1});
+        const auto plan = make_plan(profile, scores, weighing("1,1,1"));
         return plan ? std::string() : plan.error().message;
     };
     Profile profile = small_profile();
@@ -121,16 +102,20 @@ TEST_CASE("a profile or scores that do not fit are refused with the cause", "[de
     CHECK(message(profile, scores).contains("twice"));
     scores.layers[1].layer = "head";
     CHECK(message(profile, scores).contains("head"));
+    for (const char* name : {"blk..attn", "blk.x.ffn", "blk.0\n.*=q2_K\nblk.attn", "blk.0.attn ", "blk.-1.ffn", "blk.0.1.ffn"}) {
+        scores.layers[1].layer = name;
+        CHECK(message(profile, scores).contains("layers are named"));
+    }
     scores = small_scores();
-    profile.types[1].measurement.speed.latency_ms.median = std::nan("");
-    CHECK(message(profile, scores).contains("q8_0: latency_ms is nan"));
+    profile.device.models[1].speed.latency_ms.median = std::nan("");
+    CHECK(message(profile, scores).contains("q8_0 has no latency_ms"));
     profile = small_profile();
-    profile.types[0].measurement.memory_bytes = 0;
-    CHECK(message(profile, scores).contains("q4_K: memory_bytes is 0"));
+    profile.model.types[0].memory_bytes = 0;
+    CHECK(message(profile, scores).contains("q4_K has no memory_bytes"));
     profile = small_profile();
-    profile.types[1].type = "q4_K";
+    profile.model.types[1].type = "q4_K";
     CHECK(message(profile, scores).contains("twice"));
-    profile.types.clear();
+    profile.model.types.clear();
     CHECK(message(profile, scores).contains("no types"));
 }
 
@@ -139,6 +124,16 @@ TEST_CASE("the tensor type file has one pattern a layer that cannot match anothe
     Plan plan;
     plan.allocation = {{"blk.1.attn", "q6_K"}, {"blk.1.ffn", "q3_K"}};
     CHECK(tensor_type_file(plan) == "^blk\\.1\\.(?!ffn_)=q6_K\n^blk\\.1\\.ffn_=q3_K\n");
+}
+
+TEST_CASE("names that would write lines of their own into a tensor type file are refused", "[decide]")
+{
+    for (const GroupType& entry : {GroupType{"blk.0\n.*=q2_K\nblk.attn", "q6_K"}, GroupType{"blk.0.attn", "q4_K\n.*=q2_K"},
+                                   GroupType{"", "q4_K"}, GroupType{"blk.0.(attn", "q4_K"}, GroupType{"head", "q4_K"}}) {
+        Plan plan;
+        plan.allocation = {entry};
+        CHECK(!tensor_type_file(plan));
+    }
 }
 
 }  // namespace

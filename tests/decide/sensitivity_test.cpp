@@ -8,27 +8,36 @@ namespace {
 
 using Catch::Matchers::WithinRel;
 
-Probe measured(double kld, double squared_error) { return {.measured = true, .kld = kld, .squared_error = squared_error}; }
+Probe measured(double kld, double squared_error) 
+{
+    return {.memory_bytes = 1, .measured = true, .kld = kld, .squared_error = squared_error};
+}
 
-Probe missing(double squared_error) { return {.squared_error = squared_error}; }
+Probe missing(double squared_error) { return {.memory_bytes = 1, .squared_error = squared_error}; }
 
-TEST_CASE("a probe that is missing grows with the squared error from the layer's nearest", "[decide]")
+GroupSensitivity group(std::string name, std::vector<Probe> probes)
+{
+    return {.group = name, .layer = name, .part = "attn", .parameters = 1, .probes = std::move(probes)};
+}
+
+TEST_CASE("a probe that is missing grows with the squared error from the group's nearest", "[decide]")
 {
     Sensitivity sensitivity{.types = {"a", "b", "c"},
-                            .layers = {{"blk.0.attn", 1, {measured(0.08, 0.04), missing(0.01), measured(0.001, 0.001)}},
-                                       {"blk.0.ffn", 1, {missing(0.04), missing(0.01), missing(0.001)}}}};
+                            .groups = {group("blk.0.attn", {measured(0.08, 0.04), missing(0.01), measured(0.001, 0.001)}),
+                                       group("blk.0.ffn", {missing(0.04), missing(0.01), Probe{}})}};
     REQUIRE(fill_in(sensitivity));
-    CHECK_THAT(sensitivity.layers[0].probes[1].kld, WithinRel(0.02, 1e-9));
-    CHECK(!sensitivity.layers[0].probes[1].measured);
-    // The other layer has the median factor of what was measured: of 1 and 2, the greater.
-    CHECK_THAT(sensitivity.layers[1].probes[0].kld, WithinRel(0.08, 1e-9));
+    CHECK_THAT(sensitivity.groups[0].probes[1].kld, WithinRel(0.02, 1e-9));
+    CHECK(!sensitivity.groups[0].probes[1].measured);
+    CHECK(sensitivity.groups[1].probes[2].kld == 0);  // it cannot have that type
+    // The other group has the median factor of what was measured: of 1 and 2, the greater.
+    CHECK_THAT(sensitivity.groups[1].probes[0].kld, WithinRel(0.08, 1e-9));
     CHECK(sensitivity.separability.pairs == 2);
     CHECK_THAT(sensitivity.separability.worst_factor, WithinRel(2.0, 1e-9));
 }
 
 TEST_CASE("nothing measured, nothing filled in", "[decide]")
 {
-    Sensitivity sensitivity{.types = {"a"}, .layers = {{"blk.0.attn", 1, {missing(0.04)}}}};
+    Sensitivity sensitivity{.types = {"a"}, .groups = {group("blk.0.attn", {missing(0.04)})}};
     CHECK(!fill_in(sensitivity));
 }
 

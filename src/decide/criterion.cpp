@@ -1,0 +1,201 @@
+// The criteria there are, and what is said of them in words: weights and limits.
+#include <apreqel/criterion.h>
+
+#include <algorithm>
+#include <charconv>
+#include <format>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <utility>
+
+namespace apreqel {
+namespace {
+
+double positive(double value) { return value > 0 ? value : kUnknown; }
+
+double perplexity_increase(const Measurement& model, const Quality& reference)
+{
+    return positive(model.quality.perplexity) / positive(reference.perplexity) - 1;
+}
+
+constexpr std::array<Criterion, kCriteria> kTable{{
+    {.name = "memory",
+     .weight = "memory",
+     .limit = "max-memory",
+     .field = "memory_bytes",
+     .heading = "memory",
+     .unit = Unit::bytes,
+     .digits = 2,
+     .composition = Composition::counted,
+     .of_device = false,
+     .of = [](const Measurement& m, const Quality&) { return positive(static_cast<double>(m.memory_bytes)); }},
+    {.name = "latency",
+     .weight = "latency",
+     .limit = "max-latency",
+     .field = "latency_ms",
+     .heading = "ms/token",
+     .unit = Unit::milliseconds,
+     .digits = 3,
+     .composition = Composition::timed,
+     .of_device = true,
+     .of = [](const Measurement& m, const Quality&) { return positive(m.speed.latency_ms.median); }},
+    {.name = "prompt latency",
+     .weight = "prompt",
+     .limit = "max-prompt-latency",
+     .field = "prompt_latency_ms",
+     .heading = "ms/prompt token",
+     .unit = Unit::milliseconds,
+     .digits = 4,
+     .composition = Composition::timed,
+     .of_device = true,
+     .of = [](const Measurement& m, const Quality&) { return 1000 / positive(m.speed.prompt_tokens_per_second.median); }},
+    {.name = "KL divergence",
+     .weight = "accuracy",
+     .limit = "max-kld",
+     .field = "kl_divergence",
+     .heading = "KL divergence",
+     .unit = Unit::nats,
+     .digits = 5,
+     .composition = Composition::probed,
+     .of_device = false,
+     .of = [](const Measurement& m, const Quality&) { return m.quality.kld_tokens > 0 ? m.quality.kld : kUnknown; }},
+    {.name = "perplexity",
+     .weight = "accuracy",
+     .limit = "",
+     .field = "perplexity",
+     .heading = "perplexity",
+     .unit = Unit::one,
+     .digits = 4,
+     .composition = Composition::consequence,
+     .of_device = false,
+     .of = [](const Measurement& m, const Quality&) { return positive(m.quality.perplexity); }},
+    {.name = "increase of perplexity",
+     .weight = "",
+     .limit = "max-perplexity-increase",
+     .field = "perplexity_increase",
+     .heading = "increase",
+     .unit = Unit::share,
+     .digits = 4,
+     .composition = Composition::consequence,
+     .of_device = false,
+     .of = perplexity_increase},
+}};
+
+/// The names that three bare numbers weigh.
+constexpr std::array<std::string_view, 3> kPaperWeights{"memory", "latency", "accuracy"};
+
+struct Preset {
+    std::string_view name;
+    std::array<double, kPaperWeights.size()> weights;
+};
+
+constexpr std::array kPresets{
+    Preset{"balanced", {1.0 / 3, 1.0 / 3, 1.0 / 3}},
+    Preset{"memory", {0.8, 0.1, 0.1}},
+    Preset{"latency", {0.1, 0.8, 0.1}},
+    Preset{"accuracy", {0.1, 0.1, 0.8}},
+};
+
+/// A weight, or nothing if `text` is not a finite number of 0 or more.
+std::optional<double> parse_weight(std::string_view text)
+{
+    double weight = 0;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, weight);
+    if (error != std::errc() || rest != end || !std::isfinite(weight) || weight < 0) return std::nullopt;
+    return weight;
+}
+
+std::unexpected<Error> refuse(std::string_view text, std::string_view why)
+{
+    return std::unexpected(
+        Error{ErrorCode::usage, std::format("weights \"{}\": {}", text, why),
+              "give 0.2,0.6,0.2 (memory,latency,accuracy), or memory=.2,latency=.6,accuracy=.2, or one of balanced, "
+              "memory, latency, accuracy"});
+}
+
+}  // namespace
+
+std::span<const Criterion, kCriteria> criteria() { return kTable; }
+
+Metrics metrics_of(const Measurement& model, const Quality& reference)
+{
+    Metrics metrics{};
+    for (std::size_t c = 0; c < kCriteria; ++c) metrics[c] = kTable[c].of(model, reference);
+    return metrics;
+}
+
+const Objectives& paper_objectives()
+{
+    static const Objectives objectives{kMemory, kLatency, kPerplexity};
+    return objectives;
+}
+
+const Objectives& front_objectives()
+{
+    static const Objectives objectives{kMemory, kLatency, kDivergence};
+    return objectives;
+}
+
+std::vector<double> columns_of(const Metrics& metrics, const Objectives& objectives)
+{
+    std::vector<double> columns;
+    for (const std::size_t c : objectives) columns.push_back(metrics[c]);
+    return columns;
+}
+
+double limit_excess(const Limits& limits, Metrics metrics, std::uint64_t kv_bytes_per_token)
+{
+    metrics[kMemory] += static_cast<double>(limits.context) * static_cast<double>(kv_bytes_per_token);
+    double most = 0;
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        if (limits.most[c] == kUnlimited) continue;
+        most = std::isnan(metrics[c]) ? kUnlimited : std::max(most, metrics[c] / limits.most[c]);
+    }
+    return most;
+}
+
+bool set_weight(Weights& weights, std::string_view name, double value)
+{
+    bool found = false;
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        if (name.empty() || kTable[c].weight != name) continue;
+        weights[c] = value;
+        found = true;
+    }
+    return found;
+}
+
+Result<Weights> parse_weights(std::string_view text)
+{
+    Weights weights{};
+    if (const auto preset = std::ranges::find(kPresets, text, &Preset::name); preset != kPresets.end()) {
+        for (std::size_t w = 0; w < kPaperWeights.size(); ++w) set_weight(weights, kPaperWeights[w], preset->weights[w]);
+        return weights;
+    }
+    std::vector<std::string_view> parts;
+    for (const auto part : std::views::split(text, ',')) parts.emplace_back(part);
+    const bool named = text.contains('=');
+    if (!named && parts.size() != kPaperWeights.size()) return refuse(text, "not three numbers, names or a preset");
+    std::vector<std::string_view> given;
+    for (std::size_t p = 0; p < parts.size(); ++p) {
+        std::string_view number = parts[p];
+        std::string_view name = named ? std::string_view() : kPaperWeights[p];
+        if (named) {
+            const std::size_t equals = number.find('=');
+            if (equals == std::string_view::npos) return refuse(text, std::format("\"{}\" names no criterion", number));
+            name = number.substr(0, equals);
+            if (std::ranges::contains(given, name)) return refuse(text, std::format("{} is given twice", name));
+            number.remove_prefix(equals + 1);
+        }
+        given.push_back(name);
+        const auto weight = parse_weight(number);
+        if (!weight) return refuse(text, std::format("\"{}\" is not a number of 0 or more", number));
+        if (!set_weight(weights, name, *weight)) return refuse(text, std::format("\"{}\" names no criterion", name));
+    }
+    if (std::ranges::all_of(weights, [](double weight) { return weight == 0; })) return refuse(text, "all are 0");
+    return weights;
+}
+
+}  // namespace apreqel

@@ -1,0 +1,367 @@
+#include "decide/prediction.h"
+
+#include "decide/latency.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <set>
+
+namespace apreqel {
+namespace {
+
+Result<> check(const Profile& profile, const Sensitivity& sensitivity)
+{
+    const ModelProfile& model = profile.model;
+    if (!model.model.empty() && !sensitivity.model.empty() && model.model != sensitivity.model) {
+        return fail("plan: the profile is of model {} ({}), the sensitivity is of {} ({})", model.model_name, model.model,
+                    sensitivity.model_name, sensitivity.model);
+    }
+    std::set<std::string_view> seen;
+    std::set<std::string_view> layers;
+    for (const GroupSensitivity& group : sensitivity.groups) {
+        if (!seen.insert(group.group).second) return fail("plan: the sensitivity has {} twice", group.group);
+        if (group.parameters == 0) return fail("plan: the sensitivity's {} has no weights", group.group);
+        if (group.probes.size() != sensitivity.types.size())
+            return fail("plan: the sensitivity's {} has {} probes, not one for each type", group.group, group.probes.size());
+        const bool fixed = !group.fixed_type.empty();
+        if (fixed && !std::ranges::contains(sensitivity.types, group.fixed_type))
+            return fail("plan: the sensitivity's {} is fixed to {}, which is none of its types", group.group, group.fixed_type);
+        if (!group.layer.empty()) layers.insert(group.layer);
+    }
+    if (layers.empty()) return fail("plan: the sensitivity has no layers");
+    if (model.layers != layers.size())
+        return fail("plan: the profile is of {} layers, the sensitivity is of {}", model.layers, layers.size());
+    const auto embedding = std::ranges::find(sensitivity.groups, kEmbedding, &GroupSensitivity::group);
+    const bool known = embedding != sensitivity.groups.end() && !model.embedding_type.empty();
+    if (known && embedding->fixed_type != model.embedding_type) {
+        return fail("plan: the profile has embeddings in {}, the sensitivity has them in {}", model.embedding_type,
+                    embedding->fixed_type);
+    }
+    for (const UniformVariant& variant : model.types) {
+        const Metrics metrics = metrics_of(measurement_of(profile, variant.type));
+        for (const std::size_t c : paper_objectives()) {
+            if (std::isfinite(metrics[c]) && metrics[c] > 0) continue;
+            return fail("plan: the profile's {} has no {}, it must be a positive number", variant.type, criteria()[c].field);
+        }
+    }
+    return {};
+}
+
+/// What is searched by: the usual three, and every other time that has a weight or a limit. In the order of the criteria, so that
+/// the divergence is last, which spans orders of magnitude.
+Objectives objectives_of(const PlanRequest& request)
+{
+    Objectives objectives;
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        const bool asked = request.weights[c] > 0 || request.limits.most[c] < kUnlimited;
+        const bool timed = criteria()[c].composition == Composition::timed;
+        if (std::ranges::contains(front_objectives(), c) || (asked && timed)) objectives.push_back(c);
+    }
+    return objectives;
+}
+
+/// The type a mix gives to `group`: its own entry, or that of its layer, or what it has anyway.
+std::string_view type_in(const std::vector<GroupType>& allocation, const GroupSensitivity& group)
+{
+    std::string_view type = group.fixed_type;
+    for (const GroupType& entry : allocation) {
+        if (entry.group == group.group) return entry.type;
+        if (entry.group == group.layer) type = entry.type;
+    }
+    return type;
+}
+
+/// The type of `group` in the uniform variant of `type`.
+std::string_view type_in(std::string_view type, const GroupSensitivity& group)
+{
+    return group.fixed_type.empty() ? type : group.fixed_type;
+}
+
+std::size_t index_of(const std::vector<std::string>& names, std::string_view name)
+{
+    return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
+}
+
+class Predictor {
+public:
+    Predictor(const Profile& profile, const Sensitivity& sensitivity, std::span<const MixedModel> measured)
+        : profile_(profile), sensitivity_(sensitivity), measured_(measured)
+    {
+    }
+
+    Result<Prediction> make(const PlanRequest& request)
+    {
+        prediction_.objectives = objectives_of(request);
+        for (const UniformVariant& variant : profile_.model.types)
+            if (std::ranges::contains(sensitivity_.types, variant.type)) prediction_.types.push_back(variant.type);
+        if (prediction_.types.empty()) return fail("plan: the profile and the sensitivity have no type in common");
+        if (auto chosen = choose_groups(request.mix_embedding); !chosen) return std::unexpected(chosen.error());
+        for (std::size_t column = 0; column < prediction_.objectives.size(); ++column) {
+            const std::size_t c = prediction_.objectives[column];
+            switch (criteria()[c].composition) {
+                case Composition::counted: add_bytes(column); break;
+                case Composition::timed:
+                    if (auto added = add_times(column, criteria()[c]); !added) return std::unexpected(added.error());
+                    break;
+                case Composition::probed: add_divergences(column); break;
+                case Composition::consequence: break;  // follows from another column
+            }
+        }
+        fit_perplexity();
+        return std::move(prediction_);
+    }
+
+private:
+    [[nodiscard]] const Probe& probe(const GroupSensitivity& group, std::string_view type) const
+    {
+        return group.probes[index_of(sensitivity_.types, type)];
+    }
+
+    /// Groups choose, or have what they are fixed to: then they are part of what all models cost.
+    Result<> choose_groups(bool free_fixed)
+    {
+        for (const GroupSensitivity& group : sensitivity_.groups) {
+            std::vector<std::uint8_t> choices;
+            for (std::size_t q = 0; q < prediction_.types.size(); ++q)
+                if (probe(group, prediction_.types[q]).memory_bytes > 0) choices.push_back(static_cast<std::uint8_t>(q));
+            const bool fixed = !group.fixed_type.empty() && (!free_fixed || choices.empty());
+            if (!fixed && choices.empty()) return fail("plan: {} can have none of the types to choose from", group.group);
+            if (fixed) {
+                fixed_.push_back(&group);
+                continue;
+            }
+            prediction_.groups.push_back(&group);
+            prediction_.choices.push_back(std::move(choices));
+        }
+        prediction_.costs.fixed.assign(prediction_.objectives.size(), 0);
+        for (const auto& choices : prediction_.choices)
+            prediction_.costs.groups.emplace_back(choices.size(), Costs(prediction_.objectives.size()));
+        return {};
+    }
+
+    /// Calls `f(group, type, cost)` for each type each group can have.
+    template <class F>
+    void for_each_choice(std::size_t column, F f)
+    {
+        for (std::size_t g = 0; g < prediction_.groups.size(); ++g) {
+            for (std::size_t i = 0; i < prediction_.choices[g].size(); ++i)
+                f(*prediction_.groups[g], prediction_.types[prediction_.choices[g][i]], prediction_.costs.groups[g][i][column]);
+        }
+    }
+
+    void add_bytes(std::size_t column)
+    {
+        double& fixed = prediction_.costs.fixed[column];
+        fixed = static_cast<double>(sensitivity_.fixed_bytes);
+        for (const GroupSensitivity* group : fixed_) fixed += static_cast<double>(probe(*group, group->fixed_type).memory_bytes);
+        for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
+            cost = static_cast<double>(probe(group, type).memory_bytes);
+        });
+    }
+
+    /// A time adds up over groups: in each part and type it goes with the weights. What that is per part and type is fitted to the
+    /// uniform types and the mixes; where they do not tell, a part takes its share of the weights.
+    Result<> add_times(std::size_t column, const Criterion& criterion)
+    {
+        std::vector<std::string> types = prediction_.types;  // and those that free groups are fixed to in the uniform variants
+        std::vector<std::string> parts;
+        std::vector<double> weights;
+        for (const GroupSensitivity* group : prediction_.groups) {
+            if (!group->fixed_type.empty() && !std::ranges::contains(types, group->fixed_type)) types.push_back(group->fixed_type);
+            const std::size_t part = index_of(parts, group->part);
+            if (part == parts.size()) {
+                parts.push_back(group->part);
+                weights.push_back(0);
+            }
+            weights[part] += static_cast<double>(group->parameters);
+        }
+        const auto place = [&](const GroupSensitivity& group, std::string_view type) {
+            return index_of(parts, group.part) * types.size() + index_of(types, type);
+        };
+        const auto share = [&](const GroupSensitivity& group) {
+            return static_cast<double>(group.parameters) / weights[index_of(parts, group.part)];
+        };
+
+        std::vector<TimedParts> timed;
+        const auto add = [&](const Speed& speed, bool mixed, auto type_of) {
+            const double time = criterion.of({.speed = speed}, {});
+            TimedParts row{.parts = std::vector<double>(parts.size() * types.size()), .latency_ms = time, .mixed = mixed};
+            for (const GroupSensitivity* group : prediction_.groups) {
+                const std::string_view type = type_of(*group);
+                if (!std::ranges::contains(types, type)) return;  // it tells of a type that is not chosen from
+                row.parts[place(*group, type)] += share(*group);
+            }
+            if (time > 0) timed.push_back(std::move(row));
+        };
+        std::vector<double> uniform;
+        for (const std::string& type : prediction_.types) {
+            const Speed speed = measurement_of(profile_, type).speed;
+            uniform.push_back(criterion.of({.speed = speed}, {}));
+            if (!(uniform.back() > 0)) return usage_error("plan: the {} of {} was not measured", criterion.name, type);
+            add(speed, false, [&](const GroupSensitivity& group) { return type_in(type, group); });
+        }
+        const auto add_mix = [&](const std::vector<GroupType>& allocation, const Speed& speed) {
+            const auto differs = [&](const GroupSensitivity* group) { return type_in(allocation, *group) != group->fixed_type; };
+            if (std::ranges::any_of(fixed_, differs)) return;  // a group is another type there than it will be
+            add(speed, true, [&](const GroupSensitivity& group) { return type_in(allocation, group); });
+        };
+        for (const TimedModel& model : profile_.device.models)
+            if (!model.allocation.empty()) add_mix(model.allocation, model.speed);
+        for (const MixedModel& mix : measured_) add_mix(mix.allocation, mix.measurement.speed);
+
+        const double all = std::reduce(weights.begin(), weights.end());
+        const double usual = std::reduce(uniform.begin(), uniform.end()) / static_cast<double>(uniform.size());
+        std::vector<double> expected;
+        for (std::size_t part = 0; part < parts.size(); ++part)
+            for (std::size_t q = 0; q < types.size(); ++q)
+                expected.push_back((q < uniform.size() ? uniform[q] : usual) * std::max(weights[part] / all, 1e-3));
+        const LatencyFit fit = fit_latency(timed, expected);
+        if (&criterion == &criteria()[kLatency]) prediction_.latency_error = fit.error;
+        for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
+            cost = share(group) * fit.parts[place(group, type)];
+        });
+        return {};
+    }
+
+    /// KL divergences add up over groups (facts: within 5 % up to about 1 nat), times one factor for each type, by which the
+    /// whole model in that type differs from the sum of its probes: activations are rounded too, and errors common to all groups
+    /// cancel. Where mixes were measured, one more factor says how far that was off for them.
+    void add_divergences(std::size_t column)
+    {
+        constexpr double kLeast = 0.1;  // a type cannot be much better than its probes
+        double fixed = 0;
+        for (const GroupSensitivity* group : fixed_) fixed += probe(*group, group->fixed_type).kld;
+        std::vector<double> factors;
+        for (const std::string& type : prediction_.types) {
+            double sum = 0;      // of the groups that are of this type in its uniform variant
+            double others = 0;
+            for (const GroupSensitivity& group : sensitivity_.groups)
+                (group.fixed_type.empty() ? sum : others) += probe(group, type_in(type, group)).kld;
+            const Quality quality = measurement_of(profile_, type).quality;
+            const bool known = quality.kld_tokens > 0 && sum > 0;
+            factors.push_back(known ? std::max((quality.kld - others) / sum, kLeast) : 1);
+        }
+        for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
+            cost = probe(group, type).kld * (group.fixed_type.empty() ? factors[index_of(prediction_.types, type)] : 1);
+        });
+        prediction_.costs.fixed[column] = fixed;
+        scale_divergences(column, measured_factor(column));
+    }
+
+    /// How far the divergences of the measured mixes are from those predicted: the geometric mean.
+    [[nodiscard]] double measured_factor(std::size_t column) const
+    {
+        double logs = 0;
+        double count = 0;
+        for (const MixedModel& mix : measured_) {
+            const Quality& quality = mix.measurement.quality;
+            const auto predicted = predicted_divergence(mix.allocation, column);
+            if (!predicted || *predicted <= 0 || quality.kld_tokens == 0 || quality.kld <= 0) continue;
+            logs += std::log(quality.kld / *predicted);
+            ++count;
+        }
+        return count > 0 ? std::exp(logs / count) : 1;
+    }
+
+    [[nodiscard]] std::optional<double> predicted_divergence(const std::vector<GroupType>& allocation, std::size_t column) const
+    {
+        double sum = prediction_.costs.fixed[column];
+        for (std::size_t g = 0; g < prediction_.groups.size(); ++g) {
+            const std::size_t type = index_of(prediction_.types, type_in(allocation, *prediction_.groups[g]));
+            const auto choice = std::ranges::find(prediction_.choices[g], type);
+            if (choice == prediction_.choices[g].end()) return std::nullopt;
+            sum += prediction_.costs.groups[g][static_cast<std::size_t>(choice - prediction_.choices[g].begin())][column];
+        }
+        return sum;
+    }
+
+    void scale_divergences(std::size_t column, double factor)
+    {
+        prediction_.costs.fixed[column] *= factor;
+        for_each_choice(column, [&](const GroupSensitivity&, const std::string&, double& cost) { cost *= factor; });
+    }
+
+    /// Least squares through what was measured whole: the uniform types, the mixes, and the full-precision model at 0, so that what
+    /// is learnt of divergences moves the perplexities predicted. How far a perplexity strays from the line grows with the KL
+    /// divergence (its variance is about twice the divergence per token), so small ones count more.
+    void fit_perplexity()
+    {
+        std::vector<std::array<double, 2>> points;  // KL divergence, ln perplexity
+        const auto add = [&](const Quality& quality) {
+            if (quality.perplexity > 0 && quality.kld_tokens > 0) points.push_back({quality.kld, std::log(quality.perplexity)});
+        };
+        for (const UniformVariant& variant : profile_.model.types) add(variant.quality);
+        for (const MixedModel& mix : measured_) add(mix.measurement.quality);
+        const double reference = profile_.model.reference.perplexity;
+        if (reference > 0) points.push_back({0, std::log(reference)});
+        if (points.empty()) {  // nothing was compared with full precision: the probes must do
+            for (const std::string& type : prediction_.types) {
+                double kld = 0;
+                for (const GroupSensitivity& group : sensitivity_.groups) kld += probe(group, type_in(type, group)).kld;
+                points.push_back({kld, std::log(measurement_of(profile_, type).quality.perplexity)});
+            }
+        }
+        double mean_kld = 0;
+        double mean_log = 0;
+        double total = 0;
+        const auto weight = [](double kld) { return 1 / (kld + 1e-6); };
+        for (const auto& [kld, log] : points) {
+            mean_kld += weight(kld) * kld;
+            mean_log += weight(kld) * log;
+            total += weight(kld);
+        }
+        mean_kld /= total;
+        mean_log /= total;
+        double covariance = 0;
+        double variance = 0;
+        for (const auto& [kld, log] : points) {
+            covariance += weight(kld) * (kld - mean_kld) * (log - mean_log);
+            variance += weight(kld) * (kld - mean_kld) * (kld - mean_kld);
+        }
+        PerplexityLine& line = prediction_.perplexity;
+        line.slope = variance > 0 ? std::max(0.0, covariance / variance) : 0;
+        line.intercept = mean_log - line.slope * mean_kld;
+        line.reference = reference > 0 ? reference : line.at(0);
+    }
+
+    const Profile& profile_;
+    const Sensitivity& sensitivity_;
+    std::span<const MixedModel> measured_;
+    std::vector<const GroupSensitivity*> fixed_;
+    Prediction prediction_;
+};
+
+}  // namespace
+
+double PerplexityLine::at(double kld) const { return std::exp(intercept + slope * kld); }
+
+Result<Prediction> predict(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
+                           std::span<const MixedModel> measured)
+{
+    if (auto fit = check(profile, sensitivity); !fit) return std::unexpected(fit.error());
+    return Predictor(profile, sensitivity, measured).make(request);
+}
+
+std::vector<std::uint8_t> types_of(const Prediction& prediction, const FrontPoint& point)
+{
+    std::vector<std::uint8_t> types;
+    for (std::size_t g = 0; g < point.types.size(); ++g) types.push_back(prediction.choices[g][point.types[g]]);
+    return types;
+}
+
+Candidate candidate_of(const Prediction& prediction, const FrontPoint& point)
+{
+    Candidate candidate{.counts = std::vector<std::size_t>(prediction.types.size())};
+    for (const std::uint8_t type : types_of(prediction, point)) ++candidate.counts[type];
+    Metrics& estimate = candidate.estimate;
+    for (std::size_t column = 0; column < prediction.objectives.size(); ++column)
+        estimate[prediction.objectives[column]] = point.cost[column];
+    estimate[kPerplexity] = prediction.perplexity.at(estimate[kDivergence]);
+    estimate[kPerplexityIncrease] = estimate[kPerplexity] / prediction.perplexity.reference - 1;
+    return candidate;
+}
+
+}  // namespace apreqel

@@ -1,0 +1,42 @@
+// What a model will cost, predicted from what was measured, for every way to give types to its groups.
+#pragma once
+
+#include <apreqel/front.h>
+#include <apreqel/plan.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace apreqel {
+
+/// ln perplexity = intercept + slope · KL divergence, through everything that was measured whole.
+struct PerplexityLine {
+    double intercept = 0;
+    double slope = 0;
+    double reference = 0;  ///< the full-precision model's perplexity, measured or where the line says
+
+    [[nodiscard]] double at(double kld) const;
+};
+
+struct Prediction {
+    Objectives objectives;
+    std::vector<std::string> types;                 ///< those that profile and sensitivity share
+    std::vector<const GroupSensitivity*> groups;    ///< that are free to choose
+    std::vector<std::vector<std::uint8_t>> choices; ///< of each group: which of `types` it can have
+    AdditiveCosts costs;                            ///< columns: `objectives`; a group's types: its `choices`
+    PerplexityLine perplexity;
+    double latency_error = 0;  ///< largest relative error of a measured latency that was left out of its prediction; 0: not known
+};
+
+/// Memory is exact, times and KL divergence are sums over groups. `measured`: mixes that were built and measured.
+/// Errors: profile and sensitivity do not belong together; something measured is not there.
+[[nodiscard]] Result<Prediction> predict(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
+                                         std::span<const MixedModel> measured);
+
+/// The type of each group, as an index into Prediction::types.
+[[nodiscard]] std::vector<std::uint8_t> types_of(const Prediction& prediction, const FrontPoint& point);
+
+[[nodiscard]] Candidate candidate_of(const Prediction& prediction, const FrontPoint& point);
+
+}  // namespace apreqel
