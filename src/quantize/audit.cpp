@@ -132,10 +132,13 @@ Result<> audit(const std::filesystem::path& path, const HeaderLayout& layout, co
     return check_file(*file, progress, &layout);
 }
 
-bool is_whole(const std::filesystem::path& path, Monitor& monitor)
+bool is_whole(const std::filesystem::path& path, Monitor& monitor, const ReadProgress& progress)
 {
-    if (!std::filesystem::exists(path)) return false;
-    const auto verified = verify(path, [&](std::uint64_t) { return !monitor.stop_requested(); });
+    std::error_code unreadable;
+    if (!std::filesystem::exists(path, unreadable)) return false;
+    const auto verified = verify(path, [&](std::uint64_t bytes) {
+        return (!progress || progress(bytes)) && !monitor.stop_requested();
+    });
     if (verified) return true;
     if (verified.error().code != ErrorCode::interrupted)
         monitor.warn(verified.error().message + "; it is made again");

@@ -43,7 +43,7 @@ using ReadProgress = std::function<bool(std::uint64_t bytes)>;
 /// already: what the kernel keeps of it in memory is dropped first, as far as it does as asked.
 [[nodiscard]] Result<> audit(const std::filesystem::path& path, const HeaderLayout& layout, const ReadProgress& progress = {});
 
-/// False, with a warning that names it, if the file is there and damaged; false too if it is not there.
-[[nodiscard]] bool is_whole(const std::filesystem::path& path, Monitor& monitor);
+/// False, with a warning that names it, if the file is there and damaged; false too if it is not there, or asked to stop.
+[[nodiscard]] bool is_whole(const std::filesystem::path& path, Monitor& monitor, const ReadProgress& progress = {});
 
 }  // namespace apreqel

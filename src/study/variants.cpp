@@ -64,14 +64,27 @@ Result<> build_variants(const Study& study)
 {
     std::vector<ModelSpec> missing;
     const std::vector<ModelFile> files = variant_files(study);
+    double total = 0;
+    double done = 0;
+    for (const ModelFile& file : files) {
+        std::error_code absent;
+        const auto bytes = std::filesystem::file_size(file.path, absent);
+        if (!absent) total += static_cast<double>(bytes);
+    }
+    if (total > 0) study.monitor.begin("check variants", total);
+    const auto progress = [&](std::uint64_t bytes) {
+        study.monitor.advance(done += static_cast<double>(bytes));
+        return true;
+    };
     for (std::size_t v = 0; v < files.size(); ++v) {
-        if (is_whole(files[v].path, study.monitor)) continue;
+        if (is_whole(files[v].path, study.monitor, progress)) continue;
         TypeAssignment assignment = assign_types(study.inventory, study.settings.types[v], study.settings.embedding_type);
         missing.push_back({.path = files[v].path,
                            .types = std::move(assignment.types),
                            .notes = {},
                            .origins = std::move(assignment.origins)});
     }
+    if (total > 0) study.monitor.end(std::format("{} of {} are there", files.size() - missing.size(), files.size()));
     if (missing.empty()) return {};
     return write_models(study.inventory, missing, {}, thread_count(study.settings.run), study.monitor);
 }

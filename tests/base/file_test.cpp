@@ -101,6 +101,9 @@ TEST_CASE("temporary files that a killed process left go, those being written st
     const auto left = [&](const std::filesystem::path& path) { std::ofstream(folder / path) << "half"; };
     left("out.part.aB3xYz");
     left("other.part.aB3xYz");
+    left("third.part.aB3xYz");
+    remove_abandoned_parts_of(folder / "third");
+    CHECK(!std::filesystem::exists(folder / "third.part.aB3xYz"));
     left("deep/er/out.part.aB3xYz");
     left("out.part.long-name");  // not a name that this program makes
     std::filesystem::create_symlink(folder / "out.part.long-name", folder / "link.part.aB3xYz");
