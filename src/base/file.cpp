@@ -190,7 +190,8 @@ Result<> OutputFile::commit()
 Result<std::filesystem::path> output_target(const std::filesystem::path& destination)
 {
     struct stat status{};
-    if (::lstat(destination.c_str(), &status) != 0) return destination;  // nothing there, or creating the file says what is wrong
+    if (::lstat(destination.c_str(), &status) != 0)
+        return destination;  // nothing there, or creating the file says what is wrong
     const bool link = S_ISLNK(status.st_mode);
     if (link && ::stat(destination.c_str(), &status) != 0)
         return usage_error("write {}: it is a link that leads nowhere", destination.string());

@@ -136,12 +136,10 @@ bool is_whole(const std::filesystem::path& path, Monitor& monitor, const ReadPro
 {
     std::error_code unreadable;
     if (!std::filesystem::exists(path, unreadable)) return false;
-    const auto verified = verify(path, [&](std::uint64_t bytes) {
-        return (!progress || progress(bytes)) && !monitor.stop_requested();
-    });
+    const auto verified =
+        verify(path, [&](std::uint64_t bytes) { return (!progress || progress(bytes)) && !monitor.stop_requested(); });
     if (verified) return true;
-    if (verified.error().code != ErrorCode::interrupted)
-        monitor.warn(verified.error().message + "; it is made again");
+    if (verified.error().code != ErrorCode::interrupted) monitor.warn(verified.error().message + "; it is made again");
     return false;
 }
 

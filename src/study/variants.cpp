@@ -6,18 +6,27 @@
 #include "study/keys.h"
 
 #include <algorithm>
+#include <set>
 
 namespace apreqel {
 namespace {
 
-/// Splicing one model takes a moment: only the whole set is a step worth showing.
+/// Reading more than this takes longer than a moment, and is a step worth showing.
+constexpr double kLongRead = 1 << 30;
+
+/// Splicing one model takes a moment: only the whole set is a step worth showing. A warning is worth it once.
 class Unseen : public Monitor {
 public:
-    explicit Unseen(const Monitor& monitor) : monitor_(monitor) {}
+    explicit Unseen(Monitor& monitor) : monitor_(monitor) {}
+    void warn(std::string_view message) override
+    {
+        if (said_.emplace(message).second) monitor_.warn(message);
+    }
     [[nodiscard]] bool stop_requested() const override { return monitor_.stop_requested(); }
 
 private:
-    const Monitor& monitor_;
+    Monitor& monitor_;
+    std::set<std::string, std::less<>> said_;
 };
 
 }  // namespace
@@ -71,9 +80,10 @@ Result<> build_variants(const Study& study)
         const auto bytes = std::filesystem::file_size(file.path, absent);
         if (!absent) total += static_cast<double>(bytes);
     }
-    if (total > 0) study.monitor.begin("check variants", total);
+    const bool shown = total > kLongRead;
+    if (shown) study.monitor.begin("check variants", total);
     const auto progress = [&](std::uint64_t bytes) {
-        study.monitor.advance(done += static_cast<double>(bytes));
+        if (shown) study.monitor.advance(done += static_cast<double>(bytes));
         return true;
     };
     for (std::size_t v = 0; v < files.size(); ++v) {
@@ -84,7 +94,7 @@ Result<> build_variants(const Study& study)
                            .notes = {},
                            .origins = std::move(assignment.origins)});
     }
-    if (total > 0) study.monitor.end(std::format("{} of {} are there", files.size() - missing.size(), files.size()));
+    if (shown) study.monitor.end(std::format("{} of {} are there", files.size() - missing.size(), files.size()));
     if (missing.empty()) return {};
     return write_models(study.inventory, missing, {}, thread_count(study.settings.run), study.monitor);
 }
@@ -105,8 +115,8 @@ Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
                         .method = "",
                         .embedding_type = type_name(study.settings.embedding_type),
                         .allocation = allocation};
-        if (auto built = quantize(study.inventory, plan, study.workspace, paths.back(), thread_count(study.settings.run),
-                                  unseen, study.settings.types);
+        if (auto built = splice(study.inventory, plan, study.workspace, paths.back(), thread_count(study.settings.run), unseen,
+                                study.settings.types);
             !built) {
             return std::unexpected(built.error());
         }

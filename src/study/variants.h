@@ -22,6 +22,11 @@ namespace apreqel {
 /// Builds the missing and the damaged variants of the study's types, all in one read of the source.
 [[nodiscard]] Result<> build_variants(const Study& study);
 
+/// `quantize` without a word on fallbacks, which the variants have told.
+[[nodiscard]] Result<> splice(const Inventory& inventory, const Plan& plan, const Workspace& workspace,
+                              const std::filesystem::path& output, unsigned threads, Monitor& monitor,
+                              std::span<const Variant> foreign);
+
 /// Splices the mixes that are missing into the workspace; they stay there until `remove_mixes`.
 [[nodiscard]] Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
                                                                      const std::vector<std::vector<LayerType>>& allocations);

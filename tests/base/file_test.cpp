@@ -65,10 +65,10 @@ TEST_CASE("what is no regular file is neither read nor replaced, and never waite
     name.copy(address.sun_path, sizeof address.sun_path - 1);
     REQUIRE(::bind(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     for (const auto& [path, kind] : std::vector<std::pair<std::filesystem::path, std::string>>{{folder / "fifo", "a FIFO"},
-                                                                                                {folder / "link", "a FIFO"},
-                                                                                                {folder / "socket", "a socket"},
-                                                                                                {"/dev/null", "a device"},
-                                                                                                {folder.path(), "a folder"}}) {
+                                                                                               {folder / "link", "a FIFO"},
+                                                                                               {folder / "socket", "a socket"},
+                                                                                               {"/dev/null", "a device"},
+                                                                                               {folder.path(), "a folder"}}) {
         CAPTURE(path);
         CHECK(read_text(path).error().message.contains("it is " + kind + ", not a regular file"));
         const auto before = entries(folder.path());
