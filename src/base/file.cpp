@@ -56,15 +56,6 @@ void remove_if_abandoned(const fs::path& part)
     ::close(descriptor);
 }
 
-/// The same for all temporary files of `destination`.
-void remove_abandoned_siblings(const fs::path& destination)
-{
-    const fs::path folder = destination.has_parent_path() ? destination.parent_path() : fs::path(".");
-    std::error_code ignored;
-    for (fs::directory_iterator entry(folder, ignored), end; !ignored && entry != end; entry.increment(ignored))
-        if (is_part(entry->path().filename().string(), destination.filename().string())) remove_if_abandoned(entry->path());
-}
-
 /// Makes a temporary file of a unique name and locks it. Nothing if another process took it for abandoned in between.
 std::optional<int> create_part(std::string& temporary)
 {
@@ -147,7 +138,7 @@ Result<OutputFile> OutputFile::create(const std::filesystem::path& destination)
 {
     const auto target = output_target(destination);
     if (!target) return std::unexpected(target.error());
-    remove_abandoned_siblings(*target);
+    remove_abandoned_parts_of(*target);
     // mkstemp makes the name unique, so that two runs writing one destination cannot mix their bytes.
     std::string temporary;
     std::optional<int> made;
@@ -199,7 +190,8 @@ Result<> OutputFile::commit()
 Result<std::filesystem::path> output_target(const std::filesystem::path& destination)
 {
     struct stat status{};
-    if (::lstat(destination.c_str(), &status) != 0) return destination;  // nothing there, or creating the file says what is wrong
+    if (::lstat(destination.c_str(), &status) != 0)
+        return destination;  // nothing there, or creating the file says what is wrong
     const bool link = S_ISLNK(status.st_mode);
     if (link && ::stat(destination.c_str(), &status) != 0)
         return usage_error("write {}: it is a link that leads nowhere", destination.string());
@@ -226,6 +218,14 @@ void remove_abandoned_parts(const std::filesystem::path& directory)
          !ignored && entry != end; entry.increment(ignored)) {
         if (is_part(entry->path().filename().string(), {})) remove_if_abandoned(entry->path());
     }
+}
+
+void remove_abandoned_parts_of(const std::filesystem::path& destination)
+{
+    const fs::path folder = destination.has_parent_path() ? destination.parent_path() : fs::path(".");
+    std::error_code ignored;
+    for (fs::directory_iterator entry(folder, ignored), end; !ignored && entry != end; entry.increment(ignored))
+        if (is_part(entry->path().filename().string(), destination.filename().string())) remove_if_abandoned(entry->path());
 }
 
 Result<std::string> read_text(const std::filesystem::path& path, std::uint64_t max_bytes)

@@ -83,6 +83,9 @@ private:
 /// Removes the temporary files of OutputFile that no process holds, anywhere below `directory`; links are not followed.
 void remove_abandoned_parts(const std::filesystem::path& directory);
 
+/// Removes those of one destination, as OutputFile::create does.
+void remove_abandoned_parts_of(const std::filesystem::path& destination);
+
 /// The whole content of a small file. Error: unreadable, or larger than `max_bytes`.
 [[nodiscard]] Result<std::string> read_text(const std::filesystem::path& path, std::uint64_t max_bytes = 1ULL << 30);
 

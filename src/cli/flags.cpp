@@ -268,7 +268,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     settings.types = std::move(*types);
     const auto embedding = parse_type(flags.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());
-    if (auto possible = check_target_type(*embedding); !possible) return std::unexpected(possible.error());
+    if (auto possible = check_target_type(*embedding, !flags.imatrix.empty()); !possible) return std::unexpected(possible.error());
     settings.embedding_type = *embedding;
     // A missing file is better found before hours of work than after.
     for (const auto& file : {settings.text, settings.prompts, settings.calibration}) {

@@ -84,7 +84,7 @@ std::string obstacle_to(const Tensor& tensor, QuantType type, const TensorOrigin
     if (!is_full_precision(tensor.type))
         return std::format("it is {} already: quantizing twice adds up errors", type_name(tensor.type));
     if (!is_full_precision(type)) {
-        if (const auto target = check_target_type(type, true); !target) return target.error().message;
+        if (!check_target_type(type, true)) return "no type that weights can be quantized to";
         const bool weighted = origin.importance && tensor.importance;
         if (!check_target_type(type, weighted)) return std::string(kNoImportance);
     }

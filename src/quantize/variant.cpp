@@ -68,9 +68,9 @@ Result<std::string> first_unreadable(const Inventory& foreign)
     std::iota(all.begin(), all.end(), 0);
     std::for_each(std::execution::par, all.begin(), all.end(), [&](std::size_t t) {
         const Tensor& tensor = foreign.tensors[t];
-        if (tensor.place == TensorPlace::layer) found[t] = has_only_numbers(foreign, tensor).transform([&](bool fine) {
-            return fine ? std::string() : tensor.name;
-        });
+        if (tensor.place == TensorPlace::layer)
+            found[t] =
+                has_only_numbers(foreign, tensor).transform([&](bool fine) { return fine ? std::string() : tensor.name; });
     });
     for (auto& tensor : found)
         if (!tensor || !tensor->empty()) return std::move(tensor);

@@ -35,6 +35,7 @@ Result<> check_disks(const Inventory& inventory, const Container& source, std::s
     for (const ModelSpec& spec : specs) {
         const auto target = output_target(spec.path);
         if (!target) return std::unexpected(target.error());
+        remove_abandoned_parts_of(*target);  // they may be as large as what is to be written
         bytes[target->parent_path()] += lay_out(inventory, source, spec).file_bytes;
     }
     for (const auto& [folder, needed] : bytes)

@@ -99,6 +99,14 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
         monitor.warn(std::format("{} cannot be {} (its rows do not divide into blocks): it is {}", entry.tensor, entry.wanted,
                                  entry.used));
     }
+    return splice(inventory, plan, workspace, output, threads, monitor, foreign);
+}
+
+Result<> splice(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
+                unsigned threads, Monitor& monitor, std::span<const Variant> foreign)
+{
+    const auto blueprint = read_blueprint(inventory, plan, foreign);
+    if (!blueprint) return std::unexpected(blueprint.error());
     std::set<std::filesystem::path> variants;
     for (const GroupVariant& group : blueprint->groups)
         if (!group.variant.foreign) variants.insert(variant_path(workspace, inventory, group.variant, blueprint->embedding_type));

@@ -5,18 +5,24 @@
 #include "study/keys.h"
 
 #include <algorithm>
+#include <set>
 
 namespace apreqel {
 namespace {
 
-/// Splicing one model takes a moment: only the whole set is a step worth showing.
+/// Splicing one model takes a moment: only the whole set is a step worth showing. A warning is worth it once.
 class Unseen : public Monitor {
 public:
-    explicit Unseen(const Monitor& monitor) : monitor_(monitor) {}
+    explicit Unseen(Monitor& monitor) : monitor_(monitor) {}
+    void warn(std::string_view message) override
+    {
+        if (said_.emplace(message).second) monitor_.warn(message);
+    }
     [[nodiscard]] bool stop_requested() const override { return monitor_.stop_requested(); }
 
 private:
-    const Monitor& monitor_;
+    Monitor& monitor_;
+    std::set<std::string, std::less<>> said_;
 };
 
 }  // namespace
@@ -89,8 +95,8 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
-    if (auto built = quantize(study.inventory, plan, study.workspace, path, thread_count(study.settings.run), monitor,
-                              study.settings.types);
+    if (auto built = splice(study.inventory, plan, study.workspace, path, thread_count(study.settings.run), monitor,
+                            study.settings.types);
         !built) {
         return std::unexpected(built.error());
     }

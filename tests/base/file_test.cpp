@@ -65,10 +65,10 @@ TEST_CASE("what is no regular file is neither read nor replaced, and never waite
     name.copy(address.sun_path, sizeof address.sun_path - 1);
     REQUIRE(::bind(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     for (const auto& [path, kind] : std::vector<std::pair<std::filesystem::path, std::string>>{{folder / "fifo", "a FIFO"},
-                                                                                                {folder / "link", "a FIFO"},
-                                                                                                {folder / "socket", "a socket"},
-                                                                                                {"/dev/null", "a device"},
-                                                                                                {folder.path(), "a folder"}}) {
+                                                                                               {folder / "link", "a FIFO"},
+                                                                                               {folder / "socket", "a socket"},
+                                                                                               {"/dev/null", "a device"},
+                                                                                               {folder.path(), "a folder"}}) {
         CAPTURE(path);
         CHECK(read_text(path).error().message.contains("it is " + kind + ", not a regular file"));
         const auto before = entries(folder.path());
@@ -101,6 +101,9 @@ TEST_CASE("temporary files that a killed process left go, those being written st
     const auto left = [&](const std::filesystem::path& path) { std::ofstream(folder / path) << "half"; };
     left("out.part.aB3xYz");
     left("other.part.aB3xYz");
+    left("third.part.aB3xYz");
+    remove_abandoned_parts_of(folder / "third");
+    CHECK(!std::filesystem::exists(folder / "third.part.aB3xYz"));
     left("deep/er/out.part.aB3xYz");
     left("out.part.long-name");  // not a name that this program makes
     std::filesystem::create_symlink(folder / "out.part.long-name", folder / "link.part.aB3xYz");

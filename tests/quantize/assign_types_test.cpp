@@ -46,6 +46,8 @@ TEST_CASE("types that need an importance matrix can be stored where it has somet
         CHECK(check_storage(inventory, std::span(&variant, 1), type("q6_K")));
         CHECK(check_storage(inventory, std::span(&variant, 1), variant).error().code == ErrorCode::usage);
     }
+    const auto refused = check_storage(inventory, {}, type("iq2_xs"));
+    CHECK(refused.error().message.contains("for token_embd × 1, output × 1: i.gguf"));
     CHECK(can_store(inventory, embedding, Variant(type("q4_K"), true)));  // quantized without
     CHECK(can_store(inventory, embedding, Variant(type("iq4_xs"), true)));
 }

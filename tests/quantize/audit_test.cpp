@@ -80,7 +80,7 @@ TEST_CASE("two blocks of a tensor that change places are found", "[quantize]")
     const std::vector<std::byte> block(64);
     CHECK(block_digest(block, 0) != block_digest(block, block_rows(tensor.shape[0])));
     std::swap_ranges(bytes.begin() + static_cast<std::ptrdiff_t>(tensor.offset),
-                     bytes.begin() + static_cast<std::ptrdiff_t>(tensor.offset + 22), // a block of q5_0
+                     bytes.begin() + static_cast<std::ptrdiff_t>(tensor.offset + 22),  // a block of q5_0
                      bytes.begin() + static_cast<std::ptrdiff_t>(tensor.offset + 44));
     spill(written.path, bytes);
     CHECK(verify(written.path).error().message.contains(tensor.name));

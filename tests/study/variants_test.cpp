@@ -77,8 +77,13 @@ TEST_CASE("a variant damaged after it was checked does not reach a mix", "[study
     const Inventory inventory = read_inventory(donor).value();
     flipped[inventory.tensors[inventory.layers[0].tensors[0]].offset] ^= 1;
     spill(donor, flipped);
-    const auto again = build_mixes(study, {allocation});
+    recorder = {};
+    std::vector<LayerType> other = allocation;
+    other.back().type = "q8_0";
+    const auto again = build_mixes(study, {allocation, other});
     REQUIRE(again);
+    CHECK(recorder.warnings.size() == 1);
+    CHECK(recorder.warnings.front().contains(donor.filename().string()));
     CHECK(slurp(again->front()) == mix);
 }
 
