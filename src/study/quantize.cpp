@@ -97,7 +97,8 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     }
     std::set<std::filesystem::path> variants;
     for (const GroupVariant& group : blueprint->groups)
-        if (!group.variant.foreign) variants.insert(variant_path(workspace, inventory, group.variant, blueprint->embedding_type));
+        if (!group.variant.foreign)
+            variants.insert(variant_path(workspace, inventory, group.variant, blueprint->embedding_type));
     std::vector<std::filesystem::path> donors;
     for (const auto& variant : variants) {
         const auto whole = workspace.offers(variant, monitor);
