@@ -4,6 +4,7 @@
 #include "study/study.h"
 
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -79,9 +80,9 @@ inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
 inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) | kProbed};
 inline constexpr Artifact kProfile{"profile.json", on(Input::types, Input::mixes) | kQuantized | kCompared | kTimed};
 
-inline constexpr std::array kArtifacts{kSampledText, kSampledPrompts, kSampledCalibration, kScores,          kImatrix,
-                                       kVariant,     kMix,            kReferenceLogits,    kQuality,         kSpeed,
-                                       kProbes,      kProbeLogits,    kSensitivity,        kProfile};
+inline constexpr std::array kArtifacts{
+    kSampledText, kSampledPrompts, kSampledCalibration, kScores,      kImatrix, kVariant, kMix, kReferenceLogits, kQuality,
+    kSpeed,       kProbes,         kProbeLogits,        kSensitivity, kProfile};
 
 /// The inputs that are known, as text.
 class Facts {

@@ -78,8 +78,7 @@ private:
         const auto quality = evaluate(*model, *tokens, inventory.fingerprint == study_.inventory.fingerprint);
         if (!quality) return quality;
         study_.monitor.end(std::format("{:.4f} ± {:.4f}", quality->perplexity, quality->perplexity_error));
-        if (auto written = write_text(path_of(inventory), to_json(*quality)); !written)
-            return std::unexpected(written.error());
+        if (auto written = write_text(path_of(inventory), to_json(*quality)); !written) return std::unexpected(written.error());
         return quality;
     }
 

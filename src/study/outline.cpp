@@ -50,7 +50,8 @@ Sensitivity outline(const Study& study, std::span<const TensorGroup> groups)
     const std::vector<QuantType> types = assign_types(inventory, embedding, embedding).types;
     sensitivity.embedding_bytes = bytes_of(inventory, groups.back(), types);
     sensitivity.fixed_bytes = tensor_bytes(inventory, types);
-    for (const TensorGroup& group : groups.first(groups.size() - 1)) sensitivity.fixed_bytes -= bytes_of(inventory, group, types);
+    for (const TensorGroup& group : groups.first(groups.size() - 1))
+        sensitivity.fixed_bytes -= bytes_of(inventory, group, types);
     // Keys and values have as many columns as their projections have rows; a fused projection has those of the queries too,
     // which are as wide as the model.
     for (const Tensor& tensor : inventory.tensors) {

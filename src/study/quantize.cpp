@@ -109,7 +109,8 @@ Result<> splice(const Inventory& inventory, const Plan& plan, const Workspace& w
     if (!blueprint) return std::unexpected(blueprint.error());
     std::set<std::filesystem::path> variants;
     for (const GroupVariant& group : blueprint->groups)
-        if (!group.variant.foreign) variants.insert(variant_path(workspace, inventory, group.variant, blueprint->embedding_type));
+        if (!group.variant.foreign)
+            variants.insert(variant_path(workspace, inventory, group.variant, blueprint->embedding_type));
     std::vector<std::filesystem::path> donors;
     for (const auto& variant : variants) {
         const auto whole = workspace.offers(variant, monitor);

@@ -40,9 +40,9 @@ public:
           groups_(probed_groups(study.inventory, settings.granularity)),
           facts_(Facts::of(study)
                      .with(Input::calibration, digest({text}))
-                     .with(Input::probing, std::format("context {} chunks {} precision {} granularity {}",
-                                                       study.settings.quality.context, settings.chunks, settings.precision,
-                                                       static_cast<int>(settings.granularity)))),
+                     .with(Input::probing,
+                           std::format("context {} chunks {} precision {} granularity {}", study.settings.quality.context,
+                                       settings.chunks, settings.precision, static_cast<int>(settings.granularity)))),
           sensitivity_(outline(study, groups_))
     {
         for (const Variant& variant : study.settings.types) columns_.push_back(column_of(variant));
@@ -81,7 +81,8 @@ public:
         all.embedding_kld = columns_[embedding_].probes.back().kld;
         const std::string key = facts_.key(kSensitivity);
         const auto path = study_.workspace.path(kSensitivity.name);
-        if (const auto earlier = read_kept(path, read_sensitivity, study_.monitor)) add_others(all, *earlier, read_key(path) == key);
+        if (const auto earlier = read_kept(path, read_sensitivity, study_.monitor))
+            add_others(all, *earlier, read_key(path) == key);
         if (auto filled = fill_in(all); !filled) return std::unexpected(filled.error());
         if (auto written = write_text(path, to_json(all, key)); !written) return std::unexpected(written.error());
         return all;
@@ -95,11 +96,12 @@ private:
 
     [[nodiscard]] Column column_of(const Variant& variant) const
     {
-        Column column{.variant = variant,
-                      .assignment = assign_all(study_.inventory, groups_, variant),
-                      .file = facts_.with(Input::type, made_with(study_.inventory, variant))
-                                  .path(study_.workspace, kProbes, variant.name),
-                      .probes = std::vector<Probe>(groups_.size())};
+        Column column{
+            .variant = variant,
+            .assignment = assign_all(study_.inventory, groups_, variant),
+            .file =
+                facts_.with(Input::type, made_with(study_.inventory, variant)).path(study_.workspace, kProbes, variant.name),
+            .probes = std::vector<Probe>(groups_.size())};
         for (std::size_t g = 0; g < groups_.size(); ++g) {
             if (can_store(study_.inventory, groups_[g], variant))
                 column.probes[g].memory_bytes = bytes_of(study_.inventory, groups_[g], column.assignment.types);
@@ -206,9 +208,9 @@ Result<> probe_missing(const Study& study, const SenseSettings& settings, Table&
         const bool first = done == 1;  // nothing tells of the embedding's own type but its probe
         study.monitor.advance(static_cast<double>(done++));
         Column& column = table.columns()[q];
-        if (column.probes[g].measured) continue;
+        if (column.probes[g].measured && !study.settings.remeasure) continue;
         if (settings.minutes > 0 && spent() > settings.minutes && !first) {
-            ++left_out;
+            if (!column.probes[g].measured) ++left_out;
             continue;
         }
         auto probe = prober.probe(table.groups()[g].tensors, column.assignment);
@@ -242,21 +244,22 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
     if (!text) return std::unexpected(text.error());
 
     Table table(study, settings, *text);
-    if (!study.settings.remeasure) table.read();
+    table.read();
     const std::vector<Place> order = probe_order(study, table, settings.fast);
     const bool measured = std::ranges::all_of(
         order, [&](const Place& place) { return table.columns()[place.column].probes[place.group].measured; });
-    const bool known = std::ranges::all_of(
-        std::span(table.columns()).first(study.settings.types.size()), [](const Column& column) {
+    const bool known =
+        std::ranges::all_of(std::span(table.columns()).first(study.settings.types.size()), [](const Column& column) {
             return std::ranges::all_of(column.probes,
                                        [](const Probe& probe) { return probe.memory_bytes == 0 || Column::is_known(probe); });
         });
-    if (!measured || !known) {
+    if (study.settings.remeasure || !measured || !known) {
         if (auto enough = check_texts(study, {probing(study)}); !enough) return std::unexpected(enough.error());
         const auto prober = Prober::open(study, settings, table.groups(), *text,
                                          table.facts().path(study.workspace, kProbeLogits), table.facts().key(kProbeLogits));
         if (!prober) return std::unexpected(prober.error());
-        if (auto probed = probe_missing(study, settings, table, order, **prober); !probed) return std::unexpected(probed.error());
+        if (auto probed = probe_missing(study, settings, table, order, **prober); !probed)
+            return std::unexpected(probed.error());
     }
     return table.finish();
 }

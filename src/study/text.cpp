@@ -79,7 +79,8 @@ struct Named {
 Named named_text(const Study& study, Input text)
 {
     const auto whole = [](Result<std::string> (*read)(const Study&)) {
-        return [read](const Study& of) { return read(of).transform([](std::string all) { return std::vector{std::move(all)}; }); };
+        return
+            [read](const Study& of) { return read(of).transform([](std::string all) { return std::vector{std::move(all)}; }); };
     };
     if (text == Input::prompts) return {study.settings.prompts, prompts_source(study), scoring_prompts};
     if (text == Input::text) return {study.settings.text, text_source(study), whole(evaluation_text)};

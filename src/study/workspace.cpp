@@ -201,9 +201,7 @@ Result<std::shared_ptr<const WorkspaceLock>> WorkspaceLock::take(const Workspace
         return refuse("in use by " + (holder.empty() ? "another process" : holder),
                       "wait until it has ended, or name another folder with -C DIR");
     }
-    const std::string holder = this_process() + "\n";
-    // Who holds the lock is for people only: a full disk does not take it away.
-    if (::ftruncate(descriptor, 0) == 0 && ::pwrite(descriptor, holder.data(), holder.size(), 0) >= 0) {}
+    std::ofstream(path, std::ios::trunc) << this_process() << '\n';  // for people only: a full disk does not take the lock away
     remove_leftovers(workspace.directory());
     return lock;
 }

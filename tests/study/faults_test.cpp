@@ -53,10 +53,7 @@ std::vector<std::filesystem::path> artifacts(const Workspace& workspace)
     return paths;
 }
 
-void truncate(const std::filesystem::path& path)
-{
-    std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
-}
+void truncate(const std::filesystem::path& path) { std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2); }
 
 /// Changes bytes all over the file, and neither its length nor its beginning.
 void garble(const std::filesystem::path& path)

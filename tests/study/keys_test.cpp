@@ -25,8 +25,8 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{"scores.json",       "imatrix.gguf", "reference.logits",       "quality/quality.json", "speed/models.json",
-                 "sense/*.json", "sense/reference.logits", "sensitivity.json",     "profile.json"};
+const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json",
+                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile.json"};
 const Names kBuilt{"variants/*.gguf", "mixes/mix.gguf"};
 
 Names operator+(Names left, const Names& right)

@@ -126,6 +126,12 @@ TEST_CASE("a sense of other types, and one that is stopped, keep what is known",
     REQUIRE(again);
     CHECK(to_json(*again) == to_json(*three));
 
+    Study anew = small_study(model, stop);
+    stop.stopped = false;
+    anew.settings.remeasure = true;
+    REQUIRE(!sense(anew, kAll));
+    CHECK(to_json(sense(small_study(model, never), kAll).value()) == to_json(*three));
+
     Study more = small_study(model, quiet);
     more.settings.types = {*parse_type("q5_K")};
     const auto four = sense(more, kAll);
