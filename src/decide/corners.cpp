@@ -1,5 +1,3 @@
-// Corners of the front are "local upper bounds" (Klamroth, Lacour and Vanderpooten 2015); what lies below one is bounded by
-// weighted sums, or searched completely.
 #include "decide/corners.h"
 
 #include "decide/partial.h"
@@ -13,16 +11,16 @@
 namespace apreqel {
 namespace {
 
-/// A corner of what the front leaves open: what costs less than it in every cost, no choice of the front dominates or equals,
-/// and what none dominates or equals, costs less than some corner in every cost: a "local upper bound" (Klamroth, Lacour and
-/// Vanderpooten 2015). Where a cost is not bounded, `at` is the most that any choice costs.
+/// A corner of what the front leaves open: what is below it on every axis, no choice of the front dominates or equals, and what
+/// none dominates or equals, is below some corner on every axis: a "local upper bound" (Klamroth, Lacour and Vanderpooten
+/// 2015). Where an axis is not bounded, `at` is the most that any choice costs.
 struct Corner {
     Axes at{};
     std::array<bool, kAxes> bounded{};
     Axes step{};                   ///< what one whole share is: `epsilon` is counted in these; 0 where not bounded
     std::uint32_t multiplier = 0;  ///< of a choice nearby
     Axes weights{};                ///< those that prove `epsilon`
-    double epsilon = 0;            ///< no choice costs less than at − epsilon · step in every cost bounded
+    double epsilon = 0;            ///< no choice costs less than at − epsilon · step on every axis bounded
     bool refined = false;
 };
 

@@ -1,5 +1,5 @@
-// Whether any of many points costs no more by every criterion: a k-d tree (Bentley 1975) whose nodes know the least and the most
-// of their points, so that most of them need not be opened.
+// Whether any of many points costs no more by every criterion: a k-d tree (Bentley 1975) whose nodes know the least and the
+// most of their points, so that most of them need not be opened.
 #pragma once
 
 #include <apreqel/costs.h>

@@ -19,8 +19,8 @@ inline constexpr std::size_t kThird = 2;
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// The first two: what a type takes beyond the least of its group, as a share of the range over all choices, in whole multiples
-/// of 2⁻⁴⁴, so that sums are exact in any order and ties are seen. The third as it is: it may span orders of magnitude. No type of
-/// a group dominates or equals another.
+/// of 2⁻⁴⁴, so that sums are exact in any order and ties are seen. The third as it is: it may span orders of magnitude. No type
+/// of a group dominates or equals another.
 struct ScaledCosts {
     Axes fixed{};
     std::vector<std::vector<Axes>> groups;  ///< one row of types for each

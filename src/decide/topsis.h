@@ -24,8 +24,8 @@ struct Column {
 /// normalisation. The ideal is the best and the anti-ideal the worst value of each column.
 [[nodiscard]] std::vector<double> topsis(std::span<const double> matrix, std::span<const Column> columns);
 
-/// What each criterion of `rows` is divided by. Always positive: where the normalisation gives none since all are 0, or equal but
-/// for rounding, it is what a value is divided by to become 1, or 1.
+/// What each criterion of `rows` is divided by. Always positive: where values are all equal but for rounding, it is the value,
+/// and where they are all 0, it is 1.
 [[nodiscard]] Costs norms_of(std::span<const Costs> rows, Normalization normalization);
 
 /// A cost of criterion j as TOPSIS compares it.
@@ -45,14 +45,14 @@ struct Distances {
 
 [[nodiscard]] Distances distances(std::span<const double> costs, std::span<const double> weights, const Scale& scale);
 
-/// The closeness of costs that may lie outside the box between ideal and anti-ideal, since they are not among those that the scale
-/// was made of. Distances alone would punish what is better than the ideal for being far from it. It is the closeness of the
-/// nearest point in the box, plus how far beyond the ideal the costs are, less how far beyond the anti-ideal, both as shares of
-/// the distance between the two. In the box that is plain TOPSIS. It is continuous, and what dominates is closer: each of the
-/// three is monotone in every criterion, and where one of positive weight differs, so does the sum. For if the better value is
-/// below the ideal the second grows; if the worse is above the anti-ideal the third falls; else both are in the box, the
-/// better nearer to the ideal and farther from the anti-ideal, so that the worse is not at the ideal nor the better at the
-/// anti-ideal, where the closeness would stand still.
+/// The closeness of costs that may lie outside the box between ideal and anti-ideal, since they are not among those that the
+/// scale was made of. Distances alone would punish what is better than the ideal for being far from it. It is the closeness of
+/// the nearest point in the box, plus how far beyond the ideal the costs are, less how far beyond the anti-ideal, both as
+/// shares of the distance between the two. In the box that is plain TOPSIS. It is continuous, and what dominates is closer:
+/// each of the three is monotone in every criterion, and where one of positive weight differs, so does the sum. For if the
+/// better value is below the ideal, the second grows; if the worse is above the anti-ideal, the third falls; else both are in
+/// the box, the better nearer to the ideal and farther from the anti-ideal, so that the worse is not at the ideal nor the
+/// better at the anti-ideal, where the closeness would stand still.
 [[nodiscard]] double extended_closeness(std::span<const double> costs, std::span<const double> weights, const Scale& scale);
 
 }  // namespace apreqel

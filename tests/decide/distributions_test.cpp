@@ -362,8 +362,7 @@ TEST_CASE("a criterion that costs nothing in some types, or in all, is ranked by
 {
     const std::vector<Costs> free{{2, 0, 0}, {1, 0, 3e-9}, {1, 0, 5}};
     CHECK(rank_distributions(9, free, {0, 0, 1})->best[0].counts == std::vector<std::size_t>{9, 0, 0});
-    CHECK(rank_distributions(9, free, {1, 1, 0})->best[0].counts ==
-          std::vector<std::size_t>{0, 9, 0});  // a tie, the third decides
+    CHECK(rank_distributions(9, free, {1, 1, 0})->best[0].counts == std::vector<std::size_t>{0, 9, 0});  // by the third
     CHECK(rank_distributions(9, free, {0, 1, 0})->best[0].closeness == 1);
     const auto all = rank_distributions(9, free, {1, 1, 1}, 1000);
     REQUIRE(all);
