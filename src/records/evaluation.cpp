@@ -40,6 +40,14 @@ void setting_fields(Archive& archive, SettingResult& setting, const Profile& pro
     fields(archive, setting.plan.ranking.best.front(), setting.plan.types);
 }
 
+/// All metrics are there: those of the study are compared and divided by.
+bool complete(std::span<const Measurement> models)
+{
+    const auto measured = [](double metric) { return metric > 0; };
+    return std::ranges::all_of(models,
+                               [&](const Measurement& model) { return std::ranges::all_of(metrics_of(model), measured); });
+}
+
 /// Indices into the study's models.
 void models_fields(Archive& archive, std::string_view name, std::vector<std::size_t>& models, std::string_view meaning,
                    const Evaluation& evaluation)
@@ -110,12 +118,15 @@ void fields(Archive& archive, Evaluation& evaluation)
     archive.optional("embedding_type", about.embedding_type, "type of embedding and output tensors", {.rule = Rule::label});
     archive.required("reference", evaluation.reference, "the full-precision model; its speed is not measured");
     archive.required("uniform", evaluation.uniform, "the uniform variants, measured in the rounds of `models`");
+    archive.demand(complete(evaluation.uniform), "uniform", "must have latency_ms and perplexity");
     if (archive.reading()) keep_types(archive, evaluation);
     archive.demand(!evaluation.uniform.empty(), "uniform", "must have at least one type");
     archive.list(
         "settings", evaluation.settings, "one for each of the paper's weight settings",
         [&](SettingResult& setting) { setting_fields(archive, setting, evaluation.profile); }, true);
     archive.required("models", evaluation.models, "every distinct mixed model");
+    for (const MixedModel& model : evaluation.models)
+        archive.demand(complete({&model.measurement, 1}), "models", "must have latency_ms and perplexity");
     archive.list("sets", evaluation.sets, "sets of models beside the paper's",
                  [&](ModelSet& set) { set_fields(archive, set, evaluation); });
     archive.list(

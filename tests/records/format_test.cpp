@@ -197,6 +197,30 @@ TEST_CASE("lists and sums that do not fit each other are refused", "[records]")
     CHECK(error_of(read_run, R"({"schema":"apreqel.run/1","plan":{"allocation":[]}})").contains("plan must have types"));
 }
 
+TEST_CASE("a study without a metric, or of other models than it has, is refused", "[records]")
+{
+    const std::string measured = R"("memory_bytes":9,"latency_ms":1,"perplexity":2)";
+    const auto profile =
+        parse_profile(R"({"schema":"apreqel.profile/1","layers":1,"types":[{"type":"q4_K",)" + measured + "}]}");
+    REQUIRE(profile);
+    const auto study = [&](const std::string& type, const std::string& model, const std::string& index) {
+        const auto read = parse_evaluation(
+            R"({"schema":"apreqel.study/1","reference":{"name":"r","memory_bytes":9},"uniform":[{"name":")" + type + "\"," +
+                measured +
+                R"(}],"settings":[{"category":"c","weights":{"memory":1,"latency":0,"accuracy":0},"distribution":{},"closeness":1,
+                "estimate":{"memory_bytes":1,"latency_ms":1,"perplexity":1}}],"models":[{"name":"m","allocation":{},)" +
+                model + R"(}],"orders":[{"order":"o","models":[)" + index + "]}]}",
+            *profile, Scores{});
+        return read ? "" : read.error().message;
+    };
+    CHECK(study("q4_K", measured, "0") == "");
+    CHECK(study("q8_0", measured, "0").contains("uniform are not types of the profile"));
+    CHECK(study("q4_K", R"("memory_bytes":9,"perplexity":2)", "0").contains("models must have latency_ms and perplexity"));
+    CHECK(study("q4_K", measured, "1").contains("orders[0].models must be indices of the models"));
+    CHECK(study("q4_K", measured, "0,0").contains("orders[0].models must be one for each setting"));
+    CHECK(study("q4_K", measured, "").contains("orders[0].models must be one for each setting"));
+}
+
 TEST_CASE("names with control characters are refused, and shown escaped", "[records]")
 {
     const std::string error = error_of(read_profile, R"({"schema":"apreqel.profile/1","layers":2,"types":[
