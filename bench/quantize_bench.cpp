@@ -61,7 +61,7 @@ void mixes(const std::filesystem::path& folder, int count)
     for (int mix = 0; mix < count; ++mix) {
         std::vector<QuantType> types;
         Plan plan;
-        for (const Layer& layer : inventory->layers) {
+        for (const Group& layer : inventory->layers) {
             const std::string& type = kTypes[random() % kTypes.size()];
             types.push_back(*parse_type(type));
             plan.allocation.push_back({layer.name, type});

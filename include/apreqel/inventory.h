@@ -1,6 +1,7 @@
 // What a GGUF model is made of: tensors, grouped into the layers that are scored and typed.
 #pragma once
 
+#include <apreqel/measurement.h>
 #include <apreqel/quant_type.h>
 
 #include <array>
@@ -38,25 +39,23 @@ struct Tensor {
     [[nodiscard]] std::int64_t elements() const { return columns() * rows(); }
 };
 
-enum class LayerKind { attention, ffn };
-
-/// Tensors that take one type together.
-struct TensorGroup {
-    std::string name;
+/// Tensors that take one type together: what is scored, probed, planned and stored as one.
+struct Group {
+    std::string name;   ///< "blk.3.attn", "blk.3.ffn_gate+ffn_up", "embedding"
+    std::string layer;  ///< the layer it is, or is part of: "blk.3.ffn"; empty outside the blocks
+    /// Where in the model it does its work: "attn", "ffn", "embedding". Within a part, time in one type goes with the weights.
+    std::string part;
+    std::size_t block = 0;             ///< of a layer
     std::vector<std::size_t> tensors;  ///< indices into Inventory::tensors
     std::uint64_t parameters = 0;      ///< weights in those tensors
 };
 
-/// One sub-layer of one block: its attention or its feed-forward network (FFN). Named `blk.N.attn` or `blk.N.ffn`. Its tensors
-/// are those with TensorPlace::layer.
-struct Layer : TensorGroup {
-    std::size_t block = 0;
-    LayerKind kind = LayerKind::attention;
-};
+inline constexpr std::string_view kAttention = "attn";
+inline constexpr std::string_view kFfn = "ffn";
 
 /// What is typed as one.
 enum class Granularity {
-    layer,   ///< a layer, as in the paper
+    layer,   ///< a layer: the attention or the feed-forward network (FFN) of one block, as in the paper
     tensor,  ///< a tensor; gate and up of one FFN together, as libggml computes them in one step
 };
 
@@ -77,7 +76,7 @@ struct Inventory {
     Residual residual = Residual::sequential;
     std::string residual_reason;  ///< why it is not sequential, for people; empty if it is
     std::vector<Tensor> tensors;
-    std::vector<Layer> layers;  ///< block by block, attention before FFN
+    std::vector<Group> layers;  ///< the groups of Granularity::layer in the blocks, attention before FFN
     std::string importance;     ///< name, digest, coverage of the importance matrix its tensors carry; empty: none
     std::string fingerprint;    ///< identifies metadata and weights, independent of the path: 32 hex digits
 
@@ -91,11 +90,12 @@ struct Inventory {
 /// Errors: not a GGUF, damaged, not a language model with blocks, shard missing.
 [[nodiscard]] Result<Inventory> read_inventory(const std::filesystem::path& path);
 
-/// The model's layers, or the finer groups they consist of, layer by layer: `blk.N.ROLE`, or `blk.N.ffn_gate+ffn_up`.
-[[nodiscard]] std::vector<TensorGroup> layer_groups(const Inventory& inventory, Granularity granularity);
+/// All that takes a type: the layers, or finer groups of their tensors, and last the embedding and output tensors, named
+/// kEmbedding, where there are any.
+[[nodiscard]] std::vector<Group> groups_of(const Inventory& inventory, Granularity granularity);
 
-/// All tensors with TensorPlace::embedding, named kEmbedding; empty where there are none.
-[[nodiscard]] TensorGroup embedding_group(const Inventory& inventory);
+/// The last of these; without tensors where there are none.
+[[nodiscard]] Group embedding_group(const Inventory& inventory);
 
 /// A usage error unless every tensor that would be quantized is in full precision (f32, f16 or bf16).
 [[nodiscard]] Result<> check_full_precision(const Inventory& inventory);

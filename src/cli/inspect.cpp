@@ -29,7 +29,7 @@ std::string_view destination(const Inventory& inventory, std::size_t index)
         case TensorPlace::embedding: return "embedding type";
         case TensorPlace::layer: break;
     }
-    const auto holds = [&](const Layer& layer) { return std::ranges::contains(layer.tensors, index); };
+    const auto holds = [&](const Group& layer) { return std::ranges::contains(layer.tensors, index); };
     return std::ranges::find_if(inventory.layers, holds)->kind == LayerKind::ffn ? "ffn" : "attention";
 }
 

@@ -37,8 +37,8 @@ Result<> run_quantize(const QuantizeFlags& flags)
     auto plan = read_plan(flags.plan);
     if (!plan) return std::unexpected(plan.error());
     // A plan that does not know of importance is quantized with it, as asked for here; one that does says where.
-    const bool silent = std::ranges::none_of(plan->allocation, [](const LayerType& l) { return l.type.contains('+'); });
-    for (LayerType& entry : plan->allocation)
+    const bool silent = std::ranges::none_of(plan->allocation, [](const GroupType& l) { return l.type.contains('+'); });
+    for (GroupType& entry : plan->allocation)
         if (silent && !flags.imatrix.empty() && parse_type(entry.type)) entry.type += kWithImportance;
     Terminal terminal(flags.quiet);
     const auto inventory = open(flags, terminal);

@@ -54,7 +54,7 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
                              output.filename().string());
     for (const Measurement& uniform : result.uniform) {
         const bool same =
-            std::ranges::all_of(result.plan.allocation, [&](const LayerType& l) { return l.type == uniform.name; });
+            std::ranges::all_of(result.plan.allocation, [&](const GroupType& l) { return l.type == uniform.name; });
         if (result.instead.empty() && !same && dominates(metrics_of(uniform), metrics_of(result.mix)))
             better += std::format(
                 "\nAll {} measured no worse in every metric: take that one, or measure again on a quieter machine.\n",

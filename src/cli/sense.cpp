@@ -19,7 +19,7 @@ std::string describe(const Sensitivity& sensitivity)
     std::vector<std::vector<std::string>> rows{{"layer"}};
     rows.front().append_range(sensitivity.types);
     std::size_t filled = 0;
-    const auto add = [&](const LayerSensitivity& layer) {
+    const auto add = [&](const GroupSensitivity& layer) {
         rows.push_back({layer.layer});
         for (const Probe& probe : layer.probes) {
             filled += probe.measured || probe.memory_bytes == 0 ? 0 : 1;
@@ -27,7 +27,7 @@ std::string describe(const Sensitivity& sensitivity)
                 probe.memory_bytes == 0 ? "—" : std::format("{}{:.1f}", probe.measured ? "" : "~", 1e6 * probe.kld));
         }
     };
-    for (const LayerSensitivity& layer : sensitivity.layers) add(layer);
+    for (const GroupSensitivity& layer : sensitivity.layers) add(layer);
     if (!sensitivity.embedding.probes.empty()) add(sensitivity.embedding);
     text += format_table(rows);
     text += std::format("\nembedding and output in {}: {:.1f}; a probe that changes nothing: {:.1f}\n",

@@ -105,7 +105,7 @@ Result<std::size_t> count_blocks(const Inventory& inventory)
     return blocks;
 }
 
-void add(TensorGroup& group, const Inventory& inventory, std::size_t tensor)
+void add(Group& group, const Inventory& inventory, std::size_t tensor)
 {
     group.tensors.push_back(tensor);
     group.parameters += static_cast<std::uint64_t>(inventory.tensors[tensor].elements());
@@ -113,16 +113,17 @@ void add(TensorGroup& group, const Inventory& inventory, std::size_t tensor)
 
 void group_layers(Inventory& inventory)
 {
-    std::map<std::pair<std::size_t, LayerKind>, Layer> layers;
+    std::map<std::pair<std::size_t, std::string_view>, Group> layers;  // "attn" stands before "ffn"
     for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
         const Tensor& tensor = inventory.tensors[i];
         if (tensor.place != TensorPlace::layer) continue;
         const std::size_t block = *block_of(tensor.name);
-        const LayerKind kind = layer_kind_of(tensor.role);
-        Layer& layer = layers[{block, kind}];
-        layer.name = std::format("blk.{}.{}", block, kind == LayerKind::ffn ? "ffn" : "attn");
+        const std::string_view part = part_of(tensor.role);
+        Group& layer = layers[{block, part}];
+        layer.name = std::format("blk.{}.{}", block, part);
+        layer.layer = layer.name;
+        layer.part = part;
         layer.block = block;
-        layer.kind = kind;
         add(layer, inventory, i);
     }
     for (auto& [key, layer] : layers) inventory.layers.push_back(std::move(layer));
@@ -154,7 +155,7 @@ std::uint64_t Inventory::size_bytes() const
 
 std::optional<std::size_t> Inventory::find_layer(std::string_view wanted) const
 {
-    const auto layer = std::ranges::find(layers, wanted, &Layer::name);
+    const auto layer = std::ranges::find(layers, wanted, &Group::name);
     if (layer == layers.end()) return std::nullopt;
     return static_cast<std::size_t>(layer - layers.begin());
 }
@@ -189,41 +190,57 @@ Result<Inventory> read_inventory(const fs::path& path)
     return inventory;
 }
 
-std::vector<TensorGroup> layer_groups(const Inventory& inventory, Granularity granularity)
+namespace {
+
+/// The name of the group that tensor `t` of `layer` is in: the tensor by itself, or gate and up together, as libggml computes
+/// them in one step: ffn_gate and ffn_up, ffn_gate_exps and ffn_up_exps …
+std::string group_name(const Inventory& inventory, const Group& layer, std::size_t t)
 {
-    std::vector<TensorGroup> groups;
-    if (granularity == Granularity::layer) {
-        for (const Layer& layer : inventory.layers) groups.push_back(layer);
-        return groups;
-    }
-    for (const Layer& layer : inventory.layers) {
-        const std::size_t first = groups.size();
-        const auto find = [&](const std::string& name) {
-            return std::ranges::find(groups.begin() + static_cast<std::ptrdiff_t>(first), groups.end(), name,
-                                     &TensorGroup::name);
-        };
-        for (const std::size_t t : layer.tensors) {
-            // ffn_gate and ffn_up, ffn_gate_exps and ffn_up_exps …, in whichever order the file has them.
-            std::string up = inventory.tensors[t].role;
-            std::string gate = up;
-            if (gate.starts_with("ffn_up")) gate.replace(0, 6, "ffn_gate");
-            if (up.starts_with("ffn_gate")) up.replace(0, 8, "ffn_up");
-            const auto has = [&](std::size_t other, const std::string& role) { return inventory.tensors[other].role == role; };
-            const bool paired = gate != up && std::ranges::any_of(layer.tensors, [&](std::size_t o) { return has(o, gate); }) &&
-                                std::ranges::any_of(layer.tensors, [&](std::size_t o) { return has(o, up); });
-            const std::string name = paired ? std::format("blk.{}.{}+{}", layer.block, gate, up)
-                                            : std::format("blk.{}.{}", layer.block, inventory.tensors[t].role);
-            auto group = find(name);
-            if (group == groups.end()) group = groups.insert(groups.end(), TensorGroup{.name = name, .tensors = {}});
-            add(*group, inventory, t);
+    const std::string& role = inventory.tensors[t].role;
+    std::string up = role;
+    std::string gate = role;
+    if (gate.starts_with("ffn_up")) gate.replace(0, 6, "ffn_gate");
+    if (up.starts_with("ffn_gate")) up.replace(0, 8, "ffn_up");
+    const auto has = [&](const std::string& wanted) {
+        return std::ranges::any_of(layer.tensors, [&](std::size_t other) { return inventory.tensors[other].role == wanted; });
+    };
+    const bool paired = gate != up && has(gate) && has(up);
+    return std::format("blk.{}.{}", layer.block, paired ? gate + "+" + up : role);
+}
+
+/// The groups of one layer, tensor by tensor, in the order of the file.
+void split_layer(const Inventory& inventory, const Group& layer, std::vector<Group>& groups)
+{
+    const auto first = std::ssize(groups);
+    for (const std::size_t t : layer.tensors) {
+        const std::string name = group_name(inventory, layer, t);
+        auto group = std::ranges::find(groups.begin() + first, groups.end(), name, &Group::name);
+        if (group == groups.end()) {
+            groups.push_back({.name = name, .layer = layer.name, .part = layer.part, .block = layer.block, .tensors = {}});
+            group = std::prev(groups.end());
         }
+        add(*group, inventory, t);
     }
+}
+
+}  // namespace
+
+std::vector<Group> groups_of(const Inventory& inventory, Granularity granularity)
+{
+    std::vector<Group> groups;
+    for (const Group& layer : inventory.layers) {
+        if (granularity == Granularity::layer)
+            groups.push_back(layer);
+        else
+            split_layer(inventory, layer, groups);
+    }
+    if (Group embedding = embedding_group(inventory); !embedding.tensors.empty()) groups.push_back(std::move(embedding));
     return groups;
 }
 
-TensorGroup embedding_group(const Inventory& inventory)
+Group embedding_group(const Inventory& inventory)
 {
-    TensorGroup group{.name = std::string(kEmbedding), .tensors = {}};
+    Group group{.name = std::string(kEmbedding), .layer = {}, .part = std::string(kEmbedding), .tensors = {}};
     for (std::size_t t = 0; t < inventory.tensors.size(); ++t)
         if (inventory.tensors[t].place == TensorPlace::embedding) add(group, inventory, t);
     return group;

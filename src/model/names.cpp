@@ -87,6 +87,6 @@ TensorPlace place_of(const Tensor& tensor)
     return block_of(tensor.name) ? TensorPlace::layer : TensorPlace::embedding;
 }
 
-LayerKind layer_kind_of(std::string_view role) { return role.starts_with("ffn_") ? LayerKind::ffn : LayerKind::attention; }
+std::string_view part_of(std::string_view role) { return role.starts_with("ffn_") ? kFfn : kAttention; }
 
 }  // namespace apreqel

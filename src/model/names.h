@@ -17,7 +17,7 @@ namespace apreqel {
 /// Whether llama.cpp quantizes a tensor of this name, shape and type, and if so, what decides its type.
 [[nodiscard]] TensorPlace place_of(const Tensor& tensor);
 
-/// The layer of its block that a tensor with TensorPlace::layer belongs to.
-[[nodiscard]] LayerKind layer_kind_of(std::string_view role);
+/// The part of its block that a tensor with TensorPlace::layer belongs to: kAttention or kFfn.
+[[nodiscard]] std::string_view part_of(std::string_view role);
 
 }  // namespace apreqel

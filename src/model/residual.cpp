@@ -46,7 +46,7 @@ bool has_role(const std::set<std::string_view>& roles, std::initializer_list<std
 std::string missing_layer(const Inventory& inventory)
 {
     std::vector<std::array<bool, 2>> found(inventory.blocks);
-    for (const Layer& layer : inventory.layers) found[layer.block][layer.kind == LayerKind::ffn] = true;
+    for (const Group& layer : inventory.layers) found[layer.block][layer.part == kFfn] = true;
     for (std::size_t block = 0; block < found.size(); ++block) {
         if (!found[block][0]) return std::format("block {} has no attention", block);
         if (!found[block][1]) return std::format("block {} has no FFN", block);

@@ -111,7 +111,7 @@ Storage storage_of(const Tensor& tensor, const Variant& variant)
     return storage;
 }
 
-bool can_store(const Inventory& inventory, const TensorGroup& group, const Variant& variant)
+bool can_store(const Inventory& inventory, const Group& group, const Variant& variant)
 {
     return std::ranges::all_of(group.tensors,
                                [&](std::size_t t) { return storage_of(inventory.tensors[t], variant).obstacle.empty(); });
@@ -138,7 +138,7 @@ Result<> check_storage(const Inventory& inventory, std::span<const Variant> vari
 {
     std::vector<GroupVariant> groups{{embedding_group(inventory), embedding}};
     for (const Variant& variant : variants)
-        for (const Layer& layer : inventory.layers) groups.push_back({layer, variant});
+        for (const Group& layer : inventory.layers) groups.push_back({layer, variant});
     return check_storage(inventory, groups);
 }
 

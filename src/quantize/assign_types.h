@@ -35,12 +35,12 @@ struct Storage {
 
 /// A group of tensors and how it is stored.
 struct GroupVariant {
-    TensorGroup group;
+    Group group;
     Variant variant;
 };
 
 /// True if `variant` can store every tensor of the group.
-[[nodiscard]] bool can_store(const Inventory& inventory, const TensorGroup& group, const Variant& variant);
+[[nodiscard]] bool can_store(const Inventory& inventory, const Group& group, const Variant& variant);
 
 /// A usage error unless every group can be stored as asked. It names the tensors by role and count, and what to do.
 [[nodiscard]] Result<> check_storage(const Inventory& inventory, std::span<const GroupVariant> groups);

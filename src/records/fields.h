@@ -60,6 +60,7 @@ void fields(Archive& archive, DeviceProfile& profile);
 void fields(Archive& archive, Profile& profile);
 void fields(Archive& archive, LayerScore& layer);
 void fields(Archive& archive, Scores& scores);
+void fields(Archive& archive, Probe& probe);
 void fields(Archive& archive, Sensitivity& sensitivity);
 void fields(Archive& archive, GroupType& entry);
 /// `types`: what the candidate's counts are of.

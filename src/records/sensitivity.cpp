@@ -19,6 +19,8 @@ std::string layer_of(std::string_view group)
     return dot == std::string_view::npos ? std::string() : std::format("{}.{}", group.substr(0, dot), part_of(group));
 }
 
+}  // namespace
+
 void fields(Archive& archive, Probe& probe)
 {
     archive.required("memory_bytes", probe.memory_bytes,
@@ -30,6 +32,8 @@ void fields(Archive& archive, Probe& probe)
     archive.optional("tokens", probe.tokens, "tokens scored for it", {.written = probe.measured});
     archive.optional("squared_error", probe.squared_error, "Σ‖W − Ŵ‖² ÷ Σ‖W‖² over the weights", {.rule = Rule::not_negative});
 }
+
+namespace {
 
 /// `types`: how many probes there must be.
 void group_fields(Archive& archive, GroupSensitivity& group, std::size_t types)

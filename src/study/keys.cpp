@@ -79,12 +79,12 @@ std::string made_with(const Inventory& inventory, const Variant& variant)
     return variant.importance ? std::format("{} of {}", variant.name, matrix) : variant.name;
 }
 
-std::string made_with(const Inventory& inventory, const std::vector<Variant>& types, const std::vector<LayerType>& allocation)
+std::string made_with(const Inventory& inventory, const std::vector<Variant>& types, const std::vector<GroupType>& allocation)
 {
     std::string all;
-    for (const LayerType& entry : allocation) {
+    for (const GroupType& entry : allocation) {
         const auto variant = std::ranges::find(types, entry.type, &Variant::name);
-        all += std::format("{}={} ", entry.layer, variant == types.end() ? entry.type : made_with(inventory, *variant));
+        all += std::format("{}={} ", entry.group, variant == types.end() ? entry.type : made_with(inventory, *variant));
     }
     return digest({all});
 }

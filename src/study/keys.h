@@ -113,6 +113,6 @@ private:
 
 /// The same for the types of an allocation, of which `types` are known.
 [[nodiscard]] std::string made_with(const Inventory& inventory, const std::vector<Variant>& types,
-                                    const std::vector<LayerType>& allocation);
+                                    const std::vector<GroupType>& allocation);
 
 }  // namespace apreqel

@@ -6,22 +6,22 @@
 
 namespace apreqel {
 
-std::vector<TensorGroup> probed_groups(const Inventory& inventory, Granularity granularity)
+std::vector<Group> probed_groups(const Inventory& inventory, Granularity granularity)
 {
-    std::vector<TensorGroup> groups = layer_groups(inventory, granularity);
+    std::vector<Group> groups = groups_of(inventory, granularity);
     groups.push_back(embedding_group(inventory));
     return groups;
 }
 
-TypeAssignment assign_all(const Inventory& inventory, std::span<const TensorGroup> groups, const Variant& variant)
+TypeAssignment assign_all(const Inventory& inventory, std::span<const Group> groups, const Variant& variant)
 {
     std::vector<GroupVariant> all;
-    for (const TensorGroup& group : groups)
+    for (const Group& group : groups)
         if (can_store(inventory, group, variant)) all.push_back({group, variant});
     return assign_types(inventory, all);
 }
 
-std::uint64_t bytes_of(const Inventory& inventory, const TensorGroup& group, std::span<const QuantType> types)
+std::uint64_t bytes_of(const Inventory& inventory, const Group& group, std::span<const QuantType> types)
 {
     std::uint64_t bytes = 0;
     for (const std::size_t t : group.tensors) {
@@ -31,7 +31,7 @@ std::uint64_t bytes_of(const Inventory& inventory, const TensorGroup& group, std
     return bytes;
 }
 
-Sensitivity outline(const Study& study, std::span<const TensorGroup> groups)
+Sensitivity outline(const Study& study, std::span<const Group> groups)
 {
     const Inventory& inventory = study.inventory;
     Sensitivity sensitivity{.model = inventory.fingerprint,
@@ -42,7 +42,7 @@ Sensitivity outline(const Study& study, std::span<const TensorGroup> groups)
                             .types = {},
                             .layers = {},
                             .separability = {}};
-    for (const TensorGroup& group : groups)
+    for (const Group& group : groups)
         sensitivity.layers.push_back({.layer = group.name, .parameters = group.parameters, .probes = {}});
     sensitivity.embedding = std::move(sensitivity.layers.back());
     sensitivity.layers.pop_back();
@@ -50,7 +50,7 @@ Sensitivity outline(const Study& study, std::span<const TensorGroup> groups)
     const std::vector<QuantType> types = assign_types(inventory, embedding, embedding).types;
     sensitivity.embedding_bytes = bytes_of(inventory, groups.back(), types);
     sensitivity.fixed_bytes = tensor_bytes(inventory, types);
-    for (const TensorGroup& group : groups.first(groups.size() - 1))
+    for (const Group& group : groups.first(groups.size() - 1))
         sensitivity.fixed_bytes -= bytes_of(inventory, group, types);
     // Keys and values have as many columns as their projections have rows; a fused projection has those of the queries too,
     // which are as wide as the model.

@@ -11,16 +11,16 @@
 namespace apreqel {
 
 /// What is probed in every type: the model's groups, and after them the embedding.
-[[nodiscard]] std::vector<TensorGroup> probed_groups(const Inventory& inventory, Granularity granularity);
+[[nodiscard]] std::vector<Group> probed_groups(const Inventory& inventory, Granularity granularity);
 
 /// The model with all its groups in `variant` that can be.
-[[nodiscard]] TypeAssignment assign_all(const Inventory& inventory, std::span<const TensorGroup> groups,
+[[nodiscard]] TypeAssignment assign_all(const Inventory& inventory, std::span<const Group> groups,
                                         const Variant& variant);
 
 /// Bytes of the group's tensors in `types`, one for each tensor of the inventory.
-[[nodiscard]] std::uint64_t bytes_of(const Inventory& inventory, const TensorGroup& group, std::span<const QuantType> types);
+[[nodiscard]] std::uint64_t bytes_of(const Inventory& inventory, const Group& group, std::span<const QuantType> types);
 
 /// Everything but types and probes.
-[[nodiscard]] Sensitivity outline(const Study& study, std::span<const TensorGroup> groups);
+[[nodiscard]] Sensitivity outline(const Study& study, std::span<const Group> groups);
 
 }  // namespace apreqel

@@ -14,7 +14,7 @@ constexpr std::int64_t kSlabWeights = 1 << 20;
 }  // namespace
 
 Result<std::unique_ptr<Prober>> Prober::open(const Study& study, const SenseSettings& settings,
-                                             std::span<const TensorGroup> groups, const std::string& text,
+                                             std::span<const Group> groups, const std::string& text,
                                              std::filesystem::path logits, std::string identity)
 {
     auto model = LoadedModel::load(study.model(), study.settings.run, WeightAccess::writable);
@@ -22,7 +22,7 @@ Result<std::unique_ptr<Prober>> Prober::open(const Study& study, const SenseSett
     auto tokens = model->tokenize(text);
     if (!tokens) return std::unexpected(tokens.error());
     std::vector<Tensor> wanted;
-    for (const TensorGroup& group : groups)
+    for (const Group& group : groups)
         for (const std::size_t t : group.tensors) wanted.push_back(study.inventory.tensors[t]);
     auto weights = ModelWeights::find(*model, wanted);
     if (!weights) return std::unexpected(weights.error());

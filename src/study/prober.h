@@ -22,7 +22,7 @@ public:
     /// Loads the model with its weights to be overwritten. `logits`: where the full-precision model's are kept as long as the
     /// prober lives; `identity` says what they depend on.
     static Result<std::unique_ptr<Prober>> open(const Study& study, const SenseSettings& settings,
-                                                std::span<const TensorGroup> groups, const std::string& text,
+                                                std::span<const Group> groups, const std::string& text,
                                                 std::filesystem::path logits, std::string identity);
 
     Prober(const Prober&) = delete;

@@ -12,21 +12,21 @@ namespace {
 
 /// Mixes that tell what each type costs in attention, in FFN and in the embedding: attention takes every type in turn, FFN the
 /// one after it, and, where the embedding is mixed too, once more two types on.
-std::vector<std::vector<LayerType>> telling_mixes(const Study& study)
+std::vector<std::vector<GroupType>> telling_mixes(const Study& study)
 {
     const std::vector<Variant>& types = study.settings.types;
-    std::vector<std::vector<LayerType>> mixes;
+    std::vector<std::vector<GroupType>> mixes;
     const auto add = [&](std::size_t attention, std::size_t step, std::optional<std::size_t> embedding) {
-        std::vector<LayerType> mix;
-        for (const Layer& layer : study.inventory.layers) {
-            const std::size_t type = layer.kind == LayerKind::ffn ? attention + step : attention;
+        std::vector<GroupType> mix;
+        for (const Group& layer : study.inventory.layers) {
+            const std::size_t type = layer.part == kFfn ? attention + step : attention;
             mix.push_back({layer.name, types[type % types.size()].name});
         }
         if (embedding) mix.push_back({std::string(kEmbedding), types[*embedding % types.size()].name});
         mixes.push_back(std::move(mix));
     };
     if (study.settings.mixes == Mixes::none) return mixes;
-    const TensorGroup embedding = embedding_group(study.inventory);
+    const Group embedding = embedding_group(study.inventory);
     const bool mixed = study.settings.mixes == Mixes::with_embedding && !embedding.tensors.empty();
     for (std::size_t q = 0; q < types.size(); ++q) {
         if (types.size() > 1) add(q, 1, std::nullopt);
@@ -65,7 +65,7 @@ Result<Profile> profile(const Study& study)
     if (auto precise = check_full_precision(study.inventory); !precise) return std::unexpected(precise.error());
     if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
         return std::unexpected(possible.error());
-    const std::vector<std::vector<LayerType>> mixes = telling_mixes(study);
+    const std::vector<std::vector<GroupType>> mixes = telling_mixes(study);
     if (auto enough = check_space_for(study, mixes.size()); !enough) return std::unexpected(enough.error());
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());

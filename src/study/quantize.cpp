@@ -16,12 +16,11 @@ struct Blueprint {
 };
 
 /// Every group a plan may give a type to, by name.
-std::map<std::string, TensorGroup, std::less<>> known_groups(const Inventory& inventory)
+std::map<std::string, Group, std::less<>> known_groups(const Inventory& inventory)
 {
-    std::map<std::string, TensorGroup, std::less<>> known;
+    std::map<std::string, Group, std::less<>> known;
     for (const Granularity granularity : {Granularity::layer, Granularity::tensor})
-        for (TensorGroup& group : layer_groups(inventory, granularity)) known.emplace(group.name, group);
-    known.emplace(kEmbedding, embedding_group(inventory));
+        for (Group& group : groups_of(inventory, granularity)) known.emplace(group.name, group);
     return known;
 }
 
@@ -36,26 +35,26 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
     Blueprint blueprint{.embedding_type = *embedding, .groups = {}, .assignment = {}};
     const auto known = known_groups(inventory);
     std::vector<bool> assigned(inventory.tensors.size());
-    for (const LayerType& entry : plan.allocation) {
-        const auto group = known.find(entry.layer);
-        if (group == known.end()) return fail("quantize {}: the plan has a layer {}, the model has not", model, entry.layer);
+    for (const GroupType& entry : plan.allocation) {
+        const auto group = known.find(entry.group);
+        if (group == known.end()) return fail("quantize {}: the plan has a layer {}, the model has not", model, entry.group);
         const auto made = std::ranges::find(foreign, entry.type, &Variant::name);
         const auto variant = made != foreign.end() ? *made : parse_variant(entry.type, !inventory.importance.empty());
         if (!variant) return std::unexpected(variant.error());
         for (const std::size_t t : group->second.tensors) {
             if (assigned[t])
-                return fail("quantize {}: the plan has {} twice, in {}", model, inventory.tensors[t].name, entry.layer);
+                return fail("quantize {}: the plan has {} twice, in {}", model, inventory.tensors[t].name, entry.group);
             assigned[t] = true;
         }
         blueprint.groups.push_back({group->second, *variant});
     }
-    for (const Layer& layer : inventory.layers) {
+    for (const Group& layer : inventory.layers) {
         for (const std::size_t t : layer.tensors) {
             if (assigned[t]) continue;
             return fail("quantize {}: the plan has no type for layer {} ({})", model, layer.name, inventory.tensors[t].name);
         }
     }
-    TensorGroup rest = embedding_group(inventory);
+    Group rest = embedding_group(inventory);
     if (!rest.tensors.empty() && !assigned[rest.tensors.front()]) blueprint.groups.push_back({std::move(rest), *embedding});
     if (auto possible = check_storage(inventory, blueprint.groups); !possible) {
         possible.error().message = std::format("quantize {}: {}", model, possible.error().message);
@@ -75,8 +74,8 @@ std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan)
                            std::format("memory={},latency={},accuracy={}", plan.weights[0], plan.weights[1], plan.weights[2]));
     }
     std::string allocation;
-    for (const LayerType& entry : plan.allocation)
-        allocation += std::format("{}{}={}", allocation.empty() ? "" : " ", entry.layer, entry.type);
+    for (const GroupType& entry : plan.allocation)
+        allocation += std::format("{}{}={}", allocation.empty() ? "" : " ", entry.group, entry.type);
     notes.emplace_back("apreqel.allocation", allocation);
     return notes;
 }

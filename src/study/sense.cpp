@@ -52,7 +52,7 @@ public:
         if (embedding_ == columns_.size()) columns_.push_back(column_of(embedding));
     }
 
-    [[nodiscard]] std::span<const TensorGroup> groups() const { return groups_; }
+    [[nodiscard]] std::span<const Group> groups() const { return groups_; }
     [[nodiscard]] const Facts& facts() const { return facts_; }
     [[nodiscard]] std::size_t embedding() const { return embedding_; }
     [[nodiscard]] std::vector<Column>& columns() { return columns_; }
@@ -148,7 +148,7 @@ private:
 
     [[nodiscard]] bool has_our_groups(const Sensitivity& other) const
     {
-        return std::ranges::equal(other.layers, sensitivity_.layers, {}, &LayerSensitivity::layer, &LayerSensitivity::layer) &&
+        return std::ranges::equal(other.layers, sensitivity_.layers, {}, &GroupSensitivity::layer, &GroupSensitivity::layer) &&
                other.embedding.layer == sensitivity_.embedding.layer;
     }
 
@@ -159,7 +159,7 @@ private:
     }
 
     const Study& study_;
-    std::vector<TensorGroup> groups_;
+    std::vector<Group> groups_;
     Facts facts_;
     Sensitivity sensitivity_;  ///< without types and probes
     std::vector<Column> columns_;

@@ -105,14 +105,14 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
 }
 
 Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
-                                                       const std::vector<std::vector<LayerType>>& allocations)
+                                                       const std::vector<std::vector<GroupType>>& allocations)
 {
     std::vector<std::filesystem::path> paths;
     if (allocations.empty()) return paths;
     if (auto enough = check_space_for(study, allocations.size()); !enough) return std::unexpected(enough.error());
     Unseen unseen(study.monitor);
     study.monitor.begin("mixed models", static_cast<double>(allocations.size()));
-    for (const std::vector<LayerType>& allocation : allocations) {
+    for (const std::vector<GroupType>& allocation : allocations) {
         const Plan plan{.model = study.inventory.fingerprint,
                         .method = "",
                         .embedding_type = type_name(study.settings.embedding_type),

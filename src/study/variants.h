@@ -32,7 +32,7 @@ namespace apreqel {
 
 /// Splices the mixes that are missing into the workspace; they stay there until `remove_mixes`.
 [[nodiscard]] Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
-                                                                     const std::vector<std::vector<LayerType>>& allocations);
+                                                                     const std::vector<std::vector<GroupType>>& allocations);
 
 /// What was measured on a mix is kept; the file is spliced again in a moment, and takes room until then.
 void remove_mixes(const Study& study, const std::vector<std::filesystem::path>& mixes);

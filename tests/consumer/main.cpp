@@ -20,7 +20,7 @@ int main(int count, char** arguments)
         std::puts(plan.error().message.c_str());
         return 1;
     }
-    for (const apreqel::LayerType& entry : plan->allocation) std::printf("%s %s\n", entry.layer.c_str(), entry.type.c_str());
+    for (const apreqel::GroupType& entry : plan->allocation) std::printf("%s %s\n", entry.group.c_str(), entry.type.c_str());
     std::ofstream(arguments[3]) << apreqel::to_json(*plan);
     return apreqel::read_plan(arguments[3]) ? 0 : 1;
 }

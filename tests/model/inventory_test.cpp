@@ -66,9 +66,9 @@ TEST_CASE("a block has an attention layer and an FFN layer, in that order", "[mo
     const Inventory inventory = tiny(folder, {.blocks = 3});
     REQUIRE(inventory.layers.size() == 6);
     for (std::size_t i = 0; i < 6; ++i) {
-        const Layer& layer = inventory.layers[i];
+        const Group& layer = inventory.layers[i];
         CHECK(layer.block == i / 2);
-        CHECK(layer.kind == (i % 2 == 0 ? LayerKind::attention : LayerKind::ffn));
+        CHECK(layer.part == (i % 2 == 0 ? kAttention : kFfn));
         CHECK(layer.name == "blk." + std::to_string(i / 2) + (i % 2 == 0 ? ".attn" : ".ffn"));
         CHECK(inventory.find_layer(layer.name) == i);
     }
@@ -248,14 +248,14 @@ TEST_CASE("layers fall into tensors, gate and up together", "[model]")
         const Inventory inventory = tiny(folder, {.architecture = architecture, .blocks = 1});
         std::vector<std::string> found;
         std::vector<std::size_t> tensors;
-        for (const TensorGroup& group : layer_groups(inventory, Granularity::tensor)) {
+        for (const Group& group : groups_of(inventory, Granularity::tensor)) {
             found.push_back(group.name);
             tensors.append_range(group.tensors);
         }
         std::ranges::sort(found);
         // Every tensor of every layer is in one group.
         std::vector<std::size_t> expected;
-        for (const Layer& layer : inventory.layers) expected.append_range(layer.tensors);
+        for (const Group& layer : inventory.layers) expected.append_range(layer.tensors);
         std::ranges::sort(tensors);
         std::ranges::sort(expected);
         CHECK(tensors == expected);
@@ -268,5 +268,5 @@ TEST_CASE("layers fall into tensors, gate and up together", "[model]")
     const Inventory tied = tiny(folder, {.tied = true});
     CHECK(embedding_group(tied).tensors.size() == 1);
     CHECK(embedding_group(tiny(folder, {})).tensors.size() == 2);
-    CHECK(layer_groups(tied, Granularity::layer).size() == tied.layers.size());
+    CHECK(groups_of(tied, Granularity::layer).size() == tied.layers.size());
 }

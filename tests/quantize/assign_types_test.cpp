@@ -36,7 +36,7 @@ TEST_CASE("types that need an importance matrix can be stored where it has somet
     const TempDir folder;
     const auto model = make_tiny_model(folder.path());
     const Inventory inventory = weighted(model, [](const Tensor&) { return true; });
-    const TensorGroup embedding = embedding_group(inventory);
+    const Group embedding = embedding_group(inventory);
     for (const char* name : {"iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq1_s", "iq1_m"}) {
         CAPTURE(name);
         const Variant variant(type(name), true);

@@ -121,7 +121,7 @@ Sensitivity plausible_sensitivity()
                      .types = {"q3_K", "q4_K"},
                      .layers = {}};
     const auto probes = [](std::string name) {
-        return LayerSensitivity{.layer = std::move(name),
+        return GroupSensitivity{.layer = std::move(name),
                                 .parameters = 250,
                                 .probes = {{.memory_bytes = 110, .measured = true, .kld = 0.05, .tokens = 9},
                                            {.memory_bytes = 140, .measured = true, .kld = 0.01, .tokens = 9}}};

@@ -116,7 +116,7 @@ Sensitivity RandomRecords::sensitivity(const Profile& profile)
     made.embedding_bytes = made.fixed_bytes / 2;
     for (const UniformVariant& variant : profile.types) made.types.push_back(variant.type);
     const auto probes = [&](std::string layer) {
-        LayerSensitivity probed{.layer = std::move(layer), .parameters = 1 + count() / 2, .probes = {}};
+        GroupSensitivity probed{.layer = std::move(layer), .parameters = 1 + count() / 2, .probes = {}};
         for (std::size_t t = 0; t < made.types.size(); ++t) {
             probed.probes.push_back(
                 {.memory_bytes = 1 + count() / 2, .measured = below(2) == 0, .kld = number(), .squared_error = number()});

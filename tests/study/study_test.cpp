@@ -81,8 +81,8 @@ TEST_CASE("run writes a mixed model as planned, measures it, and does nothing tw
 
     const auto mixed = read_inventory(output);
     REQUIRE(mixed);
-    for (const LayerType& entry : result->plan.allocation) {
-        for (const std::size_t t : mixed->layers[*mixed->find_layer(entry.layer)].tensors)
+    for (const GroupType& entry : result->plan.allocation) {
+        for (const std::size_t t : mixed->layers[*mixed->find_layer(entry.group)].tensors)
             CHECK(type_name(mixed->tensors[t].type) == entry.type);
     }
     const auto container = Container::read(*InputFile::open(output));
@@ -187,14 +187,14 @@ TEST_CASE("a variant made elsewhere is measured, probed, planned with and splice
     CHECK(profiled->types[2].type == "stock");
     CHECK(profiled->types[2].measurement.memory_bytes == profiled->types[1].measurement.memory_bytes);
     CHECK(profiled->types[2].measurement.quality.perplexity == profiled->types[1].measurement.quality.perplexity);
-    for (const LayerSensitivity& layer : sensitivity->layers) CHECK(layer.probes[2].kld == layer.probes[1].kld);
+    for (const GroupSensitivity& layer : sensitivity->layers) CHECK(layer.probes[2].kld == layer.probes[1].kld);
     CHECK(sensitivity->embedding.probes[2].memory_bytes == 0);  // embeddings stay ours
 
     Plan plan{.embedding_type = "q6_K"};
-    for (const Layer& layer : study.inventory.layers) plan.allocation.push_back({layer.name, "stock"});
+    for (const Group& layer : study.inventory.layers) plan.allocation.push_back({layer.name, "stock"});
     CHECK(!quantize(study.inventory, plan, study.workspace, folder / "out.gguf", 1, quiet));  // which file is stock?
     REQUIRE(quantize(study.inventory, plan, study.workspace, folder / "out.gguf", 1, quiet, study.settings.types));
-    for (LayerType& entry : plan.allocation) entry.type = "q5_K";
+    for (GroupType& entry : plan.allocation) entry.type = "q5_K";
     REQUIRE(quantize(study.inventory, plan, Workspace(model, folder / "empty"), folder / "own.gguf", 1, quiet));
     CHECK(different_tensor(folder / "out.gguf", folder / "own.gguf") == "");
 }

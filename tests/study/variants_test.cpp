@@ -66,8 +66,8 @@ TEST_CASE("a variant damaged after it was checked does not reach a mix", "[study
     Recorder recorder;
     const Study study = study_of(model, recorder, {*parse_type("q4_K"), *parse_type("q8_0")});
     REQUIRE(build_variants(study));
-    std::vector<LayerType> allocation;
-    for (const Layer& layer : study.inventory.layers) allocation.push_back({layer.name, "q4_K"});
+    std::vector<GroupType> allocation;
+    for (const Group& layer : study.inventory.layers) allocation.push_back({layer.name, "q4_K"});
     const auto right = build_mixes(study, {allocation});
     REQUIRE(right);
     const std::string mix = slurp(right->front());
@@ -78,7 +78,7 @@ TEST_CASE("a variant damaged after it was checked does not reach a mix", "[study
     flipped[inventory.tensors[inventory.layers[0].tensors[0]].offset] ^= 1;
     spill(donor, flipped);
     recorder = {};
-    std::vector<LayerType> other = allocation;
+    std::vector<GroupType> other = allocation;
     other.back().type = "q8_0";
     const auto again = build_mixes(study, {allocation, other});
     REQUIRE(again);
@@ -104,7 +104,7 @@ TEST_CASE("sense leaves out types that the embedding cannot have", "[study]")
     CHECK(sensitivity->embedding.probes[0].memory_bytes == 0);
     CHECK(!sensitivity->embedding.probes[0].measured);
     CHECK(sensitivity->embedding.probes[1].measured);
-    for (const LayerSensitivity& layer : sensitivity->layers) CHECK(layer.probes[0].measured);
+    for (const GroupSensitivity& layer : sensitivity->layers) CHECK(layer.probes[0].measured);
 
     // Without the matrix for one tensor, the type is no type of a layer: known at once.
     study.inventory.tensors[study.inventory.layers[1].tensors[0]].importance = nullptr;
