@@ -1,32 +1,50 @@
 // Dominance and hypervolume; the volume itself is computed by pagmo2.
 #include <apreqel/evaluation.h>
+#include <apreqel/statistics.h>
 
 #include <pagmo/utils/hypervolume.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <random>
+#include <optional>
 
 namespace apreqel {
 namespace {
 
-constexpr std::size_t kResamples = 500;
-
-/// The models' metrics, with the latency as the median over `rounds`.
-std::vector<Metrics> resample(std::span<const Measurement> models, const std::vector<std::size_t>& rounds)
+/// The models' metrics of what was drawn: rounds and, if any, chunks of text. The latency is the median over the rounds.
+std::vector<Metrics> resample(std::span<const Measurement> models, const Draw& draw)
 {
     std::vector<Metrics> points;
-    std::vector<double> drawn(rounds.size());
     for (const Measurement& model : models) {
-        const std::vector<double>& samples = model.speed.latency_ms.samples;
-        std::ranges::transform(rounds, drawn.begin(), [&](std::size_t round) { return samples[round]; });
-        const auto middle = drawn.begin() + static_cast<std::ptrdiff_t>(drawn.size() / 2);
-        std::ranges::nth_element(drawn, middle);
         Metrics point = metrics_of(model);
-        point[1] = *middle;
+        std::vector<double> latencies;
+        for (const std::size_t round : draw[0]) latencies.push_back(model.speed.latency_ms.samples[round]);
+        point[1] = median(std::move(latencies));
+        if (draw.size() > 1) {
+            double nll = 0;
+            for (const std::size_t chunk : draw[1]) nll += model.quality.chunk_nll[chunk];
+            point[2] = std::exp(nll / static_cast<double>(model.quality.tokens));
+        }
         points.push_back(point);
     }
     return points;
+}
+
+/// How many there are of each kind of repetition that all models share: rounds, and chunks where all have as many.
+std::vector<std::size_t> repetitions(std::span<const Measurement> uniform, std::span<const Measurement> mixed)
+{
+    std::size_t rounds = uniform.front().speed.latency_ms.samples.size();
+    const Quality& first = uniform.front().quality;
+    bool same_text = !first.chunk_nll.empty();
+    for (const auto& models : {uniform, mixed}) {
+        for (const Measurement& model : models) {
+            rounds = std::min(rounds, model.speed.latency_ms.samples.size());
+            same_text =
+                same_text && model.quality.chunk_nll.size() == first.chunk_nll.size() && model.quality.tokens == first.tokens;
+        }
+    }
+    if (!same_text) return {rounds};
+    return {rounds, first.chunk_nll.size()};
 }
 
 }  // namespace
@@ -116,24 +134,13 @@ Result<HypervolumeGain> hypervolume_gain(std::span<const Measurement> uniform, s
 {
     auto result = hypervolume_gain(metrics_of_all(uniform), metrics_of_all(mixed));
     if (!result || !result->gain) return result;
-    std::size_t count = uniform.front().speed.latency_ms.samples.size();
-    for (const auto& models : {uniform, mixed}) {
-        for (const Measurement& model : models) count = std::min(count, model.speed.latency_ms.samples.size());
-    }
-    if (count < 2) return result;
-
-    std::mt19937_64 random(1);  // the interval is part of the result: the same every time
-    std::vector<std::size_t> rounds(count);
-    std::vector<double> gains;
-    for (std::size_t draw = 0; draw < kResamples; ++draw) {
-        std::ranges::generate(rounds, [&] { return random() % count; });
-        const auto drawn = hypervolume_gain(resample(uniform, rounds), resample(mixed, rounds));
-        if (drawn && drawn->gain) gains.push_back(*drawn->gain);
-    }
-    if (gains.empty()) return result;
-    std::ranges::sort(gains);
-    result->low = gains[gains.size() * 25 / 1000];
-    result->high = gains[(gains.size() - 1) * 975 / 1000];
+    const auto interval = bootstrap(repetitions(uniform, mixed), [&](const Draw& draw) -> std::optional<double> {
+        const auto drawn = hypervolume_gain(resample(uniform, draw), resample(mixed, draw));
+        return drawn ? drawn->gain : std::nullopt;
+    });
+    if (!interval) return result;
+    result->low = interval->low;
+    result->high = interval->high;
     return result;
 }
 

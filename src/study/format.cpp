@@ -129,6 +129,15 @@ auto read_document(const std::filesystem::path& path, std::string_view schema, M
     }
 }
 
+/// Nothing where the field is not there.
+std::vector<double> parse_numbers(const Value& value, const std::string& field)
+{
+    std::vector<double> numbers;
+    if (!value.has(field)) return numbers;
+    for (const Value& number : value.at(field).elements()) numbers.push_back(number.number());
+    return numbers;
+}
+
 Quality parse_quality(const Value& value)
 {
     return {.perplexity = value.at("perplexity").number(),
@@ -137,7 +146,9 @@ Quality parse_quality(const Value& value)
             .kld_error = value.number_or("kl_divergence_error", 0),
             .same_top = value.number_or("same_top", 0),
             .tokens = value.count_or("tokens", 0),
-            .kld_tokens = value.count_or("kl_divergence_tokens", 0)};
+            .kld_tokens = value.count_or("kl_divergence_tokens", 0),
+            .chunk_nll = parse_numbers(value, "nll_by_chunk"),
+            .chunk_kld = parse_numbers(value, "kl_divergence_by_chunk")};
 }
 
 Sampled parse_sampled(const Value& value, const std::string& field)
@@ -152,9 +163,8 @@ Sampled parse_sampled(const Value& value, const std::string& field)
         sampled.high = bounds[1].number();
     }
     sampled.confidence = value.number_or(field + "_confidence", 0);
-    if (value.has(field + "_samples")) {
-        for (const Value& sample : value.at(field + "_samples").elements()) sampled.samples.push_back(sample.number());
-    }
+    sampled.samples = parse_numbers(value, field + "_samples");
+    sampled.raw = parse_numbers(value, field + "_raw_samples");
     return sampled;
 }
 
@@ -278,6 +288,7 @@ void put(Json& json, const std::string& field, const Sampled& sampled)
     json[field + "_interval"] = {sampled.low, sampled.high};
     json[field + "_confidence"] = sampled.confidence;
     json[field + "_samples"] = sampled.samples;
+    if (!sampled.raw.empty()) json[field + "_raw_samples"] = sampled.raw;
 }
 
 void put(Json& json, const Quality& quality)
@@ -285,11 +296,13 @@ void put(Json& json, const Quality& quality)
     json["perplexity"] = quality.perplexity;
     json["perplexity_error"] = quality.perplexity_error;
     json["tokens"] = quality.tokens;
+    if (!quality.chunk_nll.empty()) json["nll_by_chunk"] = quality.chunk_nll;
     if (quality.kld_tokens == 0) return;
     json["kl_divergence"] = quality.kld;
     json["kl_divergence_error"] = quality.kld_error;
     json["same_top"] = quality.same_top;
     json["kl_divergence_tokens"] = quality.kld_tokens;
+    if (!quality.chunk_kld.empty()) json["kl_divergence_by_chunk"] = quality.chunk_kld;
 }
 
 void put(Json& json, const Speed& speed)

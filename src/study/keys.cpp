@@ -31,8 +31,8 @@ std::string quality_key(const Study& study, std::string_view text)
 std::string speed_key(const Study& study)
 {
     const SpeedSettings& settings = study.settings.speed;
-    return std::format("{}, {}, {} repetitions without drift, tg {}, pp {}", device_name(study.settings.run), backend_version(),
-                       settings.repetitions, settings.generated, settings.prompt);
+    return std::format("{}, {}, {} repetitions without drift, order {}, tg {}, pp {}", device_name(study.settings.run),
+                       backend_version(), settings.repetitions, settings.seed, settings.generated, settings.prompt);
 }
 
 }  // namespace apreqel

@@ -43,7 +43,7 @@ public:
         std::vector<Tensor> wanted;
         for (const TensorGroup& group : groups)
             for (const std::size_t t : group.tensors) wanted.push_back(study.inventory.tensors[t]);
-        auto weights = ModelWeights::find(*model, wanted);
+        auto weights = ModelWeights::find(*model, wanted, study.monitor);
         if (!weights) return std::unexpected(weights.error());
         std::vector<InputFile> sources;
         for (const auto& file : study.inventory.files) {
@@ -77,7 +77,7 @@ public:
     /// The full-precision model's logits, which every probe is compared with.
     Result<> record()
     {
-        const auto recorded = record_reference(model_, tokens_, quality(0), logits_, "sense", unseen_);
+        const auto recorded = record_reference(model_, tokens_, quality(), logits_, "sense", unseen_);
         return recorded ? Result<>() : std::unexpected(recorded.error());
     }
 
@@ -99,10 +99,7 @@ public:
     }
 
     /// KL divergence as the weights stand.
-    Result<Quality> measure()
-    {
-        return evaluate_quality(model_, tokens_, quality(settings_.precision), logits_, "sense", unseen_);
-    }
+    Result<Quality> measure() { return evaluate_quality(model_, tokens_, quality(), logits_, "sense", unseen_); }
 
     /// Σ‖W − Ŵ‖² / Σ‖W‖²; `apply`: and the weights become their image Ŵ.
     Result<double> squared_error(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool apply)
@@ -126,12 +123,9 @@ public:
     }
 
 private:
-    [[nodiscard]] QualitySettings quality(double precision) const
+    [[nodiscard]] QualitySettings quality() const
     {
-        return {.context = study_.settings.quality.context,
-                .chunks = settings_.chunks,
-                .kld_chunks = settings_.chunks,
-                .kld_precision = precision};
+        return {.context = study_.settings.quality.context, .chunks = settings_.chunks, .kld_chunks = settings_.chunks};
     }
 
     [[nodiscard]] const Tensor& tensor(std::size_t t) const { return study_.inventory.tensors[t]; }
@@ -333,10 +327,9 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 
     const std::vector<TensorGroup> groups = probed_groups(inventory, settings.granularity);
     Sensitivity sensitivity = outline(study, groups);
-    std::string key =
-        std::format("model {}, text {}, context {}, chunks {}, precision {}, embedding {}, granularity {}, {}",
-                    inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks, settings.precision,
-                    sensitivity.embedding_type, static_cast<int>(settings.granularity), backend_version());
+    std::string key = std::format("model {}, text {}, context {}, chunks {}, embedding {}, granularity {}, {}",
+                                  inventory.fingerprint, digest({*text}), study.settings.quality.context, settings.chunks,
+                                  sensitivity.embedding_type, static_cast<int>(settings.granularity), backend_version());
     for (const Variant& variant : study.settings.types) key += variant_key(inventory, variant);
     const auto path = study.workspace.path("sensitivity.json");
     const auto partial = study.workspace.keyed("sense/probes.json", key);
