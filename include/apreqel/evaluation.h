@@ -24,14 +24,16 @@ struct HypervolumeGain {
     double uniform = 0;
     double mixed = 0;
     std::optional<double> gain{};  ///< (mixed − uniform) / uniform; nothing where no uniform variant is inside the reference
-    std::optional<double> low{};   ///< 95 % interval of the gain over resampled latency rounds, where there are several
+    std::optional<double> low{};   ///< 95 % interval of the gain over resampled rounds and chunks of text; see below
     std::optional<double> high{};
 };
 
 [[nodiscard]] Result<HypervolumeGain> hypervolume_gain(std::span<const Costs> uniform, std::span<const Costs> mixed);
 
-/// The same of models measured in the same rounds, with the interval: rounds are drawn with replacement, the same for all
-/// models, since a round that is slow is slow for all. Perplexity has no part in it: all models read the same text.
+/// The same of models measured in the same rounds and on the same text, with the interval of the bootstrap: rounds and chunks of
+/// text are drawn with replacement, the same for all models, since a round that is slow is slow for all, and a chunk that is
+/// hard is hard for all. Where a model has no chunks, or another number of them, only rounds are drawn: the interval then leaves
+/// out the noise of the text. No interval with fewer than 6 rounds, or of 1 to 5 chunks.
 [[nodiscard]] Result<HypervolumeGain> hypervolume_gain(std::span<const Measurement> uniform,
                                                        std::span<const Measurement> mixed);
 

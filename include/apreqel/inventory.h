@@ -72,6 +72,7 @@ struct Inventory {
     std::string architecture;                  ///< general.architecture
     std::size_t blocks = 0;
     std::size_t experts = 0;       ///< experts per FFN, 0 for a dense model
+    std::uint64_t kv_bytes_per_token = 0;  ///< of an f16 KV cache; 0: not known
     bool tied_embeddings = false;  ///< no output.weight: token_embd serves as output too
     Residual residual = Residual::sequential;
     std::string residual_reason;  ///< why it is not sequential, for people; empty if it is

@@ -16,6 +16,7 @@ struct Sampled {
     double high = 0;
     double confidence = 0;  ///< coverage of [low, high], at least 0.95 where the repetitions allow it
     std::vector<double> samples;
+    std::vector<double> raw{};  ///< as measured, where the drift of the machine was taken out of `samples`
 };
 
 /// Perplexity and KL divergence, as llama-perplexity defines them (facts: tools/perplexity).
@@ -27,6 +28,10 @@ struct Quality {
     double same_top = 0;           ///< share of tokens whose most likely token is that of the full-precision model
     std::uint64_t tokens = 0;      ///< tokens scored for perplexity
     std::uint64_t kld_tokens = 0;  ///< tokens scored for KL divergence; 0: not measured
+    /// By chunk of the text, which has as many scored tokens as any other: Σ −log p of the tokens that truly follow, and Σ KL
+    /// divergence, which fewer chunks may have. Models scored on one text have the same chunks. Empty: not kept.
+    std::vector<double> chunk_nll{};
+    std::vector<double> chunk_kld{};
 };
 
 /// Speed on one device, as llama-bench defines tg and pp.

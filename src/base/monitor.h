@@ -19,7 +19,7 @@ public:
     virtual void end(std::string_view /*outcome*/) {}
     /// Something the user should know that does not stop the work.
     virtual void warn(std::string_view /*message*/) {}
-    /// True once the user asked to stop: finish the current batch, keep what is done, return ErrorCode::interrupted.
+    /// True once the user asked to stop: keep what is done, return ErrorCode::interrupted. Asked by the threads that compute too.
     [[nodiscard]] virtual bool stop_requested() const { return false; }
 };
 

@@ -47,7 +47,7 @@ void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gp
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
 void add_text(CLI::App& verb, Flags& flags);                ///< --text, --context, --remeasure
-void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --probe-chunks, --precision, --minutes, --fast
+void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --probe-chunks, --minutes, --fast
 void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, --repetitions, …
 
 /// A usage error if a limit is given to a method that knows none.

@@ -65,10 +65,6 @@ void add_sensing(CLI::App& verb, SenseSettings& settings)
         ->type_name("N")
         ->check(CLI::Range(2, 1 << 20).description(""))
         ->capture_default_str();
-    verb.add_option("--precision", settings.precision, "A probe ends early at this relative standard error; 0: never")
-        ->type_name("SHARE")
-        ->check(CLI::Range(0.0, 1.0).description(""))
-        ->capture_default_str();
     verb.add_option("--minutes", settings.minutes, "Stop probing after this long, fill in the rest [no limit]")->type_name("N");
     verb.add_flag("--fast", settings.fast, "Probe each layer in two types, fill in the others from quantization errors");
 }

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -12,11 +13,13 @@
 namespace apreqel {
 namespace {
 
-volatile std::sig_atomic_t stop_requests = 0;
+/// Set by the signal, read by the threads that compute.
+std::atomic<bool> stop_asked = false;
+static_assert(std::atomic<bool>::is_always_lock_free);  // else a signal may not set it
 
 void on_signal(int signal)
 {
-    stop_requests = 1;
+    stop_asked = true;
     std::signal(signal, SIG_DFL);  // the next one ends the program
 }
 
@@ -82,7 +85,7 @@ void Terminal::warn(std::string_view message)
     std::println(stderr, "apreqel: warning: {}", message);
 }
 
-bool Terminal::stop_requested() const { return stop_requests != 0; }
+bool Terminal::stop_requested() const { return stop_asked; }
 
 int report(const Error& error)
 {

@@ -1,4 +1,5 @@
 #include <apreqel/sensitivity.h>
+#include <apreqel/statistics.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,12 +15,6 @@ std::optional<double> rate(const Probe& probe)
 {
     if (!probe.measured || probe.squared_error <= 0) return std::nullopt;
     return std::log(std::max(probe.kld, kLeast) / probe.squared_error);
-}
-
-double median(std::vector<double> values)
-{
-    std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
-    return values[values.size() / 2];
 }
 
 /// The rate of the group's measured probe nearest in squared error, leaving out probe `target` itself.

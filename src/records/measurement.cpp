@@ -19,6 +19,8 @@ void sampled_fields(Archive& archive, const std::string& name, Sampled& sampled,
     archive.optional(name + "_confidence", sampled.confidence, "coverage of the interval",
                      {.rule = Rule::share, .written = spread});
     archive.optional(name + "_samples", sampled.samples, "one value per round", {.rule = Rule::positive, .written = spread});
+    archive.optional(name + "_raw_samples", sampled.raw, "the same as measured, where the drift of the machine was taken out",
+                     {.rule = Rule::positive, .written = !sampled.raw.empty()});
 }
 
 }  // namespace
@@ -38,6 +40,10 @@ void quality_fields(Archive& archive, Quality& quality, bool written)
                      "share of tokens whose most likely token is that of the full-precision model",
                      {.rule = Rule::share, .written = compared});
     archive.optional("kl_divergence_tokens", quality.kld_tokens, "tokens scored for it", {.written = compared});
+    archive.optional("nll_by_chunk", quality.chunk_nll, "by chunk of the text: Σ −log p over its scored tokens, nats",
+                     {.written = !quality.chunk_nll.empty()});
+    archive.optional("kl_divergence_by_chunk", quality.chunk_kld, "by chunk: Σ KL divergence, nats",
+                     {.written = !quality.chunk_kld.empty()});
 }
 
 void fields(Archive& archive, Quality& quality)

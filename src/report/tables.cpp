@@ -47,7 +47,7 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
         .title = "Hypervolume gain over the uniform types",
         .rows = {{"", "models", "gain", "95 % interval", "estimated", "with uniform", "by KL divergence"}},
         .note =
-            "reference point: the worst uniform value per metric; interval: over resampled latency rounds; "
+            "reference point: the worst uniform value per metric; interval: over resampled rounds and chunks of text; "
             "estimated: before anything was built; with uniform: the uniform types belong to the set too; by KL "
             "divergence: in the place of perplexity; imatrix: against the uniform types with imatrix, all others against "
             "those without; everything: all types, and the type of embedding and output is chosen too"};

@@ -1,6 +1,7 @@
 // libllama's context and batch behind RAII, for this folder only.
 #pragma once
 
+#include "base/monitor.h"
 #include "runtime/session.h"
 
 #include <llama-cpp.h>
@@ -10,8 +11,14 @@ namespace apreqel {
 /// Loads libllama and its backends, once. Everything below does it by itself.
 void start_backend();
 
-/// A context on `model`. Error: libllama cannot make it (memory, size).
-[[nodiscard]] Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_params params);
+/// A context on `model` that stops computing when `monitor` asks to, which must outlive it: on the processor within the step of
+/// a graph, on an accelerator before the next batch. Error: libllama cannot make it (memory, size).
+[[nodiscard]] Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_params params,
+                                                     const Monitor& monitor);
+
+/// What a `status` of llama_decode that is not 0 means, with libllama's own last words: ErrorCode::interrupted if the monitor
+/// of the context stopped it.
+[[nodiscard]] Error decode_error(const LoadedModel& model, std::int32_t status, std::string_view said = {});
 
 /// Default parameters with the model's threads.
 [[nodiscard]] llama_context_params context_params(const LoadedModel& model);
@@ -30,7 +37,7 @@ public:
     void clear() { batch_.n_tokens = 0; }
     void add(Token token, std::size_t position, std::size_t sequence, bool output);
 
-    /// Runs the batch. Error: libllama refuses or fails.
+    /// Runs the batch. Error: libllama refuses or fails, or was stopped.
     [[nodiscard]] Result<> decode(const LoadedModel& model, llama_context* context);
 
 private:

@@ -156,16 +156,16 @@ Result<> visit_hidden_states(const LoadedModel& model, std::size_t blocks, std::
     params.n_batch = params.n_ubatch = static_cast<uint32_t>(slice);
     params.cb_eval = ResidualStream::callback;
     params.cb_eval_user_data = &stream;
-    auto context = make_context(model, params);
+    auto context = make_context(model, params, monitor);
     if (!context) return std::unexpected(context.error());
 
     Batch batch(slice);
     monitor.begin("score", static_cast<double>(prompts.size()));
     for (std::size_t p = 0; p < prompts.size(); ++p) {
-        if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "score: interrupted"});
         const auto tokens = std::span(prompts[p]).first(std::min(prompts[p].size(), longest));
         llama_memory_clear(llama_get_memory(context->get()), true);
         for (std::size_t begin = 0; begin < tokens.size(); begin += slice) {
+            if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "score: interrupted"});
             batch.clear();
             for (std::size_t i = begin; i < std::min(begin + slice, tokens.size()); ++i) batch.add(tokens[i], i, 0, true);
             if (auto decoded = batch.decode(model, context->get()); !decoded) return decoded;

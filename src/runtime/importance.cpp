@@ -170,7 +170,7 @@ Result<ImportanceMatrix> collect_importance(const LoadedModel& model, const Inve
     params.n_batch = params.n_ubatch = static_cast<uint32_t>(slice);
     params.cb_eval = InputObserver::callback;
     params.cb_eval_user_data = &observer;
-    auto llama = make_context(model, params);
+    auto llama = make_context(model, params, monitor);
     if (!llama) return std::unexpected(llama.error());
 
     Batch batch(slice);

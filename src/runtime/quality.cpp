@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "runtime/context.h"
 
+#include <apreqel/statistics.h>
+
 #include <algorithm>
 #include <cmath>
 #include <execution>
@@ -23,8 +25,7 @@ struct ScoredChunk {
     std::span<const Token> targets;
 };
 
-/// False: enough.
-using ChunkVisitor = std::function<Result<bool>(const ScoredChunk&)>;
+using ChunkVisitor = std::function<Result<>(const ScoredChunk&)>;
 
 std::size_t scored_per_chunk(std::size_t context) { return context - 1 - context / 2; }
 
@@ -44,18 +45,18 @@ Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, s
     params.n_ctx = static_cast<uint32_t>(sequences * context);
     params.n_batch = static_cast<uint32_t>(batch_size);
     params.n_seq_max = static_cast<uint32_t>(sequences);
-    auto llama = make_context(model, params);
+    auto llama = make_context(model, params, monitor);
     if (!llama) return std::unexpected(llama.error());
     Batch batch(batch_size);
     // With several batches a chunk, libllama overwrites the logits of the one before: keep them here.
     std::vector<float> kept;
 
     for (std::size_t group = 0; group < chunks; group += sequences) {
-        if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "measure: interrupted"});
         const std::size_t members = std::min(sequences, chunks - group);
         llama_memory_clear(llama_get_memory(llama->get()), true);
         kept.clear();
         for (std::size_t b = 0; b < batches; ++b) {
+            if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "measure: interrupted"});
             const std::size_t begin = b * batch_size;
             const std::size_t length = std::min(batch_size, context - begin);
             batch.clear();
@@ -80,9 +81,7 @@ Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, s
                 scored.rows.emplace_back(logits + (member * (context - first) + row) * vocabulary, vocabulary);
             }
             scored.targets = tokens.subspan((group + member) * context + first + 1, scored.rows.size());
-            const auto more = visit(scored);
-            if (!more) return std::unexpected(more.error());
-            if (!*more) return {};
+            if (auto visited = visit(scored); !visited) return visited;
         }
         monitor.advance(static_cast<double>(group + members));
     }
@@ -123,36 +122,11 @@ double kl_divergence(std::span<const float> reference, std::span<const float> lo
     return sum / total;
 }
 
-/// Sums in order of the text, so that a result does not depend on the number of threads.
-class Mean {
-public:
-    void add(double value)
-    {
-        ++count_;
-        sum_ += value;
-        squares_ += value * value;
-    }
-    [[nodiscard]] std::uint64_t count() const { return count_; }
-    [[nodiscard]] double mean() const { return count_ == 0 ? 0 : sum_ / static_cast<double>(count_); }
-    [[nodiscard]] double standard_error() const
-    {
-        if (count_ < 2) return 0;
-        const double variance = squares_ / static_cast<double>(count_) - mean() * mean();
-        return variance > 0 ? std::sqrt(variance / static_cast<double>(count_ - 1)) : 0;
-    }
-
-private:
-    std::uint64_t count_ = 0;
-    double sum_ = 0;
-    double squares_ = 0;
-};
-
 class QualitySum {
 public:
     /// `reference`: the full-precision logits of the same rows, one after another; empty: not compared.
     void add(const ScoredChunk& chunk, std::span<const float> reference)
     {
-        ++chunks_;
         std::vector<TokenScore> scores(chunk.rows.size());
         const auto rows = std::views::iota(std::size_t{0}, scores.size());
         std::for_each(std::execution::par, rows.begin(), rows.end(), [&](std::size_t row) {
@@ -165,16 +139,17 @@ public:
             scores[row].same_top =
                 std::ranges::max_element(base) - base.begin() == std::ranges::max_element(logits) - logits.begin();
         });
+        chunk_nll_.push_back(0);
+        if (!reference.empty()) chunk_kld_.push_back(0);
         for (const TokenScore& score : scores) {
             nll_.add(score.nll);
+            chunk_nll_.back() += score.nll;
             if (reference.empty()) continue;
             kld_.add(score.kld);
+            chunk_kld_.back() += score.kld;
             same_top_ += score.same_top ? 1 : 0;
         }
     }
-
-    /// After two chunks or more, whether the KL divergence is known well enough.
-    [[nodiscard]] bool precise(double share) const { return chunks_ >= 2 && kld_.standard_error() < share * kld_.mean(); }
 
     [[nodiscard]] Result<Quality> result(const LoadedModel& model) const
     {
@@ -189,13 +164,16 @@ public:
         quality.kld_error = kld_.standard_error();
         quality.kld_tokens = kld_.count();
         if (kld_.count() > 0) quality.same_top = static_cast<double>(same_top_) / static_cast<double>(kld_.count());
+        quality.chunk_nll = chunk_nll_;
+        quality.chunk_kld = chunk_kld_;
         return quality;
     }
 
 private:
-    std::size_t chunks_ = 0;
     Mean nll_;
     Mean kld_;
+    std::vector<double> chunk_nll_;
+    std::vector<double> chunk_kld_;
     std::uint64_t same_top_ = 0;
 };
 
@@ -245,14 +223,12 @@ Result<Quality> record_reference(const LoadedModel& model, std::span<const Token
 
     QualitySum sum;
     const auto visited =
-        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<bool> {
+        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
             sum.add(chunk, {});
-            if (chunk.chunk >= compared) return true;
+            if (chunk.chunk >= compared) return {};
             // The rows of a chunk lie one after another in libllama's buffer.
             const std::span all(chunk.rows.front().data(), chunk.rows.size() * model.vocabulary_size());
-            if (auto written = file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, std::as_bytes(all)); !written)
-                return std::unexpected(written.error());
-            return true;
+            return file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, std::as_bytes(all));
         });
     if (!visited) return std::unexpected(visited.error());
     auto quality = sum.result(model);
@@ -286,16 +262,15 @@ Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token
     QualitySum sum;
     std::vector<float> reference;
     const auto visited =
-        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<bool> {
+        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
             reference.clear();
             if (chunk.chunk < compared) {
                 reference.resize(chunk_floats);
                 const auto bytes = std::as_writable_bytes(std::span(reference));
-                if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read)
-                    return std::unexpected(read.error());
+                if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read) return read;
             }
             sum.add(chunk, reference);
-            return !sum.precise(settings.kld_precision);
+            return {};
         });
     if (!visited) return std::unexpected(visited.error());
     return sum.result(model);

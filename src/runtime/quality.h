@@ -17,7 +17,6 @@ struct QualitySettings {
     std::size_t context = 512;    ///< tokens of one chunk; the second half of each is scored
     std::size_t chunks = 0;       ///< chunks of text to score; 0: all
     std::size_t kld_chunks = 16;  ///< leading chunks to compare with the full-precision model as well
-    double kld_precision = 0;     ///< stop once the KL divergence's standard error is below this share of it; 0: never
 };
 
 /// Chunks that `tokens` tokens of text give under `settings`.

@@ -42,7 +42,7 @@ Result<std::vector<std::string>> sample_texts(const LoadedModel& model, const Sa
     llama_context_params params = context_params(model);
     params.n_seq_max = static_cast<uint32_t>(std::min(kTogether, settings.sequences));
     params.n_ctx = params.n_seq_max * static_cast<uint32_t>(opening->size() + length);
-    auto context = make_context(model, params);
+    auto context = make_context(model, params, monitor);
     if (!context) return std::unexpected(context.error());
 
     std::vector<std::string> texts;

@@ -216,14 +216,24 @@ llama_context_params context_params(const LoadedModel& model)
     return params;
 }
 
-Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_params params)
+Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_params params, const Monitor& monitor)
 {
     const LogCapture log;
+    params.abort_callback = [](void* watched) { return static_cast<const Monitor*>(watched)->stop_requested(); };
+    params.abort_callback_data = const_cast<Monitor*>(&monitor);
     llama_context_ptr context(llama_init_from_model(model.get(), params));
     if (!context)
         return fail("run {}: libllama cannot make a context of {} tokens: {}", model.path().string(), params.n_ctx,
                     log.last_error());
     return context;
+}
+
+Error decode_error(const LoadedModel& model, std::int32_t status, std::string_view said)
+{
+    constexpr std::int32_t kAborted = 2;  // llama.h, llama_decode
+    if (status == kAborted) return {ErrorCode::interrupted, std::format("run {}: interrupted", model.path().string())};
+    return {ErrorCode::failed, std::format("run {}: libllama cannot decode ({}){}{}", model.path().string(), status,
+                                           said.empty() ? "" : ": ", said)};
 }
 
 void Batch::add(Token token, std::size_t position, std::size_t sequence, bool output)
@@ -240,7 +250,7 @@ Result<> Batch::decode(const LoadedModel& model, llama_context* context)
 {
     const LogCapture log;
     const int32_t status = llama_decode(context, batch_);
-    if (status != 0) return fail("run {}: libllama cannot decode ({}): {}", model.path().string(), status, log.last_error());
+    if (status != 0) return std::unexpected(decode_error(model, status, log.last_error()));
     return {};
 }
 

@@ -1,12 +1,14 @@
 #include "runtime/speed.h"
 
-#include "base/statistics.h"
 #include "runtime/context.h"
 
+#include <apreqel/statistics.h>
 #include <ggml-backend.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <numeric>
 #include <optional>
 #include <random>
 
@@ -58,17 +60,17 @@ double milliseconds_since(Clock::time_point start)
 class Runner {
 public:
     static Result<Runner> make(const std::filesystem::path& path, const RunSettings& run, const SpeedSettings& settings,
-                               const ThreadPool& pool)
+                               const ThreadPool& pool, const Monitor& monitor)
     {
         auto model = LoadedModel::load(path, run);
         if (!model) return std::unexpected(model.error());
-        Runner runner(std::move(*model), settings);
+        Runner runner(std::move(*model), settings, monitor);
         for (const bool prompt : {false, true}) {
             const std::size_t tokens = prompt ? settings.prompt : settings.generated;
             if (tokens == 0) continue;
             llama_context_params params = context_params(runner.model_);
             params.n_ctx = static_cast<uint32_t>(tokens);
-            auto context = make_context(runner.model_, params);
+            auto context = make_context(runner.model_, params, monitor);
             if (!context) return std::unexpected(context.error());
             pool.attach(context->get());
             (prompt ? runner.prompt_context_ : runner.generation_context_) = std::move(*context);
@@ -89,8 +91,7 @@ public:
         const std::vector<Token> opening = model_.opening();
         Token token = opening.empty() ? random_token() : opening.front();
         for (std::size_t i = 0; i < tokens; ++i) {
-            if (llama_decode(context, llama_batch_get_one(&token, 1)) != 0) return decode_error();
-            llama_synchronize(context);
+            if (auto decoded = decode(context, std::span(&token, 1)); !decoded) return std::unexpected(decoded.error());
             token = random_token();
         }
         return milliseconds_since(start) / static_cast<double>(tokens);
@@ -104,23 +105,35 @@ public:
         std::vector<Token> tokens = model_.opening();
         while (tokens.size() < settings_.prompt) tokens.push_back(random_token());
         const Clock::time_point start = Clock::now();
-        if (llama_decode(context, llama_batch_get_one(tokens.data(), static_cast<int32_t>(tokens.size()))) != 0)
-            return decode_error();
-        llama_synchronize(context);
+        const std::size_t piece = llama_n_batch(context);
+        for (std::size_t begin = 0; begin < tokens.size(); begin += piece) {
+            const auto part = std::span(tokens).subspan(begin, std::min(piece, tokens.size() - begin));
+            if (auto decoded = decode(context, part); !decoded) return std::unexpected(decoded.error());
+        }
         return 1000.0 * static_cast<double>(tokens.size()) / milliseconds_since(start);
     }
 
 private:
-    Runner(LoadedModel model, const SpeedSettings& settings) : model_(std::move(model)), settings_(settings) {}
+    Runner(LoadedModel model, const SpeedSettings& settings, const Monitor& monitor)
+        : model_(std::move(model)), settings_(settings), monitor_(&monitor)
+    {
+    }
 
     Token random_token() { return static_cast<Token>(random_() % model_.vocabulary_size()); }
-    [[nodiscard]] std::unexpected<Error> decode_error() const
+
+    /// Decodes the next tokens of the sequence, and waits until that is done.
+    Result<> decode(llama_context* context, std::span<Token> tokens)
     {
-        return fail("time {}: libllama cannot decode", model_.path().string());
+        if (monitor_->stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "time: interrupted"});
+        const int32_t status = llama_decode(context, llama_batch_get_one(tokens.data(), static_cast<int32_t>(tokens.size())));
+        if (status != 0) return std::unexpected(decode_error(model_, status));
+        llama_synchronize(context);
+        return {};
     }
 
     LoadedModel model_;
     SpeedSettings settings_;
+    const Monitor* monitor_;
     llama_context_ptr generation_context_;
     llama_context_ptr prompt_context_;
     std::minstd_rand random_;
@@ -154,6 +167,8 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
 {
     if (settings.repetitions == 0 || settings.generated == 0)
         return usage_error("time: at least one repetition of one token is needed");
+    if (std::max(settings.generated, settings.prompt) > static_cast<std::size_t>(INT32_MAX))
+        return usage_error("time: libllama cannot run more than {} tokens", INT32_MAX);
     const bool keep = fit_together(models);
     start_backend();  // the pool asks the backends for its functions
     const ThreadPool pool(thread_count(run));
@@ -161,12 +176,18 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
     std::vector<std::vector<double>> latencies(models.size());
     std::vector<std::vector<double>> prompt_speeds(models.size());
 
+    std::vector<std::size_t> round(models.size());
+    std::iota(round.begin(), round.end(), 0);
+    std::vector<std::size_t> order;  // all rounds, one after another
+    std::mt19937_64 random(settings.seed);
+
     monitor.begin("latency", static_cast<double>(settings.repetitions * models.size()));
-    for (std::size_t round = 0; round < settings.repetitions; ++round) {
-        for (std::size_t m = 0; m < models.size(); ++m) {
+    for (std::size_t repetition = 0; repetition < settings.repetitions; ++repetition) {
+        std::ranges::shuffle(round, random);
+        for (const std::size_t m : round) {
             if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "time: interrupted"});
             if (!runners[m]) {
-                auto made = Runner::make(models[m], run, settings, pool);
+                auto made = Runner::make(models[m], run, settings, pool, monitor);
                 if (!made) return std::unexpected(made.error());
                 runners[m].emplace(std::move(*made));
             }
@@ -179,15 +200,20 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
                 prompt_speeds[m].push_back(*speed);
             }
             if (!keep) runners[m].reset();
-            monitor.advance(static_cast<double>(round * models.size() + m + 1));
+            order.push_back(m);
+            monitor.advance(static_cast<double>(order.size()));
         }
     }
-    latencies = without_drift(std::move(latencies));
-    prompt_speeds = without_drift(std::move(prompt_speeds));
-    std::vector<Speed> speeds;
-    for (std::size_t m = 0; m < models.size(); ++m) {
-        speeds.push_back({.latency_ms = summarize(latencies[m]), .prompt_tokens_per_second = summarize(prompt_speeds[m])});
-    }
+    std::vector<Speed> speeds(models.size());
+    const auto level = [&](std::vector<std::vector<double>>& raw, Sampled Speed::* figure) {
+        auto leveled = without_drift(raw, order);
+        for (std::size_t m = 0; m < models.size(); ++m) {
+            Sampled& sampled = speeds[m].*figure = summarize(std::move(leveled[m]));
+            sampled.raw = std::move(raw[m]);
+        }
+    };
+    level(latencies, &Speed::latency_ms);
+    level(prompt_speeds, &Speed::prompt_tokens_per_second);
     monitor.end(std::format("{} models, {} rounds", models.size(), settings.repetitions));
     return speeds;
 }

@@ -23,7 +23,7 @@ bool note_inputs(ggml_tensor* node, bool /*ask*/, void* wanted)
 
 }  // namespace
 
-Result<ModelWeights> ModelWeights::find(const LoadedModel& model, std::span<const Tensor> tensors)
+Result<ModelWeights> ModelWeights::find(const LoadedModel& model, std::span<const Tensor> tensors, const Monitor& monitor)
 {
     ModelWeights weights;
     for (const Tensor& tensor : tensors) weights.tensors_.emplace(tensor.name, nullptr);
@@ -32,7 +32,7 @@ Result<ModelWeights> ModelWeights::find(const LoadedModel& model, std::span<cons
     params.n_ctx = 64;
     params.cb_eval = note_inputs;
     params.cb_eval_user_data = &weights.tensors_;
-    auto llama = make_context(model, params);
+    auto llama = make_context(model, params, monitor);
     if (!llama) return std::unexpected(llama.error());
     Batch batch(2);
     const std::vector<Token> opening = model.opening();

@@ -1,9 +1,10 @@
 #include "base/file.h"
-#include "base/statistics.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
+
+#include <apreqel/statistics.h>
 
 #include <algorithm>
 #include <optional>
@@ -116,6 +117,12 @@ void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monito
     for (const Measurement& measurement : measurements)
         if (measurement.quality.tokens > 0) by_latency.push_back(&measurement);  // else it is there for its speed only
     std::ranges::stable_sort(by_latency, {}, [](const Measurement* m) { return m->speed.latency_ms.median; });
+    if (by_latency.size() < 2) return;
+    if (const std::size_t rounds = by_latency.front()->speed.latency_ms.samples.size(); rounds < kFewestSamples) {
+        monitor.warn(std::format("latency: {} rounds cannot tell any two models apart; at least {} --repetitions can", rounds,
+                                 kFewestSamples));
+        return;
+    }
     constexpr std::size_t kShown = 5;
     std::size_t count = 0;
     std::string pairs;

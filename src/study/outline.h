@@ -10,9 +10,6 @@
 
 namespace apreqel {
 
-/// What is probed in every type: the model's groups, and after them the embedding.
-[[nodiscard]] std::vector<Group> probed_groups(const Inventory& inventory, Granularity granularity);
-
 /// The model with all its groups in `variant` that can be.
 [[nodiscard]] TypeAssignment assign_all(const Inventory& inventory, std::span<const Group> groups,
                                         const Variant& variant);

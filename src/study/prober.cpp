@@ -24,7 +24,7 @@ Result<std::unique_ptr<Prober>> Prober::open(const Study& study, const SenseSett
     std::vector<Tensor> wanted;
     for (const Group& group : groups)
         for (const std::size_t t : group.tensors) wanted.push_back(study.inventory.tensors[t]);
-    auto weights = ModelWeights::find(*model, wanted);
+    auto weights = ModelWeights::find(*model, wanted, study.monitor);
     if (!weights) return std::unexpected(weights.error());
     std::vector<InputFile> sources;
     for (const auto& file : study.inventory.files) {
@@ -57,7 +57,7 @@ Prober::~Prober()
 
 Result<> Prober::record()
 {
-    const auto recorded = record_reference(model_, tokens_, quality(0), logits_, identity_, unseen_);
+    const auto recorded = record_reference(model_, tokens_, quality(), logits_, identity_, unseen_);
     return recorded ? Result<>() : std::unexpected(recorded.error());
 }
 
@@ -79,7 +79,7 @@ Result<Probe> Prober::probe(std::span<const std::size_t> tensors, const TypeAssi
 
 Result<Quality> Prober::measure()
 {
-    return evaluate_quality(model_, tokens_, quality(settings_.precision), logits_, identity_, unseen_);
+    return evaluate_quality(model_, tokens_, quality(), logits_, identity_, unseen_);
 }
 
 Result<double> Prober::squared_error(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool apply)
@@ -102,12 +102,11 @@ Result<double> Prober::squared_error(std::span<const std::size_t> tensors, const
     return sum.energy > 0 ? sum.error / sum.energy : 0;
 }
 
-QualitySettings Prober::quality(double precision) const
+QualitySettings Prober::quality() const
 {
     return {.context = study_.settings.quality.context,
             .chunks = settings_.chunks,
-            .kld_chunks = settings_.chunks,
-            .kld_precision = precision};
+            .kld_chunks = settings_.chunks};
 }
 
 std::vector<Prober::Slab> Prober::cut(std::span<const std::size_t> tensors, const TypeAssignment& assignment) const

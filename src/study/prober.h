@@ -61,7 +61,7 @@ private:
     Prober(const Study& study, const SenseSettings& settings, LoadedModel model, ModelWeights weights,
            std::vector<InputFile> sources, std::vector<Token> tokens, std::filesystem::path logits, std::string identity);
 
-    [[nodiscard]] QualitySettings quality(double precision) const;
+    [[nodiscard]] QualitySettings quality() const;
     [[nodiscard]] const Tensor& tensor(std::size_t t) const { return study_.inventory.tensors[t]; }
     [[nodiscard]] std::vector<Slab> cut(std::span<const std::size_t> tensors, const TypeAssignment& assignment) const;
     Result<> convert(const Slab& slab, RowConverter::Distortion& distortion, bool apply);

@@ -12,8 +12,8 @@
 namespace apreqel {
 namespace {
 
-/// What is known of one type: a probe of each group, the embedding's last. It is kept in a file of its own, so that neither
-/// other types nor other settings touch it.
+/// What is known of one type: a probe of each group. It is kept in a file of its own, so that neither other types nor other
+/// settings touch it.
 struct Column {
     Variant variant;
     TypeAssignment assignment;
@@ -23,38 +23,36 @@ struct Column {
     [[nodiscard]] static bool is_known(const Probe& probe) { return probe.measured || probe.squared_error > 0; }
 };
 
-/// What is known of a probed group.
-template <typename Of>
-auto& group_of(Of& sensitivity, std::size_t group)
-{
-    return group < sensitivity.layers.size() ? sensitivity.layers[group] : sensitivity.embedding;
-}
-
 /// All columns of a sensitivity, and where they are kept.
 class Table {
 public:
-    /// One column for each of the study's types, and another for the embedding's own type where it is none of them: of that
-    /// one only the embedding is probed.
+    /// One column for each of the study's types, and others for what groups are fixed to where that is none of them: there only
+    /// those groups are probed.
     Table(const Study& study, const SenseSettings& settings, const std::string& text)
         : study_(study),
-          groups_(probed_groups(study.inventory, settings.granularity)),
+          groups_(groups_of(study.inventory, settings.granularity)),
           facts_(Facts::of(study)
                      .with(Input::calibration, digest({text}))
-                     .with(Input::probing,
-                           std::format("context {} chunks {} precision {} granularity {}", study.settings.quality.context,
-                                       settings.chunks, settings.precision, static_cast<int>(settings.granularity)))),
+                     .with(Input::probing, std::format("context {} chunks {} granularity {}", study.settings.quality.context,
+                                                       settings.chunks, static_cast<int>(settings.granularity)))),
           sensitivity_(outline(study, groups_))
     {
         for (const Variant& variant : study.settings.types) columns_.push_back(column_of(variant));
         const Variant embedding(study.settings.embedding_type);
-        const auto own = std::ranges::find(study.settings.types, embedding);
-        embedding_ = static_cast<std::size_t>(own - study.settings.types.begin());
-        if (embedding_ == columns_.size()) columns_.push_back(column_of(embedding));
+        const bool fixed = std::ranges::contains(sensitivity_.groups, embedding.name, &GroupSensitivity::fixed_type);
+        if (!fixed || std::ranges::contains(study.settings.types, embedding)) return;
+        columns_.push_back(column_of(embedding));
+        for (std::size_t g = 0; g < groups_.size(); ++g)
+            if (sensitivity_.groups[g].fixed_type != embedding.name) columns_.back().probes[g] = {};
     }
 
     [[nodiscard]] std::span<const Group> groups() const { return groups_; }
     [[nodiscard]] const Facts& facts() const { return facts_; }
-    [[nodiscard]] std::size_t embedding() const { return embedding_; }
+    /// Whether group g is of that column's type in every uniform variant.
+    [[nodiscard]] bool is_fixed(std::size_t g, const Column& column) const
+    {
+        return sensitivity_.groups[g].fixed_type == column.variant.name;
+    }
     [[nodiscard]] std::vector<Column>& columns() { return columns_; }
     void set_noise_floor(double kld) { sensitivity_.noise_floor = kld; }
 
@@ -77,8 +75,7 @@ public:
     [[nodiscard]] Result<Sensitivity> finish()
     {
         Sensitivity all = sensitivity_;
-        for (std::size_t q = 0; q < study_.settings.types.size(); ++q) add(all, columns_[q].variant.name, columns_[q].probes);
-        all.embedding_kld = columns_[embedding_].probes.back().kld;
+        for (const Column& column : columns_) add(all, column.variant.name, column.probes);
         const std::string key = facts_.key(kSensitivity);
         const auto path = study_.workspace.path(kSensitivity.name);
         if (const auto earlier = read_kept(path, read_sensitivity, study_.monitor))
@@ -116,7 +113,7 @@ private:
         if (!kept || !has_our_groups(*kept) || kept->types.size() != 1) return false;
         for (std::size_t g = 0; g < column.probes.size(); ++g) {
             const std::uint64_t bytes = column.probes[g].memory_bytes;
-            column.probes[g] = group_of(*kept, g).probes.front();
+            column.probes[g] = kept->groups[g].probes.front();
             column.probes[g].memory_bytes = bytes;
         }
         sensitivity_.noise_floor = kept->noise_floor;
@@ -139,23 +136,22 @@ private:
                 }
             }
             const bool other_matrix = matrix && name.ends_with(kWithImportance);
-            if (!same || other_matrix || !has_our_groups(earlier) || earlier.embedding.probes.empty()) continue;
+            if (!same || other_matrix || !has_our_groups(earlier)) continue;
             std::vector<Probe> probes;
-            for (std::size_t g = 0; g < groups_.size(); ++g) probes.push_back(group_of(earlier, g).probes[q]);
+            for (std::size_t g = 0; g < groups_.size(); ++g) probes.push_back(earlier.groups[g].probes[q]);
             add(all, name, probes);
         }
     }
 
     [[nodiscard]] bool has_our_groups(const Sensitivity& other) const
     {
-        return std::ranges::equal(other.layers, sensitivity_.layers, {}, &GroupSensitivity::layer, &GroupSensitivity::layer) &&
-               other.embedding.layer == sensitivity_.embedding.layer;
+        return std::ranges::equal(other.groups, sensitivity_.groups, {}, &GroupSensitivity::group, &GroupSensitivity::group);
     }
 
     static void add(Sensitivity& sensitivity, const std::string& type, const std::vector<Probe>& probes)
     {
         sensitivity.types.push_back(type);
-        for (std::size_t g = 0; g < probes.size(); ++g) group_of(sensitivity, g).probes.push_back(probes[g]);
+        for (std::size_t g = 0; g < probes.size(); ++g) sensitivity.groups[g].probes.push_back(probes[g]);
     }
 
     const Study& study_;
@@ -163,7 +159,6 @@ private:
     Facts facts_;
     Sensitivity sensitivity_;  ///< without types and probes
     std::vector<Column> columns_;
-    std::size_t embedding_ = 0;  ///< column of the embedding's own type
 };
 
 /// Group and column of a probe.
@@ -172,22 +167,24 @@ struct Place {
     std::size_t column;
 };
 
-/// Every probe in the order they are made: the embedding in its own type, then each type through all groups, so that a budget
-/// that ends early leaves every group with a measurement; the least precise types first, as they tell most. `fast`: two types.
+/// Every probe in the order they are made. First groups in what they are fixed to: nothing else tells of that. Then each type
+/// through all groups, so that a budget that ends early leaves every group with a measurement; the least precise types first,
+/// as they tell most. `fast`: two types.
 std::vector<Place> probe_order(const Study& study, Table& table, bool fast)
 {
     std::vector<std::size_t> types(study.settings.types.size());
     std::iota(types.begin(), types.end(), 0);
     std::ranges::stable_sort(types, {}, [&](std::size_t q) { return bits_per_weight(study.settings.types[q]); });
     if (fast && types.size() > 2) types = {types.front(), types[types.size() / 2]};
-    const std::size_t groups = table.groups().size();
-    std::vector<Place> order{{groups - 1, table.embedding()}};
-    for (const std::size_t q : types) {
-        for (std::size_t g = 0; g < groups; ++g) {
-            const bool first = q == table.embedding() && g == groups - 1;
-            if (!first && table.columns()[q].probes[g].memory_bytes > 0) order.push_back({g, q});
+    std::vector<Place> order;
+    const auto add = [&](std::size_t q, bool fixed) {
+        for (std::size_t g = 0; g < table.groups().size(); ++g) {
+            const Column& column = table.columns()[q];
+            if (column.probes[g].memory_bytes > 0 && table.is_fixed(g, column) == fixed) order.push_back({g, q});
         }
-    }
+    };
+    for (std::size_t q = 0; q < table.columns().size(); ++q) add(q, true);
+    for (const std::size_t q : types) add(q, false);
     return order;
 }
 
@@ -205,11 +202,10 @@ Result<> probe_missing(const Study& study, const SenseSettings& settings, Table&
     std::size_t done = 1;
     std::size_t left_out = 0;
     for (const auto& [g, q] : order) {
-        const bool first = done == 1;  // nothing tells of the embedding's own type but its probe
         study.monitor.advance(static_cast<double>(done++));
         Column& column = table.columns()[q];
         if (column.probes[g].measured && !study.settings.remeasure) continue;
-        if (settings.minutes > 0 && spent() > settings.minutes && !first) {
+        if (settings.minutes > 0 && spent() > settings.minutes && !table.is_fixed(g, column)) {
             if (!column.probes[g].measured) ++left_out;
             continue;
         }
@@ -219,8 +215,7 @@ Result<> probe_missing(const Study& study, const SenseSettings& settings, Table&
         column.probes[g] = *probe;
         if (auto written = table.write(column); !written) return written;
     }
-    for (std::size_t q = 0; q < study.settings.types.size(); ++q) {
-        Column& column = table.columns()[q];
+    for (Column& column : table.columns()) {
         for (std::size_t g = 0; g < column.probes.size(); ++g) {
             if (column.probes[g].memory_bytes == 0 || Column::is_known(column.probes[g])) continue;
             const auto error = prober.squared_error(table.groups()[g].tensors, column.assignment, false);
@@ -249,7 +244,7 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
     const bool measured = std::ranges::all_of(
         order, [&](const Place& place) { return table.columns()[place.column].probes[place.group].measured; });
     const bool known =
-        std::ranges::all_of(std::span(table.columns()).first(study.settings.types.size()), [](const Column& column) {
+        std::ranges::all_of(table.columns(), [](const Column& column) {
             return std::ranges::all_of(column.probes,
                                        [](const Probe& probe) { return probe.memory_bytes == 0 || Column::is_known(probe); });
         });

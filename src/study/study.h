@@ -99,10 +99,9 @@ struct ModelFile {
 [[nodiscard]] Result<Measurement> measure_reference(const Study& study);
 
 struct SenseSettings {
-    std::size_t chunks = 8;   ///< leading chunks of text each probe runs
-    double precision = 0.05;  ///< relative standard error at which a probe ends early; 0: never
-    double minutes = 0;       ///< time for probes; 0: no limit
-    bool fast = false;        ///< two types only
+    std::size_t chunks = 8;  ///< leading chunks of text each probe runs
+    double minutes = 0;      ///< time for probes; 0: no limit
+    bool fast = false;       ///< two types only
     Granularity granularity = Granularity::layer;
 };
 

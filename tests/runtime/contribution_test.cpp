@@ -50,11 +50,12 @@ struct AdditionChain {
 std::vector<std::vector<float>> direct_states(const LoadedModel& model, const std::vector<Token>& tokens)
 {
     AdditionChain chain;
+    Monitor monitor;
     llama_context_params params = context_params(model);
     params.n_ctx = params.n_batch = params.n_ubatch = static_cast<uint32_t>(tokens.size());
     params.cb_eval = AdditionChain::callback;
     params.cb_eval_user_data = &chain;
-    auto context = make_context(model, params);
+    auto context = make_context(model, params, monitor);
     REQUIRE(context);
     Batch batch(tokens.size());
     for (std::size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], i, 0, true);

@@ -11,6 +11,8 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
 
+#include <cmath>
+#include <numeric>
 #include <random>
 
 namespace apreqel {
@@ -125,6 +127,11 @@ TEST_CASE("a model compared with itself has no KL divergence", "[runtime]")
     CHECK(again->perplexity == reference->perplexity);
     CHECK(again->kld < 1e-9);
     CHECK(again->same_top == 1);
+    REQUIRE(again->chunk_nll.size() == tokens->size() / 64);
+    CHECK(again->chunk_kld.size() == std::min<std::size_t>(16, again->chunk_nll.size()));
+    CHECK(reference->chunk_nll == again->chunk_nll);
+    const double nll = std::accumulate(again->chunk_nll.begin(), again->chunk_nll.end(), 0.0);
+    CHECK_THAT(std::exp(nll / static_cast<double>(again->tokens)), WithinRel(again->perplexity, 1e-12));
     CHECK(!evaluate_quality(*model, *tokens, settings, logits, "other", monitor));
     std::filesystem::resize_file(logits, 5000);
     CHECK(!evaluate_quality(*model, *tokens, settings, logits, "id", monitor));

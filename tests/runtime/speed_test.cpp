@@ -1,8 +1,12 @@
 #include "runtime/speed.h"
 
+#include "runtime/context.h"
 #include "support/tool.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <atomic>
 
 namespace apreqel {
 namespace {
@@ -37,6 +41,64 @@ TEST_CASE("timing stops between models when asked", "[runtime]")
     const auto speeds = measure_speed(models, {.threads = 1}, {.repetitions = 1000, .generated = 1, .prompt = 0}, monitor);
     REQUIRE(!speeds);
     CHECK(speeds.error().code == ErrorCode::interrupted);
+}
+
+/// Counts how often it is asked, and asks to stop from the `last` time on.
+struct StopWhenAsked : Monitor {
+    explicit StopWhenAsked(int from) : last(from) {}
+    [[nodiscard]] bool stop_requested() const override { return ++asked >= last; }
+    int last;
+    mutable std::atomic<int> asked = 0;
+};
+
+TEST_CASE("timing stops within a round, and within a prompt, when asked", "[runtime]")
+{
+    const bool prompt = GENERATE(false, true);
+    const SpeedSettings settings{.repetitions = 1, .generated = prompt ? 1UZ : 100'000UZ, .prompt = prompt ? 100'000UZ : 0UZ};
+    StopWhenAsked monitor(500);  // the graph of one token has fewer steps, that of a prompt's first batch too
+    const auto speeds = measure_speed(std::vector{demo_model()}, {.threads = 1}, settings, monitor);
+    REQUIRE(!speeds);
+    CHECK(speeds.error().code == ErrorCode::interrupted);
+    CHECK(monitor.asked <= 510);
+}
+
+TEST_CASE("a batch stops while it is computed when asked", "[runtime]")
+{
+    const auto model = LoadedModel::load(demo_model(), {.threads = 1});
+    REQUIRE(model);
+    StopWhenAsked monitor(20);
+    const auto context = make_context(*model, context_params(*model), monitor);
+    REQUIRE(context);
+    Batch batch(2);
+    for (std::size_t position = 0; position < 2; ++position) batch.add(1, position, 0, true);
+    const auto decoded = batch.decode(*model, context->get());
+    REQUIRE(!decoded);
+    CHECK(decoded.error().code == ErrorCode::interrupted);
+}
+
+TEST_CASE("a prompt longer than libllama's batch is timed in pieces", "[runtime]")
+{
+    Monitor monitor;
+    const auto speeds =
+        measure_speed(std::vector{demo_model()}, {.threads = 1}, {.repetitions = 1, .generated = 1, .prompt = 2100}, monitor);
+    REQUIRE(speeds);
+    CHECK(speeds->front().prompt_tokens_per_second.median > 0);
+    const auto too_long = measure_speed(std::vector{demo_model()}, {}, {.prompt = 1UZ << 32}, monitor);
+    REQUIRE(!too_long);
+    CHECK(too_long.error().code == ErrorCode::usage);
+}
+
+TEST_CASE("what was measured is kept beside what the drift was taken out of", "[runtime]")
+{
+    Monitor monitor;
+    const std::vector models{demo_model(), demo_model(), demo_model()};
+    const auto speeds = measure_speed(models, {.threads = 1}, {.repetitions = 4, .generated = 2, .prompt = 4}, monitor);
+    REQUIRE(speeds);
+    for (const Speed& speed : *speeds) {
+        CHECK(speed.latency_ms.raw.size() == 4);
+        CHECK(speed.latency_ms.raw != speed.latency_ms.samples);
+        CHECK(speed.prompt_tokens_per_second.raw.size() == 4);
+    }
 }
 
 TEST_CASE("a file that libllama cannot load is an error with its cause", "[runtime]")

@@ -38,7 +38,7 @@ Study small_study(const std::filesystem::path& model, Monitor& monitor)
     return {.inventory = read_inventory(model).value(), .workspace = workspace, .settings = settings, .monitor = monitor};
 }
 
-constexpr SenseSettings kAll{.chunks = 4, .precision = 0};
+constexpr SenseSettings kAll{.chunks = 4};
 
 TEST_CASE("a probe is the KL divergence of a file with that one layer quantized", "[study][slow]")
 {

@@ -108,11 +108,10 @@ TEST_CASE("a front run ships what measured best, names what else it tried, and d
     study.settings.types = {*parse_type("q3_K"), *parse_type("q4_K"), *parse_type("q8_0")};
     study.settings.calibration = study.settings.text;
     study.settings.mixes = Mixes::with_embedding;
-    const PlanRequest request{
-        .method = "front",
-        .weights = {0.3, 0.3, 0.4},
-        .mix_embedding = true,
-        .sense = {.chunks = 2, .precision = 0, .granularity = GENERATE(Granularity::layer, Granularity::tensor)}};
+    const PlanRequest request{.method = "front",
+                              .weights = {0.3, 0.3, 0.4},
+                              .mix_embedding = true,
+                              .sense = {.chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)}};
     const auto result = run(study, request, output);
     REQUIRE(result);
     CHECK(result->uniform.size() == 3);
@@ -152,7 +151,7 @@ TEST_CASE("a limit that the measured mix does not keep is said", "[study][slow]"
     Monitor quiet;
     Study study = small_study(model, quiet);
     study.settings.calibration = study.settings.text;
-    PlanRequest request{.method = "front", .weights = {1, 0, 0}, .sense = {.chunks = 2, .precision = 0}};
+    PlanRequest request{.method = "front", .weights = {1, 0, 0}, .sense = {.chunks = 2}};
     const auto free = run(study, request, folder / "free.gguf");
     REQUIRE(free);
     request.limits.memory_bytes = free->mix.memory_bytes - 1;
@@ -181,7 +180,7 @@ TEST_CASE("a variant made elsewhere is measured, probed, planned with and splice
     study.settings.types = {*parse_type("q4_K"), *parse_type("q5_K"), *foreign};
     const auto profiled = profile(study);
     REQUIRE(profiled);
-    const auto sensitivity = sense(study, {.chunks = 2, .precision = 0});
+    const auto sensitivity = sense(study, {.chunks = 2});
     REQUIRE(sensitivity);
     // A pure q5_K file of llama-quantize is our q5_K: same memory, same quality, same probes.
     CHECK(profiled->types[2].type == "stock");

@@ -570,11 +570,12 @@ function drawExplorer() {
   }
 }
 
-const MEASURED_HEAD = ['', 'MiB', 'bpw', 'ms/token', '95 % interval', 'perplexity', 'KL divergence'];
+const MEASURED_HEAD = ['', 'MiB', 'bpw', 'ms/token', 'interval', 'perplexity', 'KL divergence'];
 function measuredRow(name, record) {
   const interval = record.latency_ms_interval;
+  const coverage = record.latency_ms_confidence ? ` (${(100 * record.latency_ms_confidence).toFixed(1)} %)` : '';
   return [name, shown(record.memory_bytes, 0), record.file_bits_per_weight?.toFixed(2) ?? '—', shown(record.latency_ms, 1),
-    interval ? `${shown(interval[0], 1)} – ${shown(interval[1], 1)}` : '—', shown(record.perplexity, 2),
+    interval ? `${shown(interval[0], 1)} – ${shown(interval[1], 1)}${coverage}` : '—', shown(record.perplexity, 2),
     record.kl_divergence === undefined ? '—' : record.kl_divergence.toFixed(5)];
 }
 
@@ -615,7 +616,7 @@ function drawUniform() {
   if (!profile) return missing('uniform', `apreqel profile ${model}`);
   const rows = profile.types.map(type => ({...point(type.type, 'uniform', metricsOf(type)),
     low: type.latency_ms_interval?.[0] ?? type.latency_ms, high: type.latency_ms_interval?.[1] ?? type.latency_ms}));
-  chart($('uniform-chart'), 'Latency against memory of the uniform types, with 95 % intervals', {
+  chart($('uniform-chart'), 'Latency against memory of the uniform types, with intervals of the median', {
     data: {values: rows},
     encoding: {x: {field: 'memory', type: 'quantitative', title: METRICS[0].title, scale: scaleOf(rows.map(row => row.memory))}},
     layer: [
