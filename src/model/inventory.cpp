@@ -64,6 +64,15 @@ Result<> open_rest(std::vector<Shard>& shards, const fs::path& path)
     return {};
 }
 
+/// Blocks for multi-token prediction (NextN) come last, and text never reaches them: they are kept as they are.
+void set_aside_nextn(Inventory& inventory, const Container& container)
+{
+    // Fewer than the blocks: check_metadata has seen to it.
+    inventory.blocks -= container.natural(inventory.architecture + ".nextn_predict_layers").value_or(0);
+    for (Tensor& tensor : inventory.tensors)
+        if (block_of(tensor.name).value_or(0) >= inventory.blocks) tensor.place = TensorPlace::fixed;
+}
+
 Result<> list_tensors(Inventory& inventory, std::span<const Shard> shards)
 {
     std::unordered_set<std::string_view> names;
@@ -177,6 +186,7 @@ Result<Inventory> read_inventory(const fs::path& path)
     if (auto checked = check_metadata(container, path.string(), *blocks); !checked) return std::unexpected(checked.error());
     inventory.blocks = *blocks;
     inventory.architecture = *container.text("general.architecture");
+    set_aside_nextn(inventory, container);
     inventory.name = readable_name(container, path);
     inventory.experts = container.natural(inventory.architecture + ".expert_count").value_or(0);
     inventory.tied_embeddings = !std::ranges::contains(inventory.tensors, "output.weight", &Tensor::name);

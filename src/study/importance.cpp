@@ -1,4 +1,6 @@
 #include "model/importance.h"
+#include "model/readiness.h"
+#include "quantize/check_weights.h"
 #include "study/study.h"
 #include "study/text.h"
 
@@ -6,6 +8,12 @@
 
 namespace apreqel {
 namespace {
+
+Result<> check_runnable(const Study& study)
+{
+    if (auto ready = check_ready(study.inventory, "imatrix", {Task::load, Task::text}); !ready) return ready;
+    return check_weights(study.inventory, thread_count(study.settings.run), study.monitor);
+}
 
 Result<ImportanceMatrix> collect_on(const Study& study, const std::string& text, const ImportanceSettings& settings,
                                     const std::filesystem::path& output)
@@ -26,6 +34,7 @@ Result<ImportanceMatrix> collect_on(const Study& study, const std::string& text,
 Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSettings& settings,
                                          const std::filesystem::path& output)
 {
+    if (auto ready = check_runnable(study); !ready) return std::unexpected(ready.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
     return collect_on(study, *text, settings, output);
@@ -34,6 +43,7 @@ Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSet
 Result<> use_own_importance(Study& study)
 {
     if (auto precise = check_full_precision(study.inventory); !precise) return precise;
+    if (auto ready = check_runnable(study); !ready) return ready;
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
     const ImportanceSettings settings{};

@@ -1,5 +1,7 @@
 #include "base/file.h"
 #include "quantize/write_models.h"
+#include "model/readiness.h"
+#include "quantize/check_weights.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -61,6 +63,10 @@ Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const st
 Result<Profile> profile(const Study& study)
 {
     if (auto precise = check_full_precision(study.inventory); !precise) return std::unexpected(precise.error());
+    if (auto ready = check_ready(study.inventory, "profile", {Task::load, Task::text, Task::quantize}); !ready)
+        return std::unexpected(ready.error());
+    if (auto finite = check_weights(study.inventory, thread_count(study.settings.run), study.monitor); !finite)
+        return std::unexpected(finite.error());
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
     const std::vector<std::vector<LayerType>> mixes = telling_mixes(study);

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "model/readiness.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/variants.h"
@@ -128,6 +129,10 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const std:
     const bool front = request.method == "front";
     if (front && study.settings.quality.kld_chunks == 0)
         return usage_error("run: the front method chooses by KL divergence, --kld-chunks must not be 0");
+    if (!front) {
+        if (auto ready = check_ready(study.inventory, "run", {Task::load, Task::text, Task::score}); !ready)
+            return std::unexpected(ready.error());
+    }
     const auto profiled = profile(study);
     if (!profiled) return std::unexpected(profiled.error());
     Sensitivity sensitivity;

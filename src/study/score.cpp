@@ -1,4 +1,6 @@
 #include "base/file.h"
+#include "model/readiness.h"
+#include "quantize/check_weights.h"
 #include "runtime/contribution.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -8,9 +10,10 @@ namespace apreqel {
 Result<Scores> score(const Study& study)
 {
     const Inventory& inventory = study.inventory;
-    if (inventory.residual != Residual::sequential) {
-        return fail("score {}: not supported for this architecture: {}", study.model().string(), inventory.residual_reason);
-    }
+    if (auto ready = check_ready(inventory, "score", {Task::load, Task::text, Task::score}); !ready)
+        return std::unexpected(ready.error());
+    if (auto finite = check_weights(inventory, thread_count(study.settings.run), study.monitor); !finite)
+        return std::unexpected(finite.error());
     const auto prompts = scoring_prompts(study);
     if (!prompts) return std::unexpected(prompts.error());
 

@@ -2,6 +2,8 @@
 #include "quantize/convert.h"
 #include "quantize/write_models.h"
 #include "runtime/weights.h"
+#include "model/readiness.h"
+#include "quantize/check_weights.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -270,15 +272,8 @@ Sensitivity outline(const Study& study, const std::vector<TensorGroup>& groups)
     sensitivity.embedding_bytes = bytes_of(groups.back(), types);
     sensitivity.fixed_bytes = tensor_bytes(inventory, types);
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) sensitivity.fixed_bytes -= bytes_of(groups[g], types);
-    // Keys and values have as many columns as their projections have rows; a fused projection has those of the queries too,
-    // which are as wide as the model.
-    for (const Tensor& tensor : inventory.tensors) {
-        if (tensor.place != TensorPlace::layer) continue;
-        std::int64_t columns = 0;
-        if (tensor.role == "attn_k" || tensor.role == "attn_v") columns = tensor.rows();
-        if (tensor.role == "attn_qkv") columns = tensor.rows() - tensor.columns();
-        sensitivity.kv_bytes_per_token += 2 * static_cast<std::uint64_t>(std::max<std::int64_t>(columns, 0));
-    }
+    if (const auto readiness = readiness_of(inventory))
+        sensitivity.kv_bytes_per_token = readiness->kv_bytes_per_token.value_or(0);
     return sensitivity;
 }
 
@@ -328,6 +323,10 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 {
     const Inventory& inventory = study.inventory;
     if (auto precise = check_full_precision(inventory); !precise) return std::unexpected(precise.error());
+    if (auto ready = check_ready(inventory, "sense", {Task::load, Task::text, Task::quantize}); !ready)
+        return std::unexpected(ready.error());
+    if (auto finite = check_weights(inventory, thread_count(study.settings.run), study.monitor); !finite)
+        return std::unexpected(finite.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
 
