@@ -66,6 +66,20 @@ enum class Residual {
     other,       ///< recurrent, hybrid, encoder, or blocks without attention or without FFN
 };
 
+/// What can be done with a model.
+enum class Task {
+    load,      ///< libllama can run it
+    text,      ///< it can be given text, and so be measured
+    score,     ///< the contribution of its layers can be told from the residual stream
+    quantize,  ///< libggml can make every other type from its weights
+};
+
+/// Something that cannot be done, and why.
+struct Obstacle {
+    Task task;
+    std::string reason;  ///< "it has no tokenizer"
+};
+
 struct Inventory {
     std::vector<std::filesystem::path> files;  ///< the shards in order; one unless the model is split
     std::string name;                          ///< general.name, or the file name
@@ -76,6 +90,7 @@ struct Inventory {
     bool tied_embeddings = false;  ///< no output.weight: token_embd serves as output too
     Residual residual = Residual::sequential;
     std::string residual_reason;  ///< why it is not sequential, for people; empty if it is
+    std::vector<Obstacle> obstacles;  ///< what cannot be done, as far as the header tells
     std::vector<Tensor> tensors;
     std::vector<Group> layers;  ///< the groups of Granularity::layer in the blocks, attention before FFN
     std::string importance;     ///< name, digest, coverage of the importance matrix its tensors carry; empty: none

@@ -1,5 +1,6 @@
 #include "cli/flags.h"
 #include "cli/verbs.h"
+#include "model/readiness.h"
 #include "report/table.h"
 
 #include <map>
@@ -91,14 +92,37 @@ std::string types_table(const std::vector<TypeWeight>& weights)
     return text;
 }
 
-std::string support(const Inventory& inventory)
+/// What can be done with the model, and what cannot and why.
+std::string support(const Readiness& readiness)
 {
-    if (inventory.residual == Residual::sequential) return "Supported: score, profile, plan, quantize, measure, run.";
-    return std::format("Supported: profile, quantize, measure. Not supported: score, and so run: {}.",
-                       inventory.residual_reason);
+    const auto prevented = [&](std::initializer_list<Task> tasks) {
+        return std::ranges::any_of(readiness.obstacles,
+                                   [&](const Obstacle& obstacle) { return std::ranges::contains(tasks, obstacle.task); });
+    };
+    if (readiness.obstacles.empty()) return "Supported: score, profile, plan, quantize, measure, run.";
+    std::string supported;
+    std::string unsupported;
+    const auto list = [&](std::string_view verb, bool possible) {
+        std::string& verbs = possible ? supported : unsupported;
+        verbs += std::format("{}{}", verbs.empty() ? "" : ", ", verb);
+    };
+    const bool runs = !prevented({Task::load, Task::text});
+    const bool quantizes = !prevented({Task::quantize});
+    list("profile", runs && quantizes);
+    list("quantize", quantizes);
+    list("measure", runs);
+    const bool scores = runs && !prevented({Task::score});
+    if (!scores) unsupported += unsupported.empty() ? "score" : ", score";
+    if (scores) supported += supported.empty() ? "score" : ", score";
+    std::string reasons;
+    for (const Obstacle& obstacle : readiness.obstacles) {
+        if (!reasons.contains(obstacle.reason)) reasons += (reasons.empty() ? "" : "; ") + obstacle.reason;
+    }
+    if (!(scores && quantizes)) unsupported += ", and so run";
+    return std::format("Supported: {}. Not supported: {}: {}.", supported.empty() ? "nothing" : supported, unsupported, reasons);
 }
 
-std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& weights, bool tensors)
+std::string describe(const Inventory& inventory, const Readiness& readiness, const std::vector<TypeWeight>& weights, bool tensors)
 {
     const double bytes = static_cast<double>(inventory.size_bytes());
     std::string text =
@@ -109,7 +133,7 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
     if (inventory.tied_embeddings) text += ", embedding tied to output";
     if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
     if (!inventory.importance.empty()) text += std::format("\nImportance matrix: {}", inventory.importance);
-    text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
+    text += std::format("\n{}\n\n{}", support(readiness), tensors ? tensors_table(inventory) : roles_table(inventory));
     if (weights.empty())
         return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";
     return text + "\n" + types_table(weights);
@@ -123,6 +147,8 @@ Result<> run_inspect(const InspectFlags& flags)
     }
     const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
+    const auto readiness = readiness_of(*inventory);
+    if (!readiness) return std::unexpected(readiness.error());
     auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
     if (!types) return std::unexpected(types.error());
     const auto variants = open_variants(flags, *inventory);
@@ -136,7 +162,7 @@ Result<> run_inspect(const InspectFlags& flags)
         if (!weighed) return std::unexpected(weighed.error());
         weights = std::move(*weighed);
     }
-    return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, weights, flags.tensors));
+    return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, *readiness, weights, flags.tensors));
 }
 
 }  // namespace

@@ -50,11 +50,11 @@ void LogCapture::receive(int level, const char* text, void* capture)
     const std::string line = without_function(text);
     if (line.empty()) return;
     const std::lock_guard lock(self.mutex_);
-    if (level == GGML_LOG_LEVEL_ERROR) self.error_ = line;
+    if (level == GGML_LOG_LEVEL_ERROR && self.error_.empty()) self.error_ = line;
     if (level == GGML_LOG_LEVEL_WARN) self.warning_ = line;
 }
 
-std::string LogCapture::last_error() const
+std::string LogCapture::first_error() const
 {
     const std::lock_guard lock(mutex_);
     if (!error_.empty()) return error_;

@@ -16,8 +16,8 @@ public:
     LogCapture(const LogCapture&) = delete;
     LogCapture& operator=(const LogCapture&) = delete;
 
-    /// The last line logged as an error, else as a warning, without the function name libllama puts before it.
-    [[nodiscard]] std::string last_error() const;
+    /// The first line logged as an error, as those after it only say that the call failed; else the last warning, without the function name libllama puts before it.
+    [[nodiscard]] std::string first_error() const;
 
 private:
     static void receive(int level, const char* text, void* capture);

@@ -5,6 +5,7 @@
 #include "model/fingerprint.h"
 #include "model/metadata.h"
 #include "model/names.h"
+#include "model/readiness.h"
 #include "model/residual.h"
 
 #include <algorithm>
@@ -62,6 +63,15 @@ Result<> open_rest(std::vector<Shard>& shards, const fs::path& path)
         shards.push_back(std::move(*shard));
     }
     return {};
+}
+
+/// Blocks for multi-token prediction (NextN) come last, and text never reaches them: they are kept as they are.
+void set_aside_nextn(Inventory& inventory, const Container& container)
+{
+    // Fewer than the blocks: check_metadata has seen to it.
+    inventory.blocks -= container.natural(inventory.architecture + ".nextn_predict_layers").value_or(0);
+    for (Tensor& tensor : inventory.tensors)
+        if (block_of(tensor.name).value_or(0) >= inventory.blocks) tensor.place = TensorPlace::fixed;
 }
 
 Result<> list_tensors(Inventory& inventory, std::span<const Shard> shards)
@@ -178,12 +188,14 @@ Result<Inventory> read_inventory(const fs::path& path)
     if (auto checked = check_metadata(container, path.string(), *blocks); !checked) return std::unexpected(checked.error());
     inventory.blocks = *blocks;
     inventory.architecture = *container.text("general.architecture");
+    set_aside_nextn(inventory, container);
     inventory.name = readable_name(container, path);
     inventory.experts = container.natural(inventory.architecture + ".expert_count").value_or(0);
     inventory.tied_embeddings = !std::ranges::contains(inventory.tensors, "output.weight", &Tensor::name);
     group_layers(inventory);
     if (inventory.layers.empty()) return fail("read {}: no weights in its blocks that could be quantized", path.string());
     find_residual(inventory, container);
+    find_obstacles(inventory, container);
     auto fingerprint = fingerprint_of(shards);
     if (!fingerprint) return std::unexpected(fingerprint.error());
     inventory.fingerprint = std::move(*fingerprint);

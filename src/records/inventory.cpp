@@ -27,7 +27,7 @@ std::string residual_name(Residual residual)
     return "";
 }
 
-void layer_fields(Archive& archive, Layer& layer, const Inventory& inventory)
+void layer_fields(Archive& archive, Group& layer, const Inventory& inventory)
 {
     archive.optional("layer", layer.name, "`blk.N.attn` or `blk.N.ffn`");
     archive.optional("parameters", layer.parameters, "weights that take its type");
@@ -92,7 +92,7 @@ void fields(Archive& archive, InventoryDocument& document)
     archive.optional("tied_embeddings", inventory.tied_embeddings, "the embedding serves as output too");
     archive.optional("residual", residual, "`sequential`, `parallel` or `other`: how sub-layers hang on the residual stream");
     archive.optional("residual_reason", inventory.residual_reason, "why it is not sequential");
-    archive.list("layers", inventory.layers, "block by block", [&](Layer& layer) { layer_fields(archive, layer, inventory); });
+    archive.list("layers", inventory.layers, "block by block", [&](Group& layer) { layer_fields(archive, layer, inventory); });
     archive.list("tensors", inventory.tensors, "in the order of the file",
                  [&](Tensor& tensor) { tensor_fields(archive, tensor); });
     archive.optional("types", document.weights, "what each type would weigh; none where the model is quantized already");

@@ -145,7 +145,7 @@ Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const R
     loaded.path_ = path;
     loaded.settings_ = settings;
     loaded.model_.reset(llama_model_load_from_file(path.c_str(), params));
-    if (!loaded.model_) return fail("load {}: libllama refuses it: {}", path.string(), log.last_error());
+    if (!loaded.model_) return fail("load {}: libllama refuses it: {}", path.string(), log.first_error());
     if (llama_model_has_encoder(loaded.get()) || !llama_model_has_decoder(loaded.get())) {
         return fail("load {}: not a decoder-only language model", path.string());
     }
@@ -224,7 +224,7 @@ Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_p
     llama_context_ptr context(llama_init_from_model(model.get(), params));
     if (!context)
         return fail("run {}: libllama cannot make a context of {} tokens: {}", model.path().string(), params.n_ctx,
-                    log.last_error());
+                    log.first_error());
     return context;
 }
 
@@ -250,7 +250,7 @@ Result<> Batch::decode(const LoadedModel& model, llama_context* context)
 {
     const LogCapture log;
     const int32_t status = llama_decode(context, batch_);
-    if (status != 0) return std::unexpected(decode_error(model, status, log.last_error()));
+    if (status != 0) return std::unexpected(decode_error(model, status, log.first_error()));
     return {};
 }
 

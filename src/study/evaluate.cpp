@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "model/readiness.h"
 #include "study/study.h"
 #include "study/text.h"
 #include "study/variants.h"
@@ -192,6 +193,8 @@ Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t 
 
 Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings)
 {
+    if (auto ready = check_ready(study.inventory, "study", {Task::load, Task::text, Task::quantize, Task::score}); !ready)
+        return std::unexpected(ready.error());
     const std::vector<Variant>& own = study.settings.types;
     std::vector<Variant> weighted;  // the same with the importance matrix
     if (!study.inventory.importance.empty())

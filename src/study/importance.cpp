@@ -1,4 +1,5 @@
 #include "model/importance.h"
+#include "model/readiness.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -25,6 +26,8 @@ Result<ImportanceMatrix> collect_on(const Study& study, const std::string& text,
 Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSettings& settings,
                                          const std::filesystem::path& output)
 {
+    if (auto ready = check_ready(study.inventory, "imatrix", {Task::load, Task::text}); !ready)
+        return std::unexpected(ready.error());
     if (auto enough = check_texts(study, {collecting(settings)}); !enough) return std::unexpected(enough.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "quantize/write_models.h"
+#include "model/readiness.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -171,6 +172,8 @@ Result<std::vector<Measurement>> measure(const Study& study, const std::vector<M
     for (const ModelFile& file : files) {
         auto inventory = read_inventory(file.path);
         if (!inventory) return std::unexpected(inventory.error());
+        if (auto ready = check_ready(*inventory, "measure", {Task::load, Task::text}); !ready)
+            return std::unexpected(ready.error());
         models.push_back(std::move(*inventory));
     }
     auto stage = QualityStage::make(study);

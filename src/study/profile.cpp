@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "model/readiness.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
 #include "study/study.h"
@@ -62,7 +63,8 @@ Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const st
 
 Result<Profile> profile(const Study& study)
 {
-    if (auto precise = check_full_precision(study.inventory); !precise) return std::unexpected(precise.error());
+    if (auto ready = check_ready(study.inventory, "profile", {Task::load, Task::text, Task::quantize}); !ready)
+        return std::unexpected(ready.error());
     if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
         return std::unexpected(possible.error());
     const std::vector<std::vector<GroupType>> mixes = telling_mixes(study);

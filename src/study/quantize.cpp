@@ -1,3 +1,4 @@
+#include "model/readiness.h"
 #include "quantize/write_models.h"
 #include "study/study.h"
 #include "study/variants.h"
@@ -92,6 +93,7 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
                   unsigned threads, Monitor& monitor, std::span<const Variant> foreign)
 {
     if (auto precise = check_full_precision(inventory); !precise) return precise;
+    if (auto ready = check_ready(inventory, "quantize", {Task::quantize}); !ready) return ready;
     const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());
     for (const Fallback& entry : blueprint->assignment.fallbacks) {

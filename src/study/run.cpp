@@ -1,6 +1,7 @@
 #include "base/file.h"
-#include "study/keys.h"
+#include "model/readiness.h"
 #include "study/study.h"
+#include "study/text.h"
 #include "study/variants.h"
 
 #include <apreqel/refine.h>
@@ -10,17 +11,6 @@
 
 namespace apreqel {
 namespace {
-
-/// The file of a plan, in the workspace.
-Result<std::filesystem::path> build(const Study& study, const Plan& plan)
-{
-    auto path = study.workspace.keyed("mixes/attempt.gguf", allocation_key(study, plan.allocation));
-    if (std::filesystem::exists(path)) return path;
-    auto built = quantize(study.inventory, plan, study.workspace, path, thread_count(study.settings.run), study.monitor,
-                          study.settings.types);
-    if (!built) return std::unexpected(built.error());
-    return path;
-}
 
 /// Measures the attempts and the uniform types in the same rounds.
 Result<> measure(const Study& study, const std::string& name, const std::vector<std::filesystem::path>& attempts,
@@ -70,8 +60,8 @@ RunResult result_of(Ship ship, Session session, Measurement reference, const Mod
                      .uniform = std::move(session.uniform),
                      .mix = std::move(ship.measurement),
                      .instead = ship.uniform,
-                     .limits_kept = ship.limits_kept,
                      .because = std::move(ship.because),
+                     .limits_kept = ship.limits_kept,
                      .device = device,
                      .text = model.text,
                      .version = model.version};
@@ -91,6 +81,13 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
 {
     if (request.method == Method::front && study.settings.quality.kld_chunks == 0)
         return usage_error("run: the front method chooses by KL divergence, so chunks must be compared with full precision");
+    const bool front = request.method == Method::front;
+    const auto tasks = front ? std::initializer_list<Task>{Task::load, Task::text, Task::quantize}
+                             : std::initializer_list<Task>{Task::load, Task::text, Task::quantize, Task::score};
+    if (auto ready = check_ready(study.inventory, "run", tasks); !ready) return std::unexpected(ready.error());
+    if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
+    if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
+        return std::unexpected(enough.error());
     const auto evidence = gather(study, request, sensing);
     if (!evidence) return std::unexpected(evidence.error());
     auto reference = measure_reference(study);
@@ -104,7 +101,7 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
                                evidence->sensitivity ? &*evidence->sensitivity : nullptr, request, session);
         if (!decision) return std::unexpected(decision.error());
         if (auto* next = std::get_if<TryNext>(&*decision)) {
-            auto built = build(study, next->plan);
+            auto built = build_mix(study, next->plan, study.monitor);
             if (!built) return std::unexpected(built.error());
             files.push_back(std::move(*built));
             session.attempts.push_back({std::move(next->plan), {}});
@@ -119,7 +116,7 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
         !written) {
         return std::unexpected(written.error());
     }
-    remove_mixes(files);
+    remove_mixes(study, files);
     const Profile& profile = evidence->profile;
     RunResult result = result_of(std::move(*shipped), std::move(session), std::move(*reference), profile.model,
                                  profile.device.device, output.filename().string());

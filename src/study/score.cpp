@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "model/readiness.h"
 #include "runtime/contribution.h"
 #include "study/keys.h"
 #include "study/study.h"
@@ -9,9 +10,8 @@ namespace apreqel {
 Result<Scores> score(const Study& study)
 {
     const Inventory& inventory = study.inventory;
-    if (inventory.residual != Residual::sequential) {
-        return fail("score {}: not supported for this architecture: {}", study.model().string(), inventory.residual_reason);
-    }
+    if (auto ready = check_ready(inventory, "score", {Task::load, Task::text, Task::score}); !ready)
+        return std::unexpected(ready.error());
     const auto prompts = scoring_prompts(study);
     if (!prompts) return std::unexpected(prompts.error());
 

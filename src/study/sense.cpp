@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "model/readiness.h"
 #include "study/keys.h"
 #include "study/outline.h"
 #include "study/prober.h"
@@ -234,7 +235,8 @@ Result<> probe_missing(const Study& study, const SenseSettings& settings, Table&
 
 Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 {
-    if (auto precise = check_full_precision(study.inventory); !precise) return std::unexpected(precise.error());
+    if (auto ready = check_ready(study.inventory, "sense", {Task::load, Task::text, Task::quantize}); !ready)
+        return std::unexpected(ready.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
 

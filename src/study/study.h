@@ -54,6 +54,7 @@ struct Study {
     StudySettings settings;
     Monitor& monitor;
     std::shared_ptr<const WorkspaceLock> lock{};  ///< held as long as the study or a copy of it lives
+    std::shared_ptr<bool> finite = std::make_shared<bool>(false);  ///< its weights were read once and found to be numbers
 
     [[nodiscard]] const std::filesystem::path& model() const { return inventory.files.front(); }
 };
@@ -108,21 +109,10 @@ struct SenseSettings {
 /// Every layer in every type of the study, one at a time → sensitivity.json
 [[nodiscard]] Result<Sensitivity> sense(const Study& study, const SenseSettings& settings);
 
-/// How `run` chooses.
-struct PlanRequest {
-    std::string method = "paper";  ///< or "front"
-    Weights weights{};
-    Limits limits{};  ///< front only, as are the next three
-    Normalization normalization = Normalization::minmax;
-    bool mix_embedding = false;  ///< embedding and output take any type too
-    SenseSettings sense{};
-    std::size_t runners_up = 4;
-};
-
-/// Everything: what the method needs, the plan, the mixed model at `output`, and all of it measured side by side. The front
-/// method corrects its predictions by what it measured and plans again, as long as that changes the plan, and ships the best
-/// that it measured, a uniform type if one dominates.
-[[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const std::filesystem::path& output);
+/// Everything: what the method needs, the plan, the mixed model at `output`, and all of it measured side by side. What is built
+/// next and what is shipped is decided by `refine`.
+[[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
+                                    const std::filesystem::path& output);
 
 struct EvaluationSettings {
     bool ablation = true;            ///< also with layers in other orders than the paper's
@@ -134,6 +124,9 @@ struct EvaluationSettings {
 
 /// The paper's evaluation: 28 weight settings planned, spliced and measured beside the uniform variants. → study.json
 [[nodiscard]] Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings);
+
+/// Error: a weight of the study's model is not a finite number. Reads it once, before the first long step that needs it.
+[[nodiscard]] Result<> check_finite(const Study& study);
 
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);

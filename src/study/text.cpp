@@ -1,6 +1,7 @@
 #include "study/text.h"
 
 #include "base/file.h"
+#include "quantize/check_weights.h"
 #include "study/keys.h"
 
 #include <functional>
@@ -32,6 +33,7 @@ Result<std::filesystem::path> sampled(const Study& study, const Artifact& kind, 
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
+    if (auto finite = check_finite(study); !finite) return std::unexpected(finite.error());
     const auto model = LoadedModel::load(study.model(), study.settings.run);
     if (!model) return std::unexpected(model.error());
     const auto texts = sample_texts(*model, settings, study.monitor);
@@ -147,10 +149,20 @@ std::string calibration_source(const Study& study)
     return sampled_source(kCalibrationSequences, kCalibrationTokens, calibration_seed(study));
 }
 
+Result<> check_finite(const Study& study)
+{
+    if (*study.finite) return {};
+    auto checked = check_weights(study.inventory, thread_count(study.settings.run), study.monitor);
+    if (checked) *study.finite = true;
+    return checked;
+}
+
 Result<> check_texts(const Study& study, const std::vector<TextNeed>& needs)
 {
     std::optional<LoadedModel> model;
     for (const bool given : {true, false}) {  // to sample takes long: first what can be refused at once
+        if (!given)
+            if (auto finite = check_finite(study); !finite) return finite;
         for (const TextNeed& need : needs) {
             const Named named = named_text(study, need.text);
             if (named.file.empty() == given) continue;

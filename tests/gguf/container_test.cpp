@@ -269,9 +269,9 @@ TEST_CASE("a captured log becomes the cause and nothing reaches stderr", "[gguf]
     const LogCapture outer;
     {
         const LogCapture log;
-        CHECK(log.last_error() == "no reason given");
+        CHECK(log.first_error() == "no reason given");
         gguf_free(gguf_init_from_file((folder / "not.gguf").c_str(), {.no_alloc = true, .ctx = nullptr}));
-        CHECK_THAT(log.last_error(), ContainsSubstring("magic"));
+        CHECK_THAT(log.first_error(), ContainsSubstring("magic"));
     }
-    CHECK(outer.last_error() == "no reason given");
+    CHECK(outer.first_error() == "no reason given");
 }

@@ -1,0 +1,111 @@
+#include "model/readiness.h"
+
+#include "gguf/container.h"
+#include "model/names.h"
+
+#include <ggml.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace apreqel {
+namespace {
+
+constexpr std::array kNumbers{GGML_TYPE_F64, GGML_TYPE_I8, GGML_TYPE_I16, GGML_TYPE_I32, GGML_TYPE_I64};
+
+/// "ffn_gate.0": a tensor for each expert, as written before 2024; libllama wants them in one.
+bool is_split_expert(std::string_view role)
+{
+    return role.starts_with("ffn_") && role.contains('.') && std::isdigit(static_cast<unsigned char>(role.back())) != 0;
+}
+
+/// Weights of a type that libggml multiplies with nothing. Tables of indices are integers rightly.
+bool is_not_computable(const Tensor& tensor)
+{
+    return tensor.name.ends_with(".weight") && !tensor.name.contains("tid2eid") &&
+           std::ranges::contains(kNumbers, static_cast<ggml_type>(tensor.type.id));
+}
+
+/// The values of a key that is one number for all blocks or one for each.
+std::optional<std::vector<std::uint64_t>> per_block(const Container& container, const std::string& key, std::size_t blocks)
+{
+    if (const auto one = container.natural(key)) return std::vector<std::uint64_t>(blocks, *one);
+    auto each = container.naturals(key, std::uint64_t{1} << 16);
+    if (!each || each->size() < blocks) return std::nullopt;
+    each->resize(blocks);
+    return each;
+}
+
+/// Heads of keys and values times their sizes, in f16. Not known where blocks keep something else: a latent, a window, a state.
+std::optional<std::uint64_t> kv_bytes(const Inventory& inventory, const Container& container)
+{
+    constexpr std::uint64_t kMost = 1 << 20;  // of any factor: far above real models, and the product cannot overflow
+    const auto key = [&](std::string_view name) { return inventory.architecture + "." + std::string(name); };
+    for (const std::string_view name :
+         {"attention.kv_lora_rank", "attention.sliding_window", "attention.shared_kv_layers", "attention.key_length_swa"}) {
+        if (container.find(key(name)) != nullptr) return std::nullopt;
+    }
+    if (inventory.residual == Residual::other) return std::nullopt;
+    const auto heads = per_block(container, key("attention.head_count"), inventory.blocks);
+    const auto width = container.natural(key("embedding_length"));
+    if (!heads || !width) return std::nullopt;
+    auto kv_heads = heads;
+    if (container.find(key("attention.head_count_kv")) != nullptr)
+        kv_heads = per_block(container, key("attention.head_count_kv"), inventory.blocks);
+    // libllama's default for both lengths: the width over the heads of the first block.
+    if (!kv_heads || heads->empty() || heads->front() == 0) return std::nullopt;
+    const std::uint64_t share = *width / heads->front();
+    const std::uint64_t length =
+        container.natural(key("attention.key_length")).value_or(share) + container.natural(key("attention.value_length")).value_or(share);
+    std::uint64_t bytes = 0;
+    for (const std::uint64_t count : *kv_heads) {
+        if (count > kMost || length > kMost) return std::nullopt;
+        bytes += count * length * sizeof(ggml_fp16_t);
+    }
+    return bytes;
+}
+
+}  // namespace
+
+void find_obstacles(Inventory& inventory, const Container& container)
+{
+    inventory.kv_bytes_per_token = kv_bytes(inventory, container).value_or(0);
+    const auto add = [&](Task task, std::string reason) { inventory.obstacles.push_back({task, std::move(reason)}); };
+    const auto& tensors = inventory.tensors;
+    const auto split = std::ranges::find_if(tensors, [](const Tensor& tensor) { return is_split_expert(tensor.role); });
+    if (split != tensors.end())
+        add(Task::load, std::format("{} is one expert's alone, the layout of before 2024; convert the model again", split->name));
+    if (const auto odd = std::ranges::find_if(tensors, is_not_computable); odd != tensors.end()) {
+        const std::string reason = std::format("{} is {}, which libggml does not compute with", odd->name, type_name(odd->type));
+        add(Task::load, reason);
+        add(Task::quantize, reason);
+    }
+    if (inventory.residual_reason.contains("encoder")) add(Task::load, inventory.residual_reason);
+    const auto tokenizer = container.text("tokenizer.ggml.model");
+    if (!tokenizer || *tokenizer == "no_vocab" || *tokenizer == "none") add(Task::text, "the model has no tokenizer");
+    if (inventory.residual != Residual::sequential) add(Task::score, inventory.residual_reason);
+    if (const auto precise = check_full_precision(inventory); !precise) add(Task::quantize, precise.error().message);
+}
+
+std::string_view impossibility(Task task)
+{
+    switch (task) {
+        case Task::load: return "libllama cannot run it";
+        case Task::text: return "it cannot be given text";
+        case Task::score: return "its layers cannot be scored";
+        case Task::quantize: break;
+    }
+    return "it cannot be quantized";
+}
+
+Result<> check_ready(const Inventory& inventory, std::string_view verb, std::initializer_list<Task> tasks)
+{
+    for (const Obstacle& obstacle : inventory.obstacles) {
+        if (!std::ranges::contains(tasks, obstacle.task)) continue;
+        return fail("{} {}: {}: {}", verb, inventory.files.front().string(), impossibility(obstacle.task), obstacle.reason);
+    }
+    return {};
+}
+
+}  // namespace apreqel

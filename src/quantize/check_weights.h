@@ -1,0 +1,13 @@
+// A read of the weights before anything is computed with them.
+#pragma once
+
+#include "base/monitor.h"
+
+#include <apreqel/inventory.h>
+
+namespace apreqel {
+
+/// Reads every tensor in f32, f16 or bf16 once. Errors: a weight is not a finite number; unreadable; interrupted.
+[[nodiscard]] Result<> check_weights(const Inventory& inventory, unsigned threads, Monitor& monitor);
+
+}  // namespace apreqel
