@@ -50,6 +50,7 @@ struct Fallback {
     std::string tensor;
     std::string wanted;
     std::string used;
+    std::uint64_t columns = 0;  ///< weights in a row of it; 0: not stated
 };
 
 /// One row of the matrix C (paper, section "Distribution of types"): the whole model in one type.

@@ -137,7 +137,8 @@ struct PlannedFront {
 [[nodiscard]] Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity,
                                                     const Metrics& reference, std::size_t count, bool mix_embedding = false);
 
-/// The allocation as llama-quantize reads it with --tensor-type-file: one `pattern=type` a line.
-[[nodiscard]] std::string tensor_type_file(const Plan& plan);
+/// The allocation as llama-quantize reads it with --tensor-type-file: one `pattern=type` a line. Error: a layer with a name that is
+/// none, or a type that libggml does not have.
+[[nodiscard]] Result<std::string> tensor_type_file(const Plan& plan);
 
 }  // namespace apreqel

@@ -1,4 +1,6 @@
+#include "base/printable.h"
 #include "cli/flags.h"
+#include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "report/table.h"
 
@@ -81,14 +83,9 @@ std::string types_table(const std::vector<TypeWeight>& weights)
                         format_bytes(static_cast<double>(weight.tensor_bytes)), std::format("{:.3f}", weight.bits_per_weight),
                         std::to_string(weight.file_bytes), std::to_string(weight.fallbacks.size())});
     }
-    std::string text = format_table(rows);
-    for (const TypeWeight& weight : weights) {
-        for (const Fallback& entry : weight.fallbacks) {
-            text += std::format("{} cannot be {} (its rows do not divide into blocks): it would be {}\n", entry.tensor,
-                                entry.wanted, entry.used);
-        }
-    }
-    return text;
+    std::vector<Fallback> fallbacks;
+    for (const TypeWeight& weight : weights) fallbacks.append_range(weight.fallbacks);
+    return format_table(rows) + format_fallbacks(fallbacks);
 }
 
 std::string support(const Inventory& inventory)
@@ -102,7 +99,8 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
 {
     const double bytes = static_cast<double>(inventory.size_bytes());
     std::string text =
-        std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)", inventory.name, inventory.architecture,
+        std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)", printable_line(inventory.name),
+                    printable_line(inventory.architecture),
                     inventory.blocks, inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
                     format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
     if (inventory.experts > 0) text += std::format(", {} experts", inventory.experts);
@@ -127,7 +125,7 @@ Result<> run_inspect(const InspectFlags& flags)
     const auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
     types->append_range(*variants);
-    const auto embedding = parse_type(flags.embedding_type);
+    const auto embedding = parse_type(trimmed(flags.embedding_type));
     if (!embedding) return std::unexpected(embedding.error());
     std::vector<TypeWeight> weights;
     if (check_full_precision(*inventory)) {
@@ -135,7 +133,7 @@ Result<> run_inspect(const InspectFlags& flags)
         if (!weighed) return std::unexpected(weighed.error());
         weights = std::move(*weighed);
     }
-    return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, weights, flags.tensors));
+    return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, weights, flags.tensors), flags.json);
 }
 
 }  // namespace
@@ -144,6 +142,9 @@ void add_inspect(CLI::App& app, Action& chosen)
 {
     CLI::App* verb =
         app.add_subcommand("inspect", "Show blocks, layers, tensors, what each type would weigh, and what falls back");
+    verb->footer("Examples:\n"
+                 "  apreqel inspect model-f16.gguf\n"
+                 "  apreqel inspect model-f16.gguf --types q2_K,iq4_xs --tensors");
     auto flags = std::make_shared<InspectFlags>();
     add_model(*verb, *flags);
     add_imatrix_file(*verb, *flags);

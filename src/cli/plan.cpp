@@ -1,5 +1,7 @@
 #include "base/file.h"
 #include "cli/flags.h"
+#include "cli/quantity.h"
+#include "cli/result_json.h"
 #include "cli/verbs.h"
 #include "report/table.h"
 
@@ -44,22 +46,21 @@ Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensi
         std::filesystem::create_directories(flags.output, error);
         if (error) return fail("write {}: {}", flags.output.string(), error.message());
     }
+    std::vector<std::filesystem::path> files;
+    for (std::size_t p = 0; p < plans->size() && !flags.output.empty(); ++p) {
+        files.push_back(flags.output / std::format("plan-{:02}.json", p + 1));
+        if (auto writable = check_output(files.back(), flags.force); !writable) return writable;
+    }
     std::vector<std::vector<std::string>> rows{{"plan", "memory", "ms/token", "perplexity", "KL divergence", "distribution"}};
-    std::string json;
     for (std::size_t p = 0; p < plans->size(); ++p) {
         const Candidate& chosen = (*plans)[p].chosen();
-        const std::string name = std::format("plan-{:02}.json", p + 1);
-        rows.push_back({name, format_bytes(chosen.estimate[0]), std::format("{:.3f}", chosen.estimate[1]),
+        rows.push_back({files.empty() ? std::to_string(p + 1) : files[p].filename().string(), format_bytes(chosen.estimate[0]), std::format("{:.3f}", chosen.estimate[1]),
                         std::format("{:.4f}", chosen.estimate[2]), std::format("{:.5f}", chosen.kld),
                         format_distribution((*plans)[p].types, chosen.counts)});
-        const std::string plan = to_json((*plans)[p]);
-        json += (json.empty() ? "[" : ",\n") + plan;
-        if (flags.output.empty()) continue;
-        const auto path = flags.output / name;
-        if (auto writable = check_output(path, flags.force); !writable) return writable;
-        if (auto written = write_text(path, plan); !written) return written;
+        if (files.empty()) continue;
+        if (auto written = write_text(files[p], to_json((*plans)[p])); !written) return written;
     }
-    return print_result(flags.json ? json + "]\n" : format_table(rows));
+    return print_result(flags.json ? spread_json(*plans, files) : format_table(rows), flags.json);
 }
 
 Result<> run_plan(const PlanFlags& flags)
@@ -103,9 +104,11 @@ Result<> run_plan(const PlanFlags& flags)
         if (auto written = write_text(flags.output, json); !written) return written;
     }
     if (!flags.tensor_types.empty()) {
-        if (auto written = write_text(flags.tensor_types, tensor_type_file(*plan)); !written) return written;
+        const auto patterns = tensor_type_file(*plan);
+        if (!patterns) return std::unexpected(patterns.error());
+        if (auto written = write_text(flags.tensor_types, *patterns); !written) return written;
     }
-    return print_result(flags.json ? json : format_plan(*plan));
+    return print_result(flags.json ? json : format_plan(*plan), flags.json);
 }
 
 }  // namespace
@@ -113,6 +116,9 @@ Result<> run_plan(const PlanFlags& flags)
 void add_plan(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("plan", "Choose the distribution of types over layers, from files alone → plan.json");
+    verb->footer("Examples:\n"
+                 "  apreqel plan -C model-f16.gguf.apreqel --weights .2,.6,.2 -o plan.json\n"
+                 "  apreqel plan -C model-f16.gguf.apreqel --method front --spread 12 -o ladder");
     auto flags = std::make_shared<PlanFlags>();
     verb->add_option("--profile", flags->profile, "What each type measures [DIR/profile.json]")->type_name("FILE");
     verb->add_option("--scores", flags->scores, "Contribution of each layer [DIR/scores.json]")->type_name("FILE");
@@ -124,13 +130,13 @@ void add_plan(CLI::App& app, Action& chosen)
     add_method(*verb, flags->request);
     verb->add_option("--runners-up", flags->request.runners_up, "Next-best distributions to show")
         ->type_name("N")
-        ->check(CLI::Range(0, 1000).description(""))
+        ->transform(whole_number(0, 1000))
         ->capture_default_str();
     verb->add_option(
             "--spread", flags->spread,
             "Instead of one plan, N plans that together cover most of the front, written to the folder --output; method front")
         ->type_name("N")
-        ->check(CLI::Range(1, 10000).description(""));
+        ->transform(whole_number(1, 10000));
     add_output(*verb, *flags, "Write the plan here, as quantize --plan reads it");
     verb->add_option("--tensor-types", flags->tensor_types,
                      "Write the allocation here, as llama-quantize --tensor-type-file reads it")

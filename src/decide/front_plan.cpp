@@ -1,5 +1,6 @@
 // Past the paper: additive costs, their Pareto front, and the choice on it.
 #include "decide/latency.h"
+#include "decide/names.h"
 #include "decide/topsis.h"
 
 #include <apreqel/front.h>
@@ -56,7 +57,7 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
     std::set<std::string> seen;
     std::set<std::string> layers;
     for (const LayerSensitivity& group : sensitivity.layers) {
-        const std::string layer = layer_of(group.layer);
+        const std::string layer = is_group_name(group.layer) ? layer_of(group.layer) : "";
         if (layer.empty())
             return fail("plan: the sensitivity has a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", group.layer);
         if (!seen.insert(group.layer).second) return fail("plan: the sensitivity has layer {} twice", group.layer);
@@ -69,6 +70,7 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
                     sensitivity.embedding_type);
     }
     for (const UniformVariant& variant : profile.types) {
+        if (!is_type_name(variant.type)) return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
         for (const double value : metrics_of(variant.measurement)) {
             if (!std::isfinite(value) || value <= 0)
                 return fail("plan: the profile's {} has a metric of {}, it must be a positive number", variant.type, value);
@@ -333,7 +335,7 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
         return usage_error("plan: the weights must be 0 or more, and not all 0");
     }
     if (limits.context > 0 && sensitivity.kv_bytes_per_token == 0)
-        return usage_error("plan: the size of this model's KV cache is not known, so --kv-context cannot be counted");
+        return usage_error("plan: the size of this model's KV cache is not known, so it cannot be counted as memory");
     const double kv_bytes = static_cast<double>(limits.context) * static_cast<double>(sensitivity.kv_bytes_per_token);
     const auto front = pareto_front(model->costs);
     if (!front) return std::unexpected(front.error());
@@ -364,7 +366,7 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
             ErrorCode::infeasible, "plan: no mix of these types keeps the limits",
             std::format(
                 "the nearest takes {:.0f} bytes{}, {:.3f} ms/token, KL divergence {:.5f}, perplexity {:.4f}: {:.1f} % over; "
-                "raise a limit, or offer more --types",
+                "raise a limit, or offer more types",
                 closest.estimate[0] + kv_bytes, kv_bytes > 0 ? " with KV cache" : "", closest.estimate[1], closest.kld,
                 closest.estimate[2], 100 * (nearest_excess - 1))});
     }

@@ -1,4 +1,7 @@
+#include "decide/names.h"
+
 #include <apreqel/plan.h>
+#include <apreqel/quant_type.h>
 
 #include <algorithm>
 #include <cmath>
@@ -20,6 +23,7 @@ Result<> check(const Profile& profile, const Scores& scores)
     }
     std::set<std::string_view> seen;
     for (const UniformVariant& variant : profile.types) {
+        if (!is_type_name(variant.type)) return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
         if (!seen.insert(variant.type).second) return fail("plan: the profile has type {} twice", variant.type);
         const Measurement& measured = variant.measurement;
         const auto positive = [&](const char* field, double value) -> Result<> {
@@ -33,7 +37,7 @@ Result<> check(const Profile& profile, const Scores& scores)
     }
     seen.clear();
     for (const LayerScore& layer : scores.layers) {
-        if (!layer.layer.starts_with("blk.") || !(layer.layer.ends_with(".attn") || layer.layer.ends_with(".ffn"))) {
+        if (!is_layer_name(layer.layer)) {
             return fail("plan: the scores have a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", layer.layer);
         }
         if (!seen.insert(layer.layer).second) return fail("plan: the scores have layer {} twice", layer.layer);
@@ -87,12 +91,14 @@ Result<Plan> make_plan(const Profile& profile, const Scores& scores, const Weigh
     return plan;
 }
 
-std::string tensor_type_file(const Plan& plan)
+Result<std::string> tensor_type_file(const Plan& plan)
 {
     // llama-quantize takes the first pattern that matches anywhere in a tensor's name. What is not FFN is attention.
     std::string lines;
     for (const LayerType& entry : plan.allocation) {
         const std::string type = entry.type.substr(0, entry.type.find('+'));  // the importance matrix is its --imatrix
+        if (!is_group_name(entry.layer)) return fail("write tensor types: \"{}\" is no name of a layer", entry.layer);
+        if (const auto known = parse_type(type); !known) return std::unexpected(known.error());
         if (entry.layer == kEmbedding) {
             lines += std::format("^(?!blk\\.)={}\n", type);
             continue;

@@ -55,7 +55,7 @@ Result<> fill_in(Sensitivity& sensitivity)
             if (const auto other = nearest_rate(*layer, q)) factors.push_back(std::exp(std::abs(*own - *other)));
         }
     }
-    if (rates.empty()) return fail("sense: no layer was probed, so there is nothing to fill in from: give it more --minutes");
+    if (rates.empty()) return fail("sense: no layer was probed, so there is nothing to fill in from: give it more time");
     const double common = median(rates);
     for (LayerSensitivity* layer : layers) {
         for (std::size_t q = 0; q < layer->probes.size(); ++q) {

@@ -20,6 +20,12 @@ constexpr std::array kPresets{
     Preset{"accuracy", {0.1, 0.1, 0.8}},
 };
 
+std::string_view trimmed(std::string_view text)
+{
+    text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+    return text.substr(0, text.find_last_not_of(" \t") + 1);
+}
+
 /// A weight, or nothing if `text` is not a finite number of 0 or more.
 std::optional<double> parse_weight(std::string_view text)
 {
@@ -42,10 +48,10 @@ std::unexpected<Error> refuse(std::string_view text, std::string_view why)
 
 Result<Weights> parse_weights(std::string_view text)
 {
-    if (const auto preset = std::ranges::find(kPresets, text, &Preset::name); preset != kPresets.end()) return preset->weights;
+    if (const auto preset = std::ranges::find(kPresets, trimmed(text), &Preset::name); preset != kPresets.end()) return preset->weights;
 
     std::vector<std::string_view> parts;
-    for (const auto part : std::views::split(text, ',')) parts.emplace_back(part);
+    for (const auto part : std::views::split(text, ',')) parts.push_back(trimmed(std::string_view(part)));
     Weights weights{};
     std::array<bool, kMetrics> given{};
     const bool named = text.contains('=');
@@ -55,12 +61,12 @@ Result<Weights> parse_weights(std::string_view text)
         std::string_view number = parts[p];
         if (named) {
             const std::size_t equals = number.find('=');
-            const std::string_view name = number.substr(0, equals);
+            const std::string_view name = trimmed(number.substr(0, equals));
             metric = static_cast<std::size_t>(std::ranges::find(kMetricNames, name) - kMetricNames.begin());
             if (equals == std::string_view::npos || metric == kMetrics)
                 return refuse(text, std::format("\"{}\" names no metric", parts[p]));
             if (std::exchange(given[metric], true)) return refuse(text, std::format("{} is given twice", name));
-            number.remove_prefix(equals + 1);
+            number = trimmed(number.substr(equals + 1));
         }
         const auto weight = parse_weight(number);
         if (!weight) return refuse(text, std::format("\"{}\" is not a number of 0 or more", number));

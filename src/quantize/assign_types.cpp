@@ -53,7 +53,8 @@ TypeAssignment assign_types(const Inventory& inventory, std::span<const GroupVar
             if (tensor.columns() % block_size(variant.type) == 0) continue;
             assignment.types[t] = fallback_for(variant.type, tensor.columns());
             const std::string layer(tensor.place == TensorPlace::layer ? group.name : "");
-            assignment.fallbacks.push_back({layer, tensor.name, variant.name, type_name(assignment.types[t])});
+            assignment.fallbacks.push_back({layer, tensor.name, variant.name, type_name(assignment.types[t]),
+                                            static_cast<std::uint64_t>(tensor.columns())});
         }
     }
     return assignment;

@@ -55,7 +55,7 @@ Result<Variant> parse_variant(std::string_view name, bool has_importance)
     const auto type = parse_type(name);
     if (!type) return std::unexpected(type.error());
     if (importance && !has_importance)
-        return usage_error("quantization type {}{}: give the importance matrix (--imatrix)", name, kWithImportance);
+        return usage_error("quantization type {}{}: needs an importance matrix", name, kWithImportance);
     if (auto possible = check_target_type(*type, importance); !possible) return std::unexpected(possible.error());
     return Variant(*type, importance);
 }
@@ -65,11 +65,11 @@ Result<Variant> read_foreign_variant(std::string name, const std::filesystem::pa
     const bool readable = !name.empty() && std::ranges::all_of(name, [](char c) {
         return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.';
     });
-    if (!readable) return usage_error("--variant {}: a name has letters, digits and _ - . only", name);
-    if (parse_type(name)) return usage_error("--variant {}: this is the name of a type", name);
+    if (!readable) return usage_error("variant {}: a name has letters, digits and _ - . only", name);
+    if (parse_type(name)) return usage_error("variant {}: this is the name of a type", name);
     auto foreign = read_inventory(path);
     if (!foreign) return std::unexpected(foreign.error());
-    const auto refuse = [&](std::string what) { return fail("--variant {}: {}: {}", name, path.string(), what); };
+    const auto refuse = [&](std::string what) { return fail("variant {}: {}: {}", name, path.string(), what); };
     if (foreign->architecture != source.architecture)
         return refuse(std::format("it is of architecture {}, the model of {}", foreign->architecture, source.architecture));
     std::map<std::string_view, const Tensor*> theirs;

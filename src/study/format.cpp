@@ -172,7 +172,8 @@ std::vector<Fallback> parse_fallbacks(const Value& value)
         fallbacks.push_back({.layer = entry.string_or("layer", ""),
                              .tensor = entry.at("tensor").string(),
                              .wanted = entry.at("wanted").string(),
-                             .used = entry.at("used").string()});
+                             .used = entry.at("used").string(),
+                             .columns = entry.count_or("columns", 0)});
     }
     return fallbacks;
 }
@@ -312,6 +313,7 @@ void put(Json& json, const std::vector<Fallback>& fallbacks)
     for (const Fallback& entry : fallbacks) {
         json["fallbacks"].push_back(
             {{"layer", entry.layer}, {"tensor", entry.tensor}, {"wanted", entry.wanted}, {"used", entry.used}});
+        if (entry.columns > 0) json["fallbacks"].back()["columns"] = entry.columns;
     }
 }
 

@@ -1,3 +1,4 @@
+#include "decide/names.h"
 #include "quantize/write_models.h"
 #include "study/study.h"
 #include "study/variants.h"
@@ -30,6 +31,9 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
     const std::string model = inventory.files.front().string();
     if (!plan.model.empty() && plan.model != inventory.fingerprint)
         return fail("quantize {}: the plan is for another model ({}, fingerprint {})", model, plan.model_name, plan.model);
+    // It is written into the file; what else goes there is checked below.
+    if (!plan.method.empty() && !is_type_name(plan.method))
+        return fail("quantize {}: the plan has a method \"{}\", which is no name", model, plan.method);
     const auto embedding = parse_type(plan.embedding_type.empty() ? kEmbeddingType : plan.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());
     Blueprint blueprint{.embedding_type = *embedding, .groups = {}, .assignment = {}};
@@ -90,10 +94,6 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     if (auto precise = check_full_precision(inventory); !precise) return precise;
     const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());
-    for (const Fallback& entry : blueprint->assignment.fallbacks) {
-        monitor.warn(std::format("{} cannot be {} (its rows do not divide into blocks): it is {}", entry.tensor, entry.wanted,
-                                 entry.used));
-    }
     std::vector<std::filesystem::path> donors;
     for (const GroupVariant& group : blueprint->groups) {
         if (group.variant.foreign) continue;
@@ -102,6 +102,13 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     }
     const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
+}
+
+Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)
+{
+    auto blueprint = read_blueprint(inventory, plan, foreign);
+    if (!blueprint) return std::unexpected(blueprint.error());
+    return std::move(blueprint->assignment.fallbacks);
 }
 
 Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)

@@ -127,7 +127,7 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const std:
 {
     const bool front = request.method == "front";
     if (front && study.settings.quality.kld_chunks == 0)
-        return usage_error("run: the front method chooses by KL divergence, --kld-chunks must not be 0");
+        return usage_error("run: the front method chooses by KL divergence, which is measured on 0 chunks of text");
     const auto profiled = profile(study);
     if (!profiled) return std::unexpected(profiled.error());
     Sensitivity sensitivity;

@@ -150,7 +150,7 @@ TEST_CASE("tensors may be typed one by one", "[decide]")
     const auto plan = c.plan({0, 0, 1}, {.memory_bytes = 1500});
     REQUIRE(plan);
     CHECK(plan->allocation[1].type == "q8_0");
-    CHECK(tensor_type_file(*plan).contains("^blk\\.0\\.(ffn_gate|ffn_up)\\.weight=q8_0\n"));
+    CHECK(tensor_type_file(*plan).value().contains("^blk\\.0\\.(ffn_gate|ffn_up)\\.weight=q8_0\n"));
     c.sensitivity.layers[3].layer = "blk.0.ffn_down";  // one layer less
     CHECK(!c.plan({0, 0, 1}));
 }
