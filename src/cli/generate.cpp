@@ -188,7 +188,7 @@ _apreqel()
         [[ $word != -* ]] && verb=$word && break
     done
     case $verb:$previous in
-{})    esac
+{}    esac
     if [[ -z $value && -z $verb ]]; then
         words={}
     elif [[ -z $value && $current == -* ]]; then

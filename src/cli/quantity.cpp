@@ -47,7 +47,7 @@ std::string_view trimmed(std::string_view text)
 Result<double> parse_quantity(std::string_view text, std::span<const Unit> units)
 {
     std::string_view rest = trimmed(text);
-    if (rest.starts_with('+')) rest.remove_prefix(1);
+    if (rest.starts_with('+') && !rest.starts_with("+-")) rest.remove_prefix(1);
     double number = 0;
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
     if (error == std::errc::result_out_of_range) return usage_error("{} is too large or too small a number", text);
