@@ -95,9 +95,8 @@ void add_palette(CLI::App& verb, Flags& flags)
 
 void add_weights(CLI::App& verb, Flags& flags)
 {
-    verb.add_option(
-            "-w,--weights", flags.weights,
-            "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2")
+    verb.add_option("-w,--weights", flags.weights,
+                    "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2")
         ->type_name("balanced|memory|latency|accuracy|NUMBERS")
         ->capture_default_str();
 }
@@ -240,7 +239,8 @@ Result<std::vector<Variant>> parse_types(const std::string& names, bool has_impo
             if (!has_importance && parse_variant(name, true)) error.hint = kGiveImportance;
             return std::unexpected(std::move(error));
         }
-        if (std::ranges::contains(types, *variant)) return usage_error("quantization type {}: it is listed twice", variant->name);
+        if (std::ranges::contains(types, *variant))
+            return usage_error("quantization type {}: it is listed twice", variant->name);
         types.push_back(std::move(*variant));
     }
     return types;

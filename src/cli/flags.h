@@ -39,9 +39,9 @@ void add_common(CLI::App& verb, Flags& flags);        ///< --json, --quiet
 void add_imatrix_file(CLI::App& verb, Flags& flags);  ///< --imatrix
 void add_importance(CLI::App& verb, Flags& flags);    ///< --imatrix, --calibration
 void add_calibration(CLI::App& verb, Flags& flags, const std::string& description);
-void add_variants(CLI::App& verb, Flags& flags);      ///< --variant
-void add_palette(CLI::App& verb, Flags& flags);       ///< --types, --embedding-type
-void add_types(CLI::App& verb, Flags& flags);         ///< --types, --embedding-type, --imatrix, --calibration, --variant
+void add_variants(CLI::App& verb, Flags& flags);  ///< --variant
+void add_palette(CLI::App& verb, Flags& flags);   ///< --types, --embedding-type
+void add_types(CLI::App& verb, Flags& flags);     ///< --types, --embedding-type, --imatrix, --calibration, --variant
 void add_weights(CLI::App& verb, Flags& flags);
 void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, --mix-embedding, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers

@@ -136,8 +136,9 @@ std::string zsh_spec(const Argument& argument)
     const std::vector<std::string> words = argument.words();
     std::string value;
     if (!argument.value.empty()) {
-        const std::string action =
-            !words.empty() ? std::format("({})", joined(words, " ")) : argument.takes_path() ? "_files" : " ";
+        const std::string action = !words.empty()          ? std::format("({})", joined(words, " "))
+                                   : argument.takes_path() ? "_files"
+                                                           : " ";
         value = std::format(":{}:{}", escaped(argument.value, ":\\", "\\"), action);
     }
     if (argument.names.size() == 1) return shell_quoted(argument.names.front() + description + value);
@@ -273,8 +274,10 @@ void add_generate(CLI::App& app, Action& chosen)
     verb->add_option("FORM", *form)->required()->check(CLI::IsMember({"man", "bash", "zsh", "fish"}));
     verb->callback([&app, &chosen, form] {
         chosen = [&app, form] {
-            const auto generate =
-                *form == "man" ? man_page : *form == "bash" ? bash_completion : *form == "zsh" ? zsh_completion : fish_completion;
+            const auto generate = *form == "man"    ? man_page
+                                  : *form == "bash" ? bash_completion
+                                  : *form == "zsh"  ? zsh_completion
+                                                    : fish_completion;
             return print_result(generate(app));
         };
     });

@@ -14,7 +14,8 @@ struct ImatrixFlags : Flags {
 
 Result<> run_imatrix(const ImatrixFlags& flags)
 {
-    if (auto writable = check_output(flags.output, flags.force, {flags.model, flags.settings.calibration}); !writable) return writable;
+    if (auto writable = check_output(flags.output, flags.force, {flags.model, flags.settings.calibration}); !writable)
+        return writable;
     Terminal terminal(flags.quiet);
     const auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
@@ -31,8 +32,9 @@ void add_imatrix(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand(
         "imatrix", "Collect how much each input of each weight matters → an importance matrix, as llama-imatrix writes it");
-    verb->footer("Example:\n"
-                 "  apreqel imatrix model-f16.gguf --calibration calibration.txt -o imatrix.gguf");
+    verb->footer(
+        "Example:\n"
+        "  apreqel imatrix model-f16.gguf --calibration calibration.txt -o imatrix.gguf");
     auto flags = std::make_shared<ImatrixFlags>();
     add_model(*verb, *flags);
     add_output(*verb, *flags, "The importance matrix to write (GGUF)");

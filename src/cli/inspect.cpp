@@ -98,11 +98,10 @@ std::string support(const Inventory& inventory)
 std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& weights, bool tensors)
 {
     const double bytes = static_cast<double>(inventory.size_bytes());
-    std::string text =
-        std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)", printable_line(inventory.name),
-                    printable_line(inventory.architecture),
-                    inventory.blocks, inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
-                    format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
+    std::string text = std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)",
+                                   printable_line(inventory.name), printable_line(inventory.architecture), inventory.blocks,
+                                   inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
+                                   format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
     if (inventory.experts > 0) text += std::format(", {} experts", inventory.experts);
     if (inventory.tied_embeddings) text += ", embedding tied to output";
     if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
@@ -142,9 +141,10 @@ void add_inspect(CLI::App& app, Action& chosen)
 {
     CLI::App* verb =
         app.add_subcommand("inspect", "Show blocks, layers, tensors, what each type would weigh, and what falls back");
-    verb->footer("Examples:\n"
-                 "  apreqel inspect model-f16.gguf\n"
-                 "  apreqel inspect model-f16.gguf --types q2_K,iq4_xs --tensors");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel inspect model-f16.gguf\n"
+        "  apreqel inspect model-f16.gguf --types q2_K,iq4_xs --tensors");
     auto flags = std::make_shared<InspectFlags>();
     add_model(*verb, *flags);
     add_imatrix_file(*verb, *flags);

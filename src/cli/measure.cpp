@@ -47,7 +47,8 @@ Result<> run_measure(MeasureFlags flags)
     if (flags.json) return print_result(to_json(*measurements, device, text_source(*study)), flags.json);
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     for (const Measurement& measurement : *measurements) rows.push_back(measurement_row(measurement));
-    return print_result(std::format("{}\ntext: {}\n\n{}", printable_line(device), printable_line(text_source(*study)), format_table(rows)));
+    return print_result(
+        std::format("{}\ntext: {}\n\n{}", printable_line(device), printable_line(text_source(*study)), format_table(rows)));
 }
 
 }  // namespace
@@ -56,8 +57,9 @@ void add_measure(CLI::App& app, Action& chosen)
 {
     CLI::App* verb =
         app.add_subcommand("measure", "Measure any GGUF files side by side: memory, latency, perplexity, KL divergence");
-    verb->footer("Example:\n"
-                 "  apreqel measure mixed.gguf other.gguf --reference model-f16.gguf");
+    verb->footer(
+        "Example:\n"
+        "  apreqel measure mixed.gguf other.gguf --reference model-f16.gguf");
     auto flags = std::make_shared<MeasureFlags>();
     verb->add_option("FILE", flags->files, "GGUF files of one model")->type_name("")->required();
     verb->add_option("--reference", flags->reference, "Full-precision model to compare with [the first FILE that is one]")

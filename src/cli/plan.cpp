@@ -54,9 +54,9 @@ Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensi
     std::vector<std::vector<std::string>> rows{{"plan", "memory", "ms/token", "perplexity", "KL divergence", "distribution"}};
     for (std::size_t p = 0; p < plans->size(); ++p) {
         const Candidate& chosen = (*plans)[p].chosen();
-        rows.push_back({files.empty() ? std::to_string(p + 1) : files[p].filename().string(), format_bytes(chosen.estimate[0]), std::format("{:.3f}", chosen.estimate[1]),
-                        std::format("{:.4f}", chosen.estimate[2]), std::format("{:.5f}", chosen.kld),
-                        format_distribution((*plans)[p].types, chosen.counts)});
+        rows.push_back({files.empty() ? std::to_string(p + 1) : files[p].filename().string(), format_bytes(chosen.estimate[0]),
+                        std::format("{:.3f}", chosen.estimate[1]), std::format("{:.4f}", chosen.estimate[2]),
+                        std::format("{:.5f}", chosen.kld), format_distribution((*plans)[p].types, chosen.counts)});
         if (files.empty()) continue;
         if (auto written = write_text(files[p], to_json((*plans)[p])); !written) return written;
     }
@@ -116,9 +116,10 @@ Result<> run_plan(const PlanFlags& flags)
 void add_plan(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("plan", "Choose the distribution of types over layers, from files alone → plan.json");
-    verb->footer("Examples:\n"
-                 "  apreqel plan -C model-f16.gguf.apreqel --weights .2,.6,.2 -o plan.json\n"
-                 "  apreqel plan -C model-f16.gguf.apreqel --method front --spread 12 -o ladder");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel plan -C model-f16.gguf.apreqel --weights .2,.6,.2 -o plan.json\n"
+        "  apreqel plan -C model-f16.gguf.apreqel --method front --spread 12 -o ladder");
     auto flags = std::make_shared<PlanFlags>();
     verb->add_option("--profile", flags->profile, "What each type measures [DIR/profile.json]")->type_name("FILE");
     verb->add_option("--scores", flags->scores, "Contribution of each layer [DIR/scores.json]")->type_name("FILE");

@@ -10,8 +10,9 @@ namespace {
 
 std::string describe(const Profile& profile)
 {
-    std::string text = std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n", printable_line(profile.model_name),
-                                   printable_line(profile.device), printable_line(profile.text), profile.embedding_type);
+    std::string text =
+        std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n", printable_line(profile.model_name),
+                    printable_line(profile.device), printable_line(profile.text), profile.embedding_type);
     std::vector<std::vector<std::string>> rows{measurement_header("type")};
     for (const UniformVariant& variant : profile.types) rows.push_back(measurement_row(variant.measurement));
     std::vector<Fallback> fallbacks;
@@ -39,9 +40,10 @@ Result<> run_profile(const ProfileFlags& flags)
 void add_profile(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("profile", "Quantize the model uniformly with each type and measure it → profile.json");
-    verb->footer("Examples:\n"
-                 "  apreqel profile model-f16.gguf --types q4_K,q6_K,q8_0\n"
-                 "  apreqel profile model-f16.gguf --text wiki.test.raw --chunks 0");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel profile model-f16.gguf --types q4_K,q6_K,q8_0\n"
+        "  apreqel profile model-f16.gguf --text wiki.test.raw --chunks 0");
     auto flags = std::make_shared<ProfileFlags>();
     add_model(*verb, *flags);
     add_types(*verb, *flags);

@@ -19,9 +19,9 @@ struct Unit {
 };
 
 /// Bytes. K, M, G, T are powers of 1024 as in coreutils, and so are KiB and its like; KB and its like are powers of 1000.
-inline constexpr Unit kSizeUnits[]{{"", 1},          {"B", 1},           {"K", 0x1p10},   {"M", 0x1p20},   {"G", 0x1p30},
-                                   {"T", 0x1p40},    {"KiB", 0x1p10},    {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40},
-                                   {"KB", 1e3},      {"MB", 1e6},        {"GB", 1e9},     {"TB", 1e12}};
+inline constexpr Unit kSizeUnits[]{{"", 1},       {"B", 1},        {"K", 0x1p10},   {"M", 0x1p20},   {"G", 0x1p30},
+                                   {"T", 0x1p40}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40},
+                                   {"KB", 1e3},   {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12}};
 /// Milliseconds.
 inline constexpr Unit kTimeUnits[]{{"", 1}, {"ms", 1}, {"s", 1e3}, {"us", 1e-3}, {"µs", 1e-3}};
 /// A share of 1.

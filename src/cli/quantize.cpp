@@ -49,17 +49,17 @@ Result<> run_quantize(const QuantizeFlags& flags)
     if (!fallbacks) return std::unexpected(fallbacks.error());
     if (flags.dry_run) {
         const std::string size = std::format("{} bytes\n", *bytes);
-        return print_result(flags.json ? quantized_json({}, *bytes, *fallbacks) : size + format_fallbacks(*fallbacks), flags.json);
+        return print_result(flags.json ? quantized_json({}, *bytes, *fallbacks) : size + format_fallbacks(*fallbacks),
+                            flags.json);
     }
     const Workspace workspace(flags.model, flags.workspace);
     const unsigned threads = thread_count(flags.settings.run);
     if (auto written = quantize(*inventory, *plan, workspace, flags.output, threads, terminal, *variants); !written)
         return written;
     if (flags.json) return print_result(quantized_json(flags.output, *bytes, *fallbacks), flags.json);
-    return print_result(std::format("{}: {} bytes ({}), {}\n{}", flags.output.string(), *bytes,
-                                    format_bytes(static_cast<double>(*bytes)),
-                                    fallbacks->empty() ? "every tensor as planned" : "every tensor as planned, but",
-                                    format_fallbacks(*fallbacks)));
+    return print_result(std::format(
+        "{}: {} bytes ({}), {}\n{}", flags.output.string(), *bytes, format_bytes(static_cast<double>(*bytes)),
+        fallbacks->empty() ? "every tensor as planned" : "every tensor as planned, but", format_fallbacks(*fallbacks)));
 }
 
 }  // namespace
@@ -67,9 +67,10 @@ Result<> run_quantize(const QuantizeFlags& flags)
 void add_quantize(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("quantize", "Write the mixed-precision GGUF of a plan");
-    verb->footer("Examples:\n"
-                 "  apreqel quantize model-f16.gguf --plan plan.json --dry-run\n"
-                 "  apreqel quantize model-f16.gguf --plan plan.json -o mixed.gguf");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel quantize model-f16.gguf --plan plan.json --dry-run\n"
+        "  apreqel quantize model-f16.gguf --plan plan.json -o mixed.gguf");
     auto flags = std::make_shared<QuantizeFlags>();
     add_model(*verb, *flags);
     verb->add_option("--plan", flags->plan, "The plan: a type for every layer")->type_name("FILE")->required();

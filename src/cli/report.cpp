@@ -96,12 +96,12 @@ void add_report(CLI::App& app, Action& chosen)
 {
     CLI::App* verb =
         app.add_subcommand("report", "Everything measured so far as one web page, with a weight explorer → report.html");
-    verb->footer("Examples:\n"
-                 "  apreqel report model-f16.gguf\n"
-                 "  apreqel report -C model-f16.gguf.apreqel -o report.html");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel report model-f16.gguf\n"
+        "  apreqel report -C model-f16.gguf.apreqel -o report.html");
     auto flags = std::make_shared<Flags>();
-    verb->add_option("MODEL", flags->model, "The model whose workspace to show; the file itself is not read")
-        ->type_name("");
+    verb->add_option("MODEL", flags->model, "The model whose workspace to show; the file itself is not read")->type_name("");
     add_workspace(*verb, *flags);
     add_output(*verb, *flags, "Write the page here [DIR/report.html]");
     add_common(*verb, *flags);

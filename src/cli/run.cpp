@@ -84,7 +84,8 @@ Result<> run_run(const RunFlags& flags)
     if (request.method == "front") study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
     const auto result = run(*study, request, flags.output);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
-    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output), flags.json); !printed) return printed;
+    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output), flags.json); !printed)
+        return printed;
     if (result->limits_kept) return {};
     return std::unexpected(
         Error{ErrorCode::infeasible, std::format("run: {} does not keep the limits as measured", flags.output.string()),
@@ -96,9 +97,10 @@ Result<> run_run(const RunFlags& flags)
 void add_run(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("run", "All stages: score, profile, plan, quantize, and measure what was promised");
-    verb->footer("Examples:\n"
-                 "  apreqel run model-f16.gguf --weights balanced -o mixed.gguf\n"
-                 "  apreqel run model-f16.gguf --method front --max-memory 4GiB --min-speed 25 -o mixed.gguf");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel run model-f16.gguf --weights balanced -o mixed.gguf\n"
+        "  apreqel run model-f16.gguf --method front --max-memory 4GiB --min-speed 25 -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);
     add_output(*verb, *flags, "The mixed-precision GGUF to write");

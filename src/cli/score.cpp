@@ -36,9 +36,10 @@ Result<> run_score(const Flags& flags)
 void add_score(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("score", "Score each layer by how much it changes the hidden state → scores.json");
-    verb->footer("Examples:\n"
-                 "  apreqel score model-f16.gguf\n"
-                 "  apreqel score model-f16.gguf --prompts questions.jsonl");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel score model-f16.gguf\n"
+        "  apreqel score model-f16.gguf --prompts questions.jsonl");
     auto flags = std::make_shared<Flags>();
     add_model(*verb, *flags);
     add_scoring(*verb, *flags);

@@ -80,9 +80,10 @@ void add_sensing(CLI::App& verb, SenseSettings& settings)
 void add_sense(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("sense", "Measure what each type does to each layer, one at a time → sensitivity.json");
-    verb->footer("Examples:\n"
-                 "  apreqel sense model-f16.gguf\n"
-                 "  apreqel sense model-f16.gguf --calibration calibration.txt --granularity tensor --minutes 60");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel sense model-f16.gguf\n"
+        "  apreqel sense model-f16.gguf --calibration calibration.txt --granularity tensor --minutes 60");
     auto flags = std::make_shared<SenseFlags>();
     add_model(*verb, *flags);
     add_types(*verb, *flags);

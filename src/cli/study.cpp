@@ -55,10 +55,9 @@ Result<> run_study(StudyFlags flags)
     const Profile& profile = evaluation->profile;
     std::vector<Fallback> fallbacks;
     for (const UniformVariant& variant : profile.types) fallbacks.append_range(variant.fallbacks);
-    const std::string heading =
-        std::format("{}, {} layers, {} models measured on {}; text: {}", printable_line(profile.model_name), profile.layers,
-                    evaluation->models.size() + evaluation->uniform.size(), printable_line(profile.device),
-                    printable_line(profile.text));
+    const std::string heading = std::format(
+        "{}, {} layers, {} models measured on {}; text: {}", printable_line(profile.model_name), profile.layers,
+        evaluation->models.size() + evaluation->uniform.size(), printable_line(profile.device), printable_line(profile.text));
     const auto write = [](const std::filesystem::path& path, const std::string& text) -> Result<> {
         return path.empty() ? Result<>() : write_text(path, text);
     };
@@ -74,9 +73,10 @@ void add_study(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand(
         "study", "The paper's evaluation: 28 weight settings, built and measured, and their hypervolume → study.json");
-    verb->footer("Examples:\n"
-                 "  apreqel study model-f16.gguf --markdown study.md\n"
-                 "  apreqel study model-f16.gguf --no-ablation --imatrix auto --palette q2_K,q4_0,iq4_xs");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel study model-f16.gguf --markdown study.md\n"
+        "  apreqel study model-f16.gguf --no-ablation --imatrix auto --palette q2_K,q4_0,iq4_xs");
     auto flags = std::make_shared<StudyFlags>();
     add_model(*verb, *flags);
     add_output(*verb, *flags, "Write what was measured here too, as JSON [DIR/study.json]");

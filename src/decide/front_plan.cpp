@@ -70,7 +70,8 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
                     sensitivity.embedding_type);
     }
     for (const UniformVariant& variant : profile.types) {
-        if (!is_type_name(variant.type)) return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
+        if (!is_type_name(variant.type))
+            return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
         for (const double value : metrics_of(variant.measurement)) {
             if (!std::isfinite(value) || value <= 0)
                 return fail("plan: the profile's {} has a metric of {}, it must be a positive number", variant.type, value);

@@ -23,7 +23,8 @@ Result<> check(const Profile& profile, const Scores& scores)
     }
     std::set<std::string_view> seen;
     for (const UniformVariant& variant : profile.types) {
-        if (!is_type_name(variant.type)) return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
+        if (!is_type_name(variant.type))
+            return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
         if (!seen.insert(variant.type).second) return fail("plan: the profile has type {} twice", variant.type);
         const Measurement& measured = variant.measurement;
         const auto positive = [&](const char* field, double value) -> Result<> {

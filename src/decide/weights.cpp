@@ -48,7 +48,8 @@ std::unexpected<Error> refuse(std::string_view text, std::string_view why)
 
 Result<Weights> parse_weights(std::string_view text)
 {
-    if (const auto preset = std::ranges::find(kPresets, trimmed(text), &Preset::name); preset != kPresets.end()) return preset->weights;
+    if (const auto preset = std::ranges::find(kPresets, trimmed(text), &Preset::name); preset != kPresets.end())
+        return preset->weights;
 
     std::vector<std::string_view> parts;
     for (const auto part : std::views::split(text, ',')) parts.push_back(trimmed(std::string_view(part)));

@@ -208,9 +208,9 @@ std::string format_front_plan(const Plan& plan)
     std::string text = std::format(
         "Plan for {}: {}, the best of a front of {} (ε {:.2g} %)\nweights: memory {:.3g}, latency {:.3g}, accuracy {:.3g}; "
         "limits: {}{}\n\n",
-        plan.model_name.empty() ? "the model" : printable_line(plan.model_name), format_distribution(plan.types, plan.chosen().counts),
-        format_candidates(plan.ranking.candidates), 100 * plan.epsilon, plan.weights[0], plan.weights[1], plan.weights[2],
-        format_limits(plan.limits),
+        plan.model_name.empty() ? "the model" : printable_line(plan.model_name),
+        format_distribution(plan.types, plan.chosen().counts), format_candidates(plan.ranking.candidates), 100 * plan.epsilon,
+        plan.weights[0], plan.weights[1], plan.weights[2], format_limits(plan.limits),
         plan.latency_error > 0
             ? std::format("\nlatencies that were left out were predicted within {:.1f} %", 100 * plan.latency_error)
             : "");
@@ -237,10 +237,10 @@ std::string format_plan(const Plan& plan)
     if (plan.method == "front") return format_front_plan(plan);
     const Ranking& ranking = plan.ranking;
     const Candidate& chosen = plan.chosen();
-    std::string text =
-        std::format("Plan for {}: {} of {} candidates, weights memory {:.3g}, latency {:.3g}, accuracy {:.3g}\n\n",
-                    plan.model_name.empty() ? "the model" : printable_line(plan.model_name), format_distribution(plan.types, chosen.counts),
-                    format_candidates(ranking.candidates), plan.weights[0], plan.weights[1], plan.weights[2]);
+    std::string text = std::format(
+        "Plan for {}: {} of {} candidates, weights memory {:.3g}, latency {:.3g}, accuracy {:.3g}\n\n",
+        plan.model_name.empty() ? "the model" : printable_line(plan.model_name), format_distribution(plan.types, chosen.counts),
+        format_candidates(ranking.candidates), plan.weights[0], plan.weights[1], plan.weights[2]);
 
     std::vector<std::vector<std::string>> rows{{"distribution", "closeness", "memory", "ms/token", "perplexity"}};
     for (const Candidate& candidate : ranking.best) {

@@ -104,7 +104,8 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
 }
 
-Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)
+Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan,
+                                                  std::span<const Variant> foreign)
 {
     auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());

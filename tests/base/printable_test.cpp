@@ -36,7 +36,8 @@ TEST_CASE("newlines stay in a text and not in a line", "[base]")
 
 TEST_CASE("a JSON document keeps its meaning and shows no control character", "[base]")
 {
-    CHECK(printable_json("{\n  \"a\": \"\x7f\u009b\u202e\\u001b\"\n}\n") == "{\n  \"a\": \"\\u007f\\u009b\\u202e\\u001b\"\n}\n");
+    CHECK(printable_json("{\n  \"a\": \"\x7f\u009b\u202e\\u001b\"\n}\n") ==
+          "{\n  \"a\": \"\\u007f\\u009b\\u202e\\u001b\"\n}\n");
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ TEST_CASE("inspect prints what falls back and what is not supported", "[cli]")
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .width = 224, .heads = 4, .file = "odd.gguf"});
     const auto odd = apreqel(folder, {"inspect", "odd.gguf", "--types", "q3_K,q8_0"});
-    CHECK(odd.out.contains("attn_q, attn_k, attn_v, attn_output cannot be q3_K (rows of 224): q4_0\n"));
+    CHECK(odd.out.contains("attn_output, ffn_gate, ffn_up cannot be q3_K (rows of 224): q4_0\n"));
     make_tiny_model(folder.path(), {.architecture = "command-r", .blocks = 1, .file = "parallel.gguf"});
     CHECK(apreqel(folder, {"inspect", "parallel.gguf"}).out.contains("Not supported: score"));
     check_error(apreqel(folder, {"score", "parallel.gguf"}), 1, "not supported for this architecture");
@@ -229,12 +229,13 @@ TEST_CASE("an importance matrix is collected, named or made on the way, and lets
     CHECK(made.out.starts_with("i.gguf: 7 tensors, "));
     const auto again = apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--calibration", "text.txt"});
     check_error(again, 2, "it exists");
-    const auto json = apreqel(folder, {"imatrix", "m.gguf", "-o", "j.gguf", "--calibration", "text.txt", "--context", "32", "--chunks",
-                                       "2", "--json", "-q"});
+    const auto json = apreqel(folder, {"imatrix", "m.gguf", "-o", "j.gguf", "--calibration", "text.txt", "--context", "32",
+                                       "--chunks", "2", "--json", "-q"});
     CHECK(json.err.empty());
     CHECK(json.out.contains("\"schema\": \"apreqel.imatrix/1\""));
     CHECK(json.out.contains("\"chunks\": 2"));
-    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--calibration", "short.txt"}), 2, "at least 512 are needed");
+    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--calibration", "short.txt"}), 2,
+                "at least 512 are needed");
     check_error(apreqel(folder, {"imatrix", "mute.gguf", "-o", "k.gguf", "--calibration", "text.txt"}), 1, "no tokenizer");
     check_error(apreqel(folder, {"imatrix", "mute.gguf", "-o", "k.gguf"}), 1, "no tokenizer");
     check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--calibration", "absent.txt"}), 1, "absent.txt");

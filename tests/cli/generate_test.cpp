@@ -19,7 +19,8 @@ struct Described {
 
     std::vector<const CLI::App*> verbs() const
     {
-        return static_cast<const CLI::App&>(app).get_subcommands([](const CLI::App* verb) { return !verb->get_group().empty(); });
+        return static_cast<const CLI::App&>(app).get_subcommands(
+            [](const CLI::App* verb) { return !verb->get_group().empty(); });
     }
 };
 
@@ -100,7 +101,8 @@ TEST_CASE("groff formats the manual without a warning", "[cli]")
     const TempDir folder;
     const Described described;
     REQUIRE(write_text(folder / "apreqel.1", man_page(described.app)));
-    REQUIRE(std::system(std::format("cd {} && groff -k -man -Tutf8 -ww apreqel.1 >out 2>err", folder.path().string()).c_str()) == 0);
+    REQUIRE(std::system(
+                std::format("cd {} && groff -k -man -Tutf8 -ww apreqel.1 >out 2>err", folder.path().string()).c_str()) == 0);
     CHECK(read_text(folder / "err") == "");
     CHECK(read_text(folder / "out").value().contains("apreqel imatrix MODEL"));
 }

@@ -31,8 +31,8 @@ TEST_CASE("times and shares have their own units", "[cli]")
 
 TEST_CASE("what is no finite number is refused", "[cli]")
 {
-    for (const char* text : {"", " ", "G", "nan", "NaN", "inf", "-inf", "infinity", "1e999", "1e-999", "0x10", "4,5", "4 4", "4GG",
-                             "--4", "+-4", "four", "1e308 T"}) {
+    for (const char* text : {"", " ", "G", "nan", "NaN", "inf", "-inf", "infinity", "1e999", "1e-999", "0x10", "4,5", "4 4",
+                             "4GG", "--4", "+-4", "four", "1e308 T"}) {
         INFO(text);
         CHECK(!parse_quantity(text, kSizeUnits));
     }

@@ -44,8 +44,8 @@ TEST_CASE("work goes on and is saved where its messages cannot be written", "[cl
         CHECK(read_text(folder / "out.gguf").value() == good);
         std::filesystem::remove(folder / "out.gguf");
     }
-    const std::string command = std::format("cd {} && {}; {} quantize m.gguf --plan plan.json -o out.gguf", folder.path().string(),
-                                            broken_pipe, APREQEL_PROGRAM);
+    const std::string command = std::format("cd {} && {}; {} quantize m.gguf --plan plan.json -o out.gguf",
+                                            folder.path().string(), broken_pipe, APREQEL_PROGRAM);
     CHECK(std::system(command.c_str()) == 0);
     CHECK(read_text(folder / "out.gguf").value() == good);
 }

@@ -6,8 +6,9 @@
 namespace apreqel {
 namespace {
 
-constexpr const char* kForged[]{"blk.0\n.*=q2_K\nblk.attn", "blk.attn",    "blk..attn",  "blk.x.attn",  "blk.00.attn", "blk.0.attn\n",
-                                "blk.0.attn=q2_K",          "blk.0.attn ", "xblk.0.ffn", "blk.-1.attn", "blk.0.",      ""};
+constexpr const char* kForged[]{
+    "blk.0\n.*=q2_K\nblk.attn", "blk.attn",    "blk..attn",  "blk.x.attn",  "blk.00.attn", "blk.0.attn\n",
+    "blk.0.attn=q2_K",          "blk.0.attn ", "xblk.0.ffn", "blk.-1.attn", "blk.0.",      ""};
 
 TEST_CASE("a layer is named blk.N.attn or blk.N.ffn and nothing else", "[decide]")
 {
