@@ -66,7 +66,7 @@ void mixes(const std::filesystem::path& folder, int count)
             types.push_back(*parse_type(type));
             plan.allocation.push_back({layer.name, type});
         }
-        check(write_text(folder / std::format("mix{}.types", mix), tensor_type_file(plan)));
+        check(write_text(folder / std::format("mix{}.types", mix), tensor_type_file(plan).value()));
         const ModelSpec spec{
             .path = folder / "mix.gguf", .types = assign_types(*inventory, types, *parse_type("q6_K")).types, .notes = {}};
         Monitor monitor;

@@ -33,7 +33,8 @@ enum class Composition {
     consequence,  ///< follows from the KL divergence of the whole
 };
 
-enum class Unit { bytes, milliseconds, nats, one, share };
+/// What a criterion is counted in.
+enum class Dimension { bytes, milliseconds, nats, one, share };
 
 /// Something models are compared by. Less is better; a speed is told as time.
 struct Criterion {
@@ -42,7 +43,8 @@ struct Criterion {
     std::string_view limit;    ///< what its limit is called: "max-memory"; empty: it has none
     std::string_view field;    ///< in files: "memory_bytes"
     std::string_view heading;  ///< in tables: "ms/token"
-    Unit unit;
+    std::string_view limit_meaning;  ///< of its limit, for people: "Most memory"
+    Dimension dimension;
     int digits;  ///< after the point, in tables; of bytes in MiB
     Composition composition;
     bool of_device;  ///< measured on a device, and true there only; else of the model

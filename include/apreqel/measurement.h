@@ -55,6 +55,7 @@ struct Fallback {
     std::string tensor;
     std::string wanted;
     std::string used;
+    std::uint64_t columns = 0;  ///< weights in a row of it; 0: not stated
 };
 
 /// The name of the group of embedding and output tensors.

@@ -1,66 +1,91 @@
 #include "base/printable.h"
 
+#include <cstdint>
 #include <format>
-#include <utility>
+#include <optional>
 
 namespace apreqel {
 namespace {
 
-/// The character that `text` begins with and its bytes; 0 bytes where it is not UTF-8 (Unicode, table 3-7).
-std::pair<char32_t, std::size_t> first_character(std::string_view text)
+/// A code point of UTF-8, and where it stands.
+struct CodePoint {
+    std::uint32_t value;
+    std::string_view bytes;
+};
+
+/// The code point that `text` starts with, as the Unicode standard's table 3-7 (well-formed UTF-8) allows it.
+std::optional<CodePoint> first_of(std::string_view text)
 {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned lead = byte(0);
-    if (lead < 0x80) return {lead, 1};
-    const std::size_t bytes = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if (lead < 0xC2 || lead > 0xF4 || bytes > text.size()) return {0, 0};
-    char32_t character = lead & (0x7FU >> bytes);
+    const unsigned char lead = byte(0);
+    if (lead < 0x80) return CodePoint{lead, text.substr(0, 1)};
+    const std::size_t bytes = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    if (bytes == 0 || text.size() < bytes) return std::nullopt;
+    std::uint32_t value = lead & (0xFFU >> (bytes + 1));
     for (std::size_t i = 1; i < bytes; ++i) {
-        if ((byte(i) & 0xC0U) != 0x80) return {0, 0};
-        character = character << 6U | (byte(i) & 0x3FU);
+        if ((byte(i) & 0xC0) != 0x80) return std::nullopt;
+        value = value << 6 | (byte(i) & 0x3FU);
     }
-    const bool shortest = bytes == 2 || (bytes == 3 && character >= 0x800) || (bytes == 4 && character >= 0x10000);
-    const bool surrogate = character >= 0xD800 && character <= 0xDFFF;
-    if (!shortest || surrogate || character > 0x10FFFF) return {0, 0};
-    return {character, bytes};
+    const bool overlong = (bytes == 3 && value < 0x800) || (bytes == 4 && value < 0x10000);
+    const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
+    if (overlong || surrogate || value > 0x10FFFF) return std::nullopt;
+    return CodePoint{value, text.substr(0, bytes)};
 }
 
-bool is_control(char32_t c) { return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029; }
-
-/// Copies `text`, with `replace(bytes)` in the place of what is not printable.
-template <typename Replace>
-std::string replaced(std::string_view text, std::size_t most, Replace replace)
+bool is_unsafe(std::uint32_t c)
 {
-    std::string result;
-    while (!text.empty()) {
-        if (result.size() >= most) return result + "…";
-        const auto [character, bytes] = first_character(text);
-        const std::string_view part = text.substr(0, bytes == 0 ? 1 : bytes);
-        result += bytes == 0 || is_control(character) ? replace(part) : std::string(part);
-        text.remove_prefix(part.size());
-    }
-    return result;
+    const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
+    const bool separator = c == 0x2028 || c == 0x2029;
+    const bool bidirectional =  // Unicode's property Bidi_Control
+        c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+    return control || separator || bidirectional;
 }
+
+constexpr auto kAll = static_cast<std::size_t>(-1);
+
+/// `text` with what `replace(bytes, code point)` gives for what is unsafe. Newlines stay as they are if `lines`.
+template <typename Replace>
+std::string replaced(std::string_view text, std::size_t most, bool lines, Replace replace)
+{
+    std::string safe;
+    while (!text.empty()) {
+        if (safe.size() >= most) return safe + "…";
+        const auto point = first_of(text);
+        const std::string_view bytes = point ? point->bytes : text.substr(0, 1);
+        const bool kept = point && (!is_unsafe(point->value) || (lines && point->value == '\n'));
+        safe += kept ? std::string(bytes) : replace(bytes, point);
+        text.remove_prefix(bytes.size());
+    }
+    return safe;
+}
+
+std::string replacement(std::string_view /*bytes*/, const std::optional<CodePoint>& /*point*/) { return "\uFFFD"; }
 
 }  // namespace
 
-bool is_printable(std::string_view text) { return printable(text) == text; }
+bool is_printable(std::string_view text) { return printable_line(text) == text; }
 
 std::string escaped(std::string_view text, std::size_t most)
 {
-    return replaced(text, most, [](std::string_view part) -> std::string {
-        if (part == "\n") return "\\n";
-        if (part == "\r") return "\\r";
-        if (part == "\t") return "\\t";
+    return replaced(text, most, false, [](std::string_view bytes, const auto&) -> std::string {
+        if (bytes == "\n") return "\\n";
+        if (bytes == "\r") return "\\r";
+        if (bytes == "\t") return "\\t";
         std::string escapes;
-        for (const char byte : part) escapes += std::format("\\x{:02x}", static_cast<unsigned char>(byte));
+        for (const char byte : bytes) escapes += std::format("\\x{:02x}", static_cast<unsigned char>(byte));
         return escapes;
     });
 }
 
-std::string printable(std::string_view text)
+std::string printable_line(std::string_view text) { return replaced(text, kAll, false, replacement); }
+
+std::string printable_text(std::string_view text) { return replaced(text, kAll, true, replacement); }
+
+std::string printable_json(std::string_view json)
 {
-    return replaced(text, std::string_view::npos, [](std::string_view) -> std::string { return "\uFFFD"; });
+    return replaced(json, kAll, true, [](std::string_view bytes, const std::optional<CodePoint>& point) {
+        return point ? std::format("\\u{:04x}", point->value) : replacement(bytes, point);
+    });
 }
 
 }  // namespace apreqel

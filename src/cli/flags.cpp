@@ -1,30 +1,31 @@
 #include "cli/flags.h"
 
 #include "base/file.h"
+#include "cli/quantity.h"
 #include "model/importance.h"
 
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <map>
 #include <ranges>
 
 namespace apreqel {
 namespace {
 
+constexpr const char* kGiveImportance = "give one with --imatrix FILE, or have one collected with --imatrix auto";
+
 constexpr const char* kImatrix = "Importance matrix of the model, as imatrix or llama-imatrix writes it (GGUF)";
 
-/// A range check that does not clutter the help text.
-template <typename Number>
-CLI::Validator between(Number least, Number most)
-{
-    return CLI::Range(least, most).description("");
-}
+/// Tokens, chunks or rounds at most: enough for any, and far from what overflows.
+constexpr std::int64_t kMostTokens = 1 << 30;
 
 }  // namespace
 
 void add_model(CLI::App& verb, Flags& flags)
 {
     verb.add_option("MODEL", flags.model, "Full-precision GGUF (f32, f16 or bf16); of a split model the first shard")
+        ->type_name("")
         ->required();
 }
 
@@ -55,9 +56,19 @@ void add_importance(CLI::App& verb, Flags& flags)
 {
     verb.add_option("--imatrix", flags.imatrix, std::string(kImatrix) + "; auto: collected on a calibration text")
         ->type_name("FILE|auto");
-    verb.add_option("--calibration", flags.settings.calibration,
-                    "Text for sensitivities and --imatrix auto [sampled from the model]")
-        ->type_name("FILE");
+    add_calibration(verb, flags, "Text for sensitivities and --imatrix auto [sampled from the model]");
+}
+
+void add_calibration(CLI::App& verb, Flags& flags, const std::string& description)
+{
+    verb.add_option("--calibration", flags.settings.calibration, description)->type_name("FILE");
+}
+
+void add_renamed(CLI::App& verb, const std::string& old, const std::string& now)
+{
+    verb.add_option_function<std::string>(
+            old, [old, now](const std::string&) { throw CLI::ValidationError(old, "here it is called " + now); })
+        ->group("");
 }
 
 void add_variants(CLI::App& verb, Flags& flags)
@@ -85,65 +96,63 @@ void add_palette(CLI::App& verb, Flags& flags)
 
 void add_weights(CLI::App& verb, Flags& flags)
 {
-    verb.add_option(
-            "-w,--weights", flags.weights,
-            "What matters: three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2; or balanced, memory, "
-            "latency, accuracy")
-        ->type_name("WEIGHTS")
+    verb.add_option("-w,--weights", flags.weights,
+                    "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2")
+        ->type_name("balanced|memory|latency|accuracy|NUMBERS")
         ->capture_default_str();
 }
 
-void add_method(CLI::App& verb, PlanRequest& request)
+namespace {
+
+/// How a criterion's limit is typed, in the order of Dimension.
+struct DimensionFlag {
+    std::string_view type;
+    std::span<const Unit> units;
+};
+constexpr std::array kDimensions{DimensionFlag{"SIZE", kSizeUnits}, DimensionFlag{"TIME", kTimeUnits},
+                                 DimensionFlag{"NUMBER", kNoUnits}, DimensionFlag{"NUMBER", kNoUnits},
+                                 DimensionFlag{"SHARE", kShareUnits}};
+
+void add_limits(CLI::App& verb, Limits& limits)
 {
-    verb.add_option(
-            "--method", request.method,
-            "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
-        ->type_name("METHOD")
-        ->check(CLI::IsMember({"paper", "front"}).description(""))
-        ->capture_default_str();
-    Limits& limits = request.limits;
-    const auto positive = CLI::PositiveNumber.description("");
-    const auto with_unit = [](std::map<std::string, double> units) {
-        return CLI::AsNumberWithUnit(std::move(units), CLI::AsNumberWithUnit::CASE_INSENSITIVE).description("");
-    };
-    verb.add_option_function<double>(
-            "--max-memory", [&limits](double bytes) { limits.memory_bytes = static_cast<std::uint64_t>(bytes); },
-            "Most memory, such as 4GiB; method front, as are all limits")
-        ->type_name("SIZE")
-        ->check(positive)
-        ->transform(
-            with_unit({{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"kib", 1024}, {"mib", 1048576}, {"gib", 1073741824}}));
-    verb.add_option("--max-latency", limits.latency_ms, "Most time per generated token, such as 40ms")
-        ->type_name("TIME")
-        ->check(positive)
-        ->transform(with_unit({{"ms", 1}, {"s", 1000}}));
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        const Criterion& criterion = criteria()[c];
+        if (criterion.limit.empty()) continue;
+        const auto& [type, units] = kDimensions[static_cast<std::size_t>(criterion.dimension)];
+        verb.add_option_function<double>(
+                std::format("--{}", criterion.limit),
+                [&limits, c](double most) { limits.most[c] = std::min(limits.most[c], most); },
+                std::format("{}; method front", criterion.limit_meaning))
+            ->type_name(std::string(type))
+            ->transform(positive_quantity(units));
+    }
     verb.add_option_function<double>(
             "--min-speed",
-            [&limits](double speed) { limits.latency_ms = std::min(1000 / speed, limits.latency_ms.value_or(1e300)); },
-            "Fewest generated tokens per second")
+            [&limits](double speed) { limits.most[kLatency] = std::min(limits.most[kLatency], 1000 / speed); },
+            "Fewest generated tokens per second; method front")
         ->type_name("NUMBER")
-        ->check(positive);
-    verb.add_option("--max-kld", limits.kld, "Most KL divergence to full precision, in nats per token")
-        ->type_name("NUMBER")
-        ->check(positive);
-    verb.add_option("--max-perplexity-increase", limits.perplexity_increase, "Most increase of perplexity, such as 1%")
-        ->type_name("SHARE")
-        ->check(positive)
-        ->transform(CLI::Validator(
-            [](std::string& text) {
-                double share = 0;
-                const bool percent = text.ends_with('%');
-                if (percent) text.pop_back();
-                if (CLI::detail::lexical_cast(text, share) && percent) text = std::format("{}", share / 100);
-                return std::string();
-            },
-            ""));
+        ->transform(positive_quantity(kNoUnits));
+}
+
+}  // namespace
+
+void add_method(CLI::App& verb, PlanRequest& request)
+{
+    verb.add_option("--method", request.method,
+                    "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
+        ->type_name("paper|front")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, Method>{{"paper", Method::paper}, {"front", Method::front}})
+                        .description(""))
+        ->default_str(std::string(method_name(request.method)));
+    Limits& limits = request.limits;
+    add_limits(verb, limits);
     verb.add_option("--kv-context", limits.context, "Count the f16 KV cache of this many tokens as memory; method front")
-        ->type_name("N");
+        ->type_name("N")
+        ->transform(whole_number(0, kMostTokens));
     verb.add_flag("--mix-embedding", request.mix_embedding,
                   "Choose the type of embedding and output tensors too; method front");
     verb.add_option("--normalization", request.normalization, "How TOPSIS compares metrics: minmax or vector; method front")
-        ->type_name("NAME")
+        ->type_name("minmax|vector")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Normalization>{{"minmax", Normalization::minmax},
                                                                                  {"vector", Normalization::vector}})
                         .description(""))
@@ -154,14 +163,17 @@ void add_running(CLI::App& verb, Flags& flags)
 {
     verb.add_option("-t,--threads", flags.settings.run.threads, "Threads [physical cores]")
         ->type_name("N")
-        ->check(between(1, 4096));
-    verb.add_option("--gpu-layers", flags.settings.run.gpu_layers, "Blocks on the GPU, if there is one [all]")->type_name("N");
+        ->transform(whole_number(1, 4096));
+    verb.add_option("--gpu-layers", flags.settings.run.gpu_layers, "Blocks on the GPU, if there is one; -1: all [all]")
+        ->type_name("N")
+        ->transform(whole_number(-1, 1 << 20));
 }
 
 void add_sampling(CLI::App& verb, Flags& flags)
 {
     verb.add_option("--seed", flags.settings.seed, "Seed of the text sampled from the model where none is given")
         ->type_name("N")
+        ->transform(whole_number(0, std::numeric_limits<std::uint32_t>::max()))
         ->capture_default_str();
 }
 
@@ -173,16 +185,20 @@ void add_scoring(CLI::App& verb, Flags& flags)
         ->type_name("FILE");
     verb.add_option("--gamma", flags.settings.gamma, "Similarity below which a token is a reward for its layer")
         ->type_name("NUMBER")
-        ->check(between(-1.0, 1.0))
+        ->transform(quantity(kNoUnits, -1, 1))
         ->capture_default_str();
 }
 
 void add_text(CLI::App& verb, Flags& flags)
 {
     verb.add_option("--text", flags.settings.text, "Text to measure perplexity on [sampled from the model]")->type_name("FILE");
+}
+
+void add_chunking(CLI::App& verb, Flags& flags)
+{
     verb.add_option("--context", flags.settings.quality.context, "Tokens per chunk of text, as llama-perplexity -c")
         ->type_name("N")
-        ->check(between(8, 1 << 20))
+        ->transform(whole_number(8, 1 << 20))
         ->capture_default_str();
     verb.add_flag("--remeasure", flags.settings.remeasure, "Measure again what the workspace already holds");
 }
@@ -192,33 +208,37 @@ void add_measuring(CLI::App& verb, Flags& flags)
     QualitySettings& quality = flags.settings.quality;
     SpeedSettings& speed = flags.settings.speed;
     add_text(verb, flags);
-    verb.add_option("--chunks", quality.chunks, "Chunks of text to measure on [all]")->type_name("N");
+    add_chunking(verb, flags);
+    verb.add_option("--chunks", quality.chunks, "Chunks of text to measure on; 0: all [all]")
+        ->type_name("N")
+        ->transform(whole_number(0, kMostTokens));
     verb.add_option("--kld-chunks", quality.kld_chunks, "Leading chunks to compare with the full-precision model; 0: none")
         ->type_name("N")
+        ->transform(whole_number(0, kMostTokens))
         ->capture_default_str();
     verb.add_option("-r,--repetitions", speed.repetitions, "Rounds of the latency measurement")
         ->type_name("N")
-        ->check(between(1, 10000))
+        ->transform(whole_number(1, 10000))
         ->capture_default_str();
     verb.add_option("--generate", speed.generated, "Tokens generated per round, as llama-bench -n")
         ->type_name("N")
-        ->check(between(1, 1 << 20))
+        ->transform(whole_number(1, 1 << 20))
         ->capture_default_str();
     verb.add_option("--prompt-tokens", speed.prompt, "Prompt tokens processed per round, as llama-bench -p; 0: none")
         ->type_name("N")
-        ->check(between(0, 1 << 20))
+        ->transform(whole_number(0, 1 << 20))
         ->capture_default_str();
 }
 
 Result<> check_method(const PlanRequest& request)
 {
     const Limits& limits = request.limits;
-    const bool limited =
-        limits.memory_bytes || limits.latency_ms || limits.kld || limits.perplexity_increase || limits.context > 0;
-    if (limited && request.method != "front")
-        return usage_error("--method {} knows no limits: add --method front", request.method);
-    if (request.mix_embedding && request.method != "front")
-        return usage_error("--method {} does not mix the embedding: add --method front", request.method);
+    const bool limited = limits.context > 0 || std::ranges::any_of(limits.most, [](double most) { return most < kUnlimited; });
+    const std::string_view method = method_name(request.method);
+    if (limited && request.method != Method::front)
+        return usage_error("--method {} knows no limits: add --method front", method);
+    if (request.mix_embedding && request.method != Method::front)
+        return usage_error("--method {} does not mix the embedding: add --method front", method);
     return {};
 }
 
@@ -226,11 +246,17 @@ Result<std::vector<Variant>> parse_types(const std::string& names, bool has_impo
 {
     std::vector<Variant> types;
     for (const auto part : std::views::split(names, ',')) {
-        std::string name{std::string_view(part)};
+        std::string name{trimmed(std::string_view(part))};
+        if (name.empty()) return usage_error("quantization types \"{}\": one of the names is empty", names);
         if (weigh && has_importance && !name.contains('+')) name += kWithImportance;
         auto variant = parse_variant(name, has_importance);
-        if (!variant) return std::unexpected(variant.error());
-        if (std::ranges::contains(types, *variant)) return usage_error("--types: {} is listed twice", variant->name);
+        if (!variant) {
+            Error error = variant.error();
+            if (!has_importance && parse_variant(name, true)) error.hint = kGiveImportance;
+            return std::unexpected(std::move(error));
+        }
+        if (std::ranges::contains(types, *variant))
+            return usage_error("quantization type {}: it is listed twice", variant->name);
         types.push_back(std::move(*variant));
     }
     return types;
@@ -266,7 +292,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
     if (!types) return std::unexpected(types.error());
     settings.types = std::move(*types);
-    const auto embedding = parse_type(flags.embedding_type);
+    const auto embedding = parse_type(trimmed(flags.embedding_type));
     if (!embedding) return std::unexpected(embedding.error());
     if (auto possible = check_target_type(*embedding, !flags.imatrix.empty()); !possible) return std::unexpected(possible.error());
     settings.embedding_type = *embedding;

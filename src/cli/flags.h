@@ -38,22 +38,27 @@ void add_workspace(CLI::App& verb, Flags& flags);
 void add_common(CLI::App& verb, Flags& flags);        ///< --json, --quiet
 void add_imatrix_file(CLI::App& verb, Flags& flags);  ///< --imatrix
 void add_importance(CLI::App& verb, Flags& flags);    ///< --imatrix, --calibration
-void add_variants(CLI::App& verb, Flags& flags);      ///< --variant
-void add_palette(CLI::App& verb, Flags& flags);       ///< --types, --embedding-type
-void add_types(CLI::App& verb, Flags& flags);         ///< --types, --embedding-type, --imatrix, --calibration, --variant
+void add_calibration(CLI::App& verb, Flags& flags, const std::string& description);
+void add_variants(CLI::App& verb, Flags& flags);  ///< --variant
+void add_palette(CLI::App& verb, Flags& flags);   ///< --types, --embedding-type
+void add_types(CLI::App& verb, Flags& flags);     ///< --types, --embedding-type, --imatrix, --calibration, --variant
 void add_weights(CLI::App& verb, Flags& flags);
 void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, --mix-embedding, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
-void add_text(CLI::App& verb, Flags& flags);                ///< --text, --context, --remeasure
+void add_text(CLI::App& verb, Flags& flags);                ///< --text
+void add_chunking(CLI::App& verb, Flags& flags);            ///< --context, --remeasure
 void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --probe-chunks, --minutes, --fast
 void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, --repetitions, …
+
+/// The flag that `verb` had as `old`: a usage error that says what it is called `now`.
+void add_renamed(CLI::App& verb, const std::string& old, const std::string& now);
 
 /// A usage error if a limit is given to a method that knows none.
 [[nodiscard]] Result<> check_method(const PlanRequest& request);
 
-/// Types by name, separated by commas, all with importance if `weigh`. Errors: unknown, listed twice, not a target for
+/// Types by name, separated by commas, spaces around them do not matter, all with importance if `weigh`. Errors: unknown, listed twice, not a target for
 /// quantization.
 [[nodiscard]] Result<std::vector<Variant>> parse_types(const std::string& names, bool has_importance, bool weigh);
 
@@ -63,7 +68,7 @@ void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --conte
 /// The model, with its importance matrix if that is a file.
 [[nodiscard]] Result<Inventory> open_model(const Flags& flags);
 
-/// Reads the model and makes its workspace, which nobody else may write to as long as the study lives; collects its importance matrix if that is asked for.
+/// Reads the model and makes its workspace; collects its importance matrix if that is asked for.
 [[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);
 
 /// An error if `output` cannot be written later: it exists and --force is not given, it is one of the `inputs`, or its

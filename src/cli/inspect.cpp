@@ -1,9 +1,12 @@
+#include "base/printable.h"
 #include "cli/flags.h"
+#include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "model/readiness.h"
 #include "report/table.h"
 
-#include <map>
+#include <algorithm>
+#include <array>
 #include <memory>
 
 namespace apreqel {
@@ -31,109 +34,54 @@ std::string_view destination(const Inventory& inventory, std::size_t index)
         case TensorPlace::layer: break;
     }
     const auto holds = [&](const Group& layer) { return std::ranges::contains(layer.tensors, index); };
-    return std::ranges::find_if(inventory.layers, holds)->kind == LayerKind::ffn ? "ffn" : "attention";
+    return std::ranges::find_if(inventory.layers, holds)->part == kFfn ? "ffn" : "attention";
 }
 
-/// Tensors of one role, shape, type and destination in one row.
-std::string roles_table(const Inventory& inventory)
-{
-    struct Group {
-        std::vector<std::string> cells;
-        std::size_t tensors = 0;
-        double parameters = 0;
-    };
-    std::vector<Group> groups;
-    for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
-        const Tensor& tensor = inventory.tensors[t];
-        std::vector<std::string> cells{tensor.role, std::string(destination(inventory, t)), shape_of(tensor),
-                                       type_name(tensor.type)};
-        auto group = std::ranges::find(groups, cells, &Group::cells);
-        if (group == groups.end()) group = groups.insert(groups.end(), Group{.cells = std::move(cells)});
-        ++group->tensors;
-        group->parameters += static_cast<double>(tensor.elements());
-    }
-    std::vector<std::vector<std::string>> rows{{"role", "takes the type of", "shape", "source", "tensors", "parameters"}};
-    for (Group& group : groups) {
-        group.cells.push_back(std::to_string(group.tensors));
-        group.cells.push_back(format_count(group.parameters));
-        rows.push_back(std::move(group.cells));
-    }
-    return format_table(rows);
-}
+/// What each verb needs of a model.
+struct Need {
+    std::string_view verb;
+    std::initializer_list<Task> tasks;
+};
 
-std::string tensors_table(const Inventory& inventory)
+/// What can be done with the model, and what cannot and why.
+std::string support(const Inventory& inventory)
 {
-    std::vector<std::vector<std::string>> rows{{"tensor", "takes the type of", "shape", "source", "bytes"}};
-    for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
-        const Tensor& tensor = inventory.tensors[t];
-        rows.push_back({tensor.name, std::string(destination(inventory, t)), shape_of(tensor), type_name(tensor.type),
-                        std::to_string(tensor.size_bytes)});
+    const std::array needs{Need{"score", {Task::load, Task::text, Task::score}},
+                           Need{"imatrix", {Task::load, Task::text}},
+                           Need{"sense", {Task::load, Task::text, Task::quantize}},
+                           Need{"profile", {Task::load, Task::text, Task::quantize}},
+                           Need{"quantize", {Task::quantize}},
+                           Need{"measure", {Task::load, Task::text}},
+                           Need{"run", {Task::load, Task::text, Task::quantize, Task::score}},
+                           Need{"run --method front", {Task::load, Task::text, Task::quantize}},
+                           Need{"study", {Task::load, Task::text, Task::quantize, Task::score}}};
+    std::string supported;
+    std::string unsupported;
+    for (const Need& need : needs) {
+        const bool prevented = std::ranges::any_of(
+            inventory.obstacles, [&](const Obstacle& obstacle) { return std::ranges::contains(need.tasks, obstacle.task); });
+        std::string& verbs = prevented ? unsupported : supported;
+        verbs += std::format("{}{}", verbs.empty() ? "" : ", ", need.verb);
     }
-    return format_table(rows);
-}
-
-std::string types_table(const std::vector<TypeWeight>& weights)
-{
-    std::vector<std::vector<std::string>> rows{
-        {"all layers", "bpw of the type", "memory", "bpw of the file", "file, bytes", "fallbacks"}};
-    for (const TypeWeight& weight : weights) {
-        const auto type = parse_type(weight.type);
-        rows.push_back({weight.type, type ? std::format("{:.4f}", bits_per_weight(*type)) : "",
-                        format_bytes(static_cast<double>(weight.tensor_bytes)), std::format("{:.3f}", weight.bits_per_weight),
-                        std::to_string(weight.file_bytes), std::to_string(weight.fallbacks.size())});
-    }
-    std::string text = format_table(rows);
-    for (const TypeWeight& weight : weights) {
-        for (const Fallback& entry : weight.fallbacks) {
-            text += std::format("{} cannot be {} (its rows do not divide into blocks): it would be {}\n", entry.tensor,
-                                entry.wanted, entry.used);
-        }
-    }
+    std::string text = std::format("Supported: {}.", supported.empty() ? "nothing" : supported);
+    if (!unsupported.empty()) text += std::format("\nNot supported: {}.", unsupported);
+    for (const Obstacle& obstacle : inventory.obstacles)
+        text += std::format("\n{}: {}.", impossibility(obstacle.task), obstacle.reason);
     return text;
 }
 
-/// What can be done with the model, and what cannot and why.
-std::string support(const Readiness& readiness)
-{
-    const auto prevented = [&](std::initializer_list<Task> tasks) {
-        return std::ranges::any_of(readiness.obstacles,
-                                   [&](const Obstacle& obstacle) { return std::ranges::contains(tasks, obstacle.task); });
-    };
-    if (readiness.obstacles.empty()) return "Supported: score, profile, plan, quantize, measure, run.";
-    std::string supported;
-    std::string unsupported;
-    const auto list = [&](std::string_view verb, bool possible) {
-        std::string& verbs = possible ? supported : unsupported;
-        verbs += std::format("{}{}", verbs.empty() ? "" : ", ", verb);
-    };
-    const bool runs = !prevented({Task::load, Task::text});
-    const bool quantizes = !prevented({Task::quantize});
-    list("profile", runs && quantizes);
-    list("quantize", quantizes);
-    list("measure", runs);
-    const bool scores = runs && !prevented({Task::score});
-    if (!scores) unsupported += unsupported.empty() ? "score" : ", score";
-    if (scores) supported += supported.empty() ? "score" : ", score";
-    std::string reasons;
-    for (const Obstacle& obstacle : readiness.obstacles) {
-        if (!reasons.contains(obstacle.reason)) reasons += (reasons.empty() ? "" : "; ") + obstacle.reason;
-    }
-    if (!(scores && quantizes)) unsupported += ", and so run";
-    return std::format("Supported: {}. Not supported: {}: {}.", supported.empty() ? "nothing" : supported, unsupported, reasons);
-}
-
-std::string describe(const Inventory& inventory, const Readiness& readiness, const std::vector<TypeWeight>& weights, bool tensors)
+std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& weights, bool tensors)
 {
     const double bytes = static_cast<double>(inventory.size_bytes());
-    std::string text =
-        std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)", inventory.name, inventory.architecture,
-                    inventory.blocks, inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
-                    format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
+    std::string text = std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)",
+                                   printable_line(inventory.name), printable_line(inventory.architecture), inventory.blocks,
+                                   inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
+                                   format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
     if (inventory.experts > 0) text += std::format(", {} experts", inventory.experts);
     if (inventory.tied_embeddings) text += ", embedding tied to output";
     if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
     if (!inventory.importance.empty()) text += std::format("\nImportance matrix: {}", inventory.importance);
-    text += std::format("\n{}\n\n{}", support(readiness), tensors ? tensors_table(inventory) : roles_table(inventory));
+    text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
     if (weights.empty())
         return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";
     return text + "\n" + types_table(weights);
@@ -147,14 +95,12 @@ Result<> run_inspect(const InspectFlags& flags)
     }
     const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
-    const auto readiness = readiness_of(*inventory);
-    if (!readiness) return std::unexpected(readiness.error());
     auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
     if (!types) return std::unexpected(types.error());
     const auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
     types->append_range(*variants);
-    const auto embedding = parse_type(flags.embedding_type);
+    const auto embedding = parse_type(trimmed(flags.embedding_type));
     if (!embedding) return std::unexpected(embedding.error());
     std::vector<TypeWeight> weights;
     if (check_full_precision(*inventory)) {
@@ -162,7 +108,7 @@ Result<> run_inspect(const InspectFlags& flags)
         if (!weighed) return std::unexpected(weighed.error());
         weights = std::move(*weighed);
     }
-    return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, *readiness, weights, flags.tensors));
+    return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, weights, flags.tensors), flags.json);
 }
 
 }  // namespace
@@ -171,6 +117,10 @@ void add_inspect(CLI::App& app, Action& chosen)
 {
     CLI::App* verb =
         app.add_subcommand("inspect", "Show blocks, layers, tensors, what each type would weigh, and what falls back");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel inspect model-f16.gguf\n"
+        "  apreqel inspect model-f16.gguf --types q2_K,iq4_xs --tensors");
     auto flags = std::make_shared<InspectFlags>();
     add_model(*verb, *flags);
     add_imatrix_file(*verb, *flags);

@@ -1,3 +1,4 @@
+#include "base/printable.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "report/table.h"
@@ -43,10 +44,11 @@ Result<> run_measure(MeasureFlags flags)
     if (!measurements) return std::unexpected(with_resume_hint(measurements.error(), *study));
 
     const std::string device = device_name(study->settings.run);
-    if (flags.json) return print_result(to_json(*measurements, device, text_source(*study)));
+    if (flags.json) return print_result(to_json(*measurements, device, text_source(*study)), flags.json);
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     for (const Measurement& measurement : *measurements) rows.push_back(measurement_row(measurement));
-    return print_result(std::format("{}\ntext: {}\n\n{}", device, text_source(*study), format_table(rows)));
+    return print_result(
+        std::format("{}\ntext: {}\n\n{}", printable_line(device), printable_line(text_source(*study)), format_table(rows)));
 }
 
 }  // namespace
@@ -55,8 +57,11 @@ void add_measure(CLI::App& app, Action& chosen)
 {
     CLI::App* verb =
         app.add_subcommand("measure", "Measure any GGUF files side by side: memory, latency, perplexity, KL divergence");
+    verb->footer(
+        "Example:\n"
+        "  apreqel measure mixed.gguf other.gguf --reference model-f16.gguf");
     auto flags = std::make_shared<MeasureFlags>();
-    verb->add_option("FILE", flags->files, "GGUF files of one model")->required();
+    verb->add_option("FILE", flags->files, "GGUF files of one model")->type_name("")->required();
     verb->add_option("--reference", flags->reference, "Full-precision model to compare with [the first FILE that is one]")
         ->type_name("FILE");
     add_measuring(*verb, *flags);

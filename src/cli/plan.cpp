@@ -1,5 +1,7 @@
 #include "base/file.h"
 #include "cli/flags.h"
+#include "cli/quantity.h"
+#include "cli/result_json.h"
 #include "cli/verbs.h"
 #include "report/table.h"
 
@@ -13,6 +15,7 @@ namespace {
 
 struct PlanFlags : Flags {
     std::filesystem::path profile;
+    std::filesystem::path device;
     std::filesystem::path scores;
     std::filesystem::path sensitivity;
     PlanRequest request;
@@ -32,46 +35,60 @@ Result<std::filesystem::path> input_path(const std::filesystem::path& named, con
 /// `--spread N`: the plans that together cover most, one file each in the folder --output.
 Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensitivity& sensitivity)
 {
-    std::vector<Metrics> uniform;
-    for (const UniformVariant& variant : profile.types) uniform.push_back(metrics_of(variant.measurement));
-    auto plans = make_spread(profile, sensitivity, worst_of(uniform), flags.spread, flags.request.mix_embedding);
+    std::vector<Costs> uniform;
+    for (const Metrics& metrics : type_metrics(profile)) uniform.push_back(columns_of(metrics, paper_objectives()));
+    auto plans = make_spread(profile, sensitivity, flags.request, worst_of(uniform), flags.spread);
     if (!plans) return std::unexpected(plans.error());
     if (plans->empty())
         return fail("plan: no mix is better than the worst uniform type in every metric, so none can be chosen for a spread");
-    std::ranges::sort(*plans, {}, [](const Plan& plan) { return plan.chosen().estimate; });
+    std::ranges::sort(*plans, {}, [](const Plan& plan) { return plan.chosen().estimate[kMemory]; });
     if (!flags.output.empty()) {
         std::error_code error;
         std::filesystem::create_directories(flags.output, error);
         if (error) return fail("write {}: {}", flags.output.string(), error.message());
     }
-    std::vector<std::vector<std::string>> rows{{"plan", "memory", "ms/token", "perplexity", "KL divergence", "distribution"}};
-    std::string json;
+    std::vector<std::filesystem::path> files;
+    for (std::size_t p = 0; p < plans->size() && !flags.output.empty(); ++p) {
+        files.push_back(flags.output / std::format("plan-{:02}.json", p + 1));
+        if (auto writable = check_output(files.back(), flags.force); !writable) return writable;
+    }
+    const std::vector<std::size_t> shown{kMemory, kLatency, kPerplexity, kDivergence};
+    std::vector<std::vector<std::string>> rows{{"plan"}};
+    for (const std::size_t c : shown) rows.front().emplace_back(criteria()[c].heading);
+    rows.front().emplace_back("distribution");
     for (std::size_t p = 0; p < plans->size(); ++p) {
         const Candidate& chosen = (*plans)[p].chosen();
-        const std::string name = std::format("plan-{:02}.json", p + 1);
-        rows.push_back({name, format_bytes(chosen.estimate[0]), std::format("{:.3f}", chosen.estimate[1]),
-                        std::format("{:.4f}", chosen.estimate[2]), std::format("{:.5f}", chosen.kld),
-                        format_distribution((*plans)[p].types, chosen.counts)});
-        const std::string plan = to_json((*plans)[p]);
-        json += (json.empty() ? "[" : ",\n") + plan;
-        if (flags.output.empty()) continue;
-        const auto path = flags.output / name;
-        if (auto writable = check_output(path, flags.force); !writable) return writable;
-        if (auto written = write_text(path, plan); !written) return written;
+        rows.push_back({files.empty() ? std::to_string(p + 1) : files[p].filename().string()});
+        for (const std::size_t c : shown) rows.back().push_back(format_criterion(c, chosen.estimate[c]));
+        rows.back().push_back(format_distribution((*plans)[p].types, chosen.counts));
+        if (files.empty()) continue;
+        if (auto written = write_text(files[p], to_json((*plans)[p])); !written) return written;
     }
-    return print_result(flags.json ? json + "]\n" : format_table(rows));
+    return print_result(flags.json ? spread_json(*plans, files) : format_table(rows), flags.json);
 }
 
-Result<> run_plan(const PlanFlags& flags)
+/// The profile named: one document of both parts, or the model's with the device's beside it.
+Result<Profile> read_parts(const PlanFlags& flags, const std::filesystem::path& path)
+{
+    if (flags.device.empty()) return read_profile(path);
+    auto model = read_model_profile(path);
+    if (!model) return std::unexpected(model.error());
+    auto device = read_device_profile(flags.device);
+    if (!device) return std::unexpected(device.error());
+    return Profile{.model = std::move(*model), .device = std::move(*device)};
+}
+
+Result<> run_plan(PlanFlags flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
+    flags.request.weights = *weights;
     if (auto possible = check_method(flags.request); !possible) return possible;
-    if (flags.spread > 0 && flags.request.method != "front")
-        return usage_error("--method {} has no front to spread plans over: add --method front", flags.request.method);
+    if (flags.spread > 0 && flags.request.method != Method::front)
+        return usage_error("--method {} has no front to spread plans over: add --method front", method_name(flags.request.method));
     const auto profile_path = input_path(flags.profile, flags.workspace, "--profile", "profile.json");
     if (!profile_path) return std::unexpected(profile_path.error());
-    const bool front = flags.request.method == "front";
+    const bool front = flags.request.method == Method::front;
     const auto layers_path = front ? input_path(flags.sensitivity, flags.workspace, "--sensitivity", "sensitivity.json")
                                    : input_path(flags.scores, flags.workspace, "--scores", "scores.json");
     if (!layers_path) return std::unexpected(layers_path.error());
@@ -79,7 +96,7 @@ Result<> run_plan(const PlanFlags& flags)
         if (output.empty() || flags.spread > 0) continue;
         if (auto writable = check_output(output, flags.force, {*profile_path, *layers_path}); !writable) return writable;
     }
-    const auto profile = read_profile(*profile_path);
+    const auto profile = read_parts(flags, *profile_path);
     if (!profile) return std::unexpected(profile.error());
     if (flags.spread > 0) {
         const auto sensitivity = read_sensitivity(*layers_path);
@@ -89,12 +106,11 @@ Result<> run_plan(const PlanFlags& flags)
         if (front) {
             const auto sensitivity = read_sensitivity(*layers_path);
             if (!sensitivity) return std::unexpected(sensitivity.error());
-            return make_front_plan(*profile, *sensitivity, *weights, flags.request.limits, flags.request.normalization,
-                                   flags.request.runners_up, flags.request.mix_embedding);
+            return make_front_plan(*profile, *sensitivity, flags.request);
         }
         const auto scores = read_scores(*layers_path);
         if (!scores) return std::unexpected(scores.error());
-        return make_plan(*profile, *scores, *weights, flags.request.runners_up);
+        return make_plan(*profile, *scores, flags.request);
     }();
     if (!plan) return std::unexpected(plan.error());
 
@@ -103,9 +119,11 @@ Result<> run_plan(const PlanFlags& flags)
         if (auto written = write_text(flags.output, json); !written) return written;
     }
     if (!flags.tensor_types.empty()) {
-        if (auto written = write_text(flags.tensor_types, tensor_type_file(*plan)); !written) return written;
+        const auto patterns = tensor_type_file(*plan);
+        if (!patterns) return std::unexpected(patterns.error());
+        if (auto written = write_text(flags.tensor_types, *patterns); !written) return written;
     }
-    return print_result(flags.json ? json : format_plan(*plan));
+    return print_result(flags.json ? json : format_plan(*plan), flags.json);
 }
 
 }  // namespace
@@ -113,8 +131,15 @@ Result<> run_plan(const PlanFlags& flags)
 void add_plan(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("plan", "Choose the distribution of types over layers, from files alone → plan.json");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel plan -C model-f16.gguf.apreqel --weights .2,.6,.2 -o plan.json\n"
+        "  apreqel plan -C model-f16.gguf.apreqel --method front --spread 12 -o ladder");
     auto flags = std::make_shared<PlanFlags>();
     verb->add_option("--profile", flags->profile, "What each type measures [DIR/profile.json]")->type_name("FILE");
+    verb->add_option("--device", flags->device,
+                     "Speed of the types on another device; --profile is then what is true of the model alone")
+        ->type_name("FILE");
     verb->add_option("--scores", flags->scores, "Contribution of each layer [DIR/scores.json]")->type_name("FILE");
     verb->add_option("--sensitivity", flags->sensitivity,
                      "What each type does to each layer, for --method front [DIR/sensitivity.json]")
@@ -124,13 +149,13 @@ void add_plan(CLI::App& app, Action& chosen)
     add_method(*verb, flags->request);
     verb->add_option("--runners-up", flags->request.runners_up, "Next-best distributions to show")
         ->type_name("N")
-        ->check(CLI::Range(0, 1000).description(""))
+        ->transform(whole_number(0, 1000))
         ->capture_default_str();
     verb->add_option(
             "--spread", flags->spread,
             "Instead of one plan, N plans that together cover most of the front, written to the folder --output; method front")
         ->type_name("N")
-        ->check(CLI::Range(1, 10000).description(""));
+        ->transform(whole_number(1, 10000));
     add_output(*verb, *flags, "Write the plan here, as quantize --plan reads it");
     verb->add_option("--tensor-types", flags->tensor_types,
                      "Write the allocation here, as llama-quantize --tensor-type-file reads it")

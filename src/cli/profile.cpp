@@ -1,3 +1,4 @@
+#include "base/printable.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "report/table.h"
@@ -9,19 +10,15 @@ namespace {
 
 std::string describe(const Profile& profile)
 {
-    std::string text = std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n", profile.model_name,
-                                   profile.device, profile.text, profile.embedding_type);
+    std::string text =
+        std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n", printable_line(profile.model.model_name),
+                    printable_line(profile.device.device), printable_line(profile.model.text), profile.model.embedding_type);
     std::vector<std::vector<std::string>> rows{measurement_header("type")};
-    for (const UniformVariant& variant : profile.types) rows.push_back(measurement_row(variant.measurement));
-    text += format_table(rows);
-    for (const UniformVariant& variant : profile.types) {
-        if (variant.fallbacks.empty()) continue;
-        const Fallback& first = variant.fallbacks.front();
-        text += std::format(
-            "{}: {} of its tensors cannot have it (rows do not divide into blocks) and fall back, the first {} to {}\n",
-            variant.type, variant.fallbacks.size(), first.tensor, first.used);
-    }
-    return text;
+    for (const UniformVariant& variant : profile.model.types)
+        rows.push_back(measurement_row(measurement_of(profile, variant.type)));
+    std::vector<Fallback> fallbacks;
+    for (const UniformVariant& variant : profile.model.types) fallbacks.append_range(variant.fallbacks);
+    return text + format_table(rows) + format_fallbacks(fallbacks);
 }
 
 struct ProfileFlags : Flags {
@@ -36,7 +33,7 @@ Result<> run_profile(const ProfileFlags& flags)
     if (flags.mixes) study->settings.mixes = Mixes::with_embedding;
     const auto measured = profile(*study);
     if (!measured) return std::unexpected(with_resume_hint(measured.error(), *study));
-    return print_result(flags.json ? to_json(*measured) : describe(*measured));
+    return print_result(flags.json ? to_json(*measured) : describe(*measured), flags.json);
 }
 
 }  // namespace
@@ -44,6 +41,10 @@ Result<> run_profile(const ProfileFlags& flags)
 void add_profile(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("profile", "Quantize the model uniformly with each type and measure it → profile.json");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel profile model-f16.gguf --types q4_K,q6_K,q8_0\n"
+        "  apreqel profile model-f16.gguf --text wiki.test.raw --chunks 0");
     auto flags = std::make_shared<ProfileFlags>();
     add_model(*verb, *flags);
     add_types(*verb, *flags);

@@ -1,4 +1,5 @@
 #include "cli/flags.h"
+#include "cli/result_json.h"
 #include "cli/verbs.h"
 #include "model/importance.h"
 #include "report/table.h"
@@ -47,13 +48,21 @@ Result<> run_quantize(const QuantizeFlags& flags)
     if (!variants) return std::unexpected(variants.error());
     const auto bytes = quantized_bytes(*inventory, *plan, *variants);
     if (!bytes) return std::unexpected(bytes.error());
-    if (flags.dry_run) return print_result(std::format("{} bytes\n", *bytes));
+    const auto fallbacks = quantized_fallbacks(*inventory, *plan, *variants);
+    if (!fallbacks) return std::unexpected(fallbacks.error());
+    if (flags.dry_run) {
+        const std::string size = std::format("{} bytes\n", *bytes);
+        return print_result(flags.json ? quantized_json({}, *bytes, *fallbacks) : size + format_fallbacks(*fallbacks),
+                            flags.json);
+    }
     const Workspace workspace(flags.model, flags.workspace);
     const unsigned threads = thread_count(flags.settings.run);
     if (auto written = quantize(*inventory, *plan, workspace, flags.output, threads, terminal, *variants); !written)
         return written;
-    return print_result(std::format("{}: {} bytes ({}), every tensor as planned\n", flags.output.string(), *bytes,
-                                    format_bytes(static_cast<double>(*bytes))));
+    if (flags.json) return print_result(quantized_json(flags.output, *bytes, *fallbacks), flags.json);
+    return print_result(std::format(
+        "{}: {} bytes ({}), {}\n{}", flags.output.string(), *bytes, format_bytes(static_cast<double>(*bytes)),
+        fallbacks->empty() ? "every tensor as planned" : "every tensor as planned, but", format_fallbacks(*fallbacks)));
 }
 
 }  // namespace
@@ -61,6 +70,10 @@ Result<> run_quantize(const QuantizeFlags& flags)
 void add_quantize(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("quantize", "Write the mixed-precision GGUF of a plan");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel quantize model-f16.gguf --plan plan.json --dry-run\n"
+        "  apreqel quantize model-f16.gguf --plan plan.json -o mixed.gguf");
     auto flags = std::make_shared<QuantizeFlags>();
     add_model(*verb, *flags);
     verb->add_option("--plan", flags->plan, "The plan: a type for every layer")->type_name("FILE")->required();

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "cli/flags.h"
+#include "cli/result_json.h"
 #include "cli/verbs.h"
 #include "report/page.h"
 
@@ -34,15 +35,15 @@ Result<PageData> read_artifacts(const Workspace& workspace)
 
     std::string_view model;
     for (const std::string_view found :
-         {std::string_view(scores->model), std::string_view(profile->model), std::string_view(run->plan.model)}) {
+         {std::string_view(scores->model), std::string_view(profile->model.model), std::string_view(run->plan.model)}) {
         if (found.empty()) continue;
         if (!model.empty() && found != model)
             return fail("report: the files in {} are of different models", workspace.directory().string());
         model = found;
     }
-    if (!data.scores.empty() && !data.profile.empty() && scores->layers.size() != profile->layers)
-        return fail("report: scores.json has {} layers and profile.json has {}", scores->layers.size(), profile->layers);
-    data.model_name = data.profile.empty() ? scores->model_name : profile->model_name;
+    if (!data.scores.empty() && !data.profile.empty() && scores->layers.size() != profile->model.layers)
+        return fail("report: scores.json has {} layers and profile.json has {}", scores->layers.size(), profile->model.layers);
+    data.model_name = data.profile.empty() ? scores->model_name : profile->model.model_name;
 
     const auto sensitivity_path = workspace.path("sensitivity.json");
     if (!data.profile.empty() && std::filesystem::exists(sensitivity_path)) {
@@ -86,7 +87,7 @@ Result<> run_report(const Flags& flags)
     data->made_by = tool_version();
     if (data->model_name.empty()) data->model_name = file.filename().string();
     if (auto written = write_text(output, report_page(*data)); !written) return written;
-    return print_result(output.string() + "\n");
+    return print_result(flags.json ? report_json(output) : output.string() + "\n", flags.json);
 }
 
 }  // namespace
@@ -95,11 +96,15 @@ void add_report(CLI::App& app, Action& chosen)
 {
     CLI::App* verb =
         app.add_subcommand("report", "Everything measured so far as one web page, with a weight explorer → report.html");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel report model-f16.gguf\n"
+        "  apreqel report -C model-f16.gguf.apreqel -o report.html");
     auto flags = std::make_shared<Flags>();
-    verb->add_option("MODEL", flags->model, "The model whose workspace to show; the file itself is not read");
+    verb->add_option("MODEL", flags->model, "The model whose workspace to show; the file itself is not read")->type_name("");
     add_workspace(*verb, *flags);
-    verb->add_option("-o,--output", flags->output, "Write the page here [DIR/report.html]")->type_name("FILE");
-    verb->add_flag("--force", flags->force, "Replace an existing output file");
+    add_output(*verb, *flags, "Write the page here [DIR/report.html]");
+    add_common(*verb, *flags);
     verb->callback([&chosen, flags] { chosen = [flags] { return run_report(*flags); }; });
 }
 

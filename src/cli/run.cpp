@@ -1,3 +1,4 @@
+#include "base/printable.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "report/table.h"
@@ -5,38 +6,38 @@
 #include <apreqel/evaluation.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 namespace apreqel {
 namespace {
 
-/// Predicted beside measured, and how far off the prediction was. The plan's latency was predicted from an earlier
-/// session; a machine that has changed its speed since is told from a wrong prediction by predicting it again from the
-/// uniform types of the session that measured the mix.
+/// Predicted beside measured, and how far off the prediction was. The plan's times were predicted from an earlier session; a
+/// machine that has changed its speed since is told from a wrong prediction by predicting them again from the uniform types of
+/// the session that measured the mix.
 std::string compare(const RunResult& result)
 {
-    const Candidate& chosen = result.plan.chosen();
-    double then = 0;
-    double now = 0;
-    for (const Metrics& costs : result.plan.costs) then += costs[1];
-    for (const Measurement& uniform : result.uniform) now += uniform.speed.latency_ms.median;
-    const double latency = chosen.estimate[1] * now / then;
-    const auto row = [](const char* name, double predicted, double measured, auto format) {
-        return std::vector<std::string>{name, format(predicted), format(measured),
-                                        std::format("{:+.2f} %", 100 * (measured / predicted - 1))};
+    const Metrics predicted = result.plan.chosen().estimate;
+    const Metrics measured = metrics_of(result.mix, result.reference.quality);
+    std::vector<std::vector<std::string>> rows{{"criterion", "predicted", "measured", "difference"}};
+    const auto add = [&](std::size_t c, std::string_view from, double pace) {
+        rows.push_back({std::format("{}{}", criteria()[c].heading, from), format_criterion(c, predicted[c] * pace),
+                        format_criterion(c, measured[c]),
+                        std::format("{:+.2f} %", 100 * (measured[c] / (predicted[c] * pace) - 1))});
     };
-    const auto milliseconds = [](double value) { return std::format("{:.3f}", value); };
-    const double measured = result.mix.speed.latency_ms.median;
-    std::vector<std::vector<std::string>> rows{
-        {"metric", "predicted", "measured", "difference"},
-        row("memory", chosen.estimate[0], static_cast<double>(result.mix.memory_bytes), format_bytes),
-        row("ms/token, from the plan", chosen.estimate[1], measured, milliseconds),
-        row("ms/token, from this session", latency, measured, milliseconds),
-        row("perplexity", chosen.estimate[2], result.mix.quality.perplexity,
-            [](double value) { return std::format("{:.4f}", value); })};
-    if (chosen.kld > 0 && result.mix.quality.kld_tokens > 0) {
-        rows.push_back(row("KL divergence", chosen.kld, result.mix.quality.kld,
-                           [](double value) { return std::format("{:.5f}", value); }));
+    for (std::size_t c = 0; c < kCriteria; ++c) {
+        if (std::isnan(predicted[c]) || std::isnan(measured[c]) || criteria()[c].weight.empty()) continue;
+        if (criteria()[c].composition != Composition::timed) {
+            add(c, "", 1);
+            continue;
+        }
+        double then = 0;
+        double now = 0;
+        for (const Metrics& costs : result.plan.costs) then += costs[c];
+        for (const Measurement& uniform : result.uniform)
+            if (std::ranges::contains(result.plan.types, uniform.name)) now += metrics_of(uniform)[c];
+        add(c, ", from the plan", 1);
+        add(c, ", from this session", now / then);
     }
     return format_table(rows);
 }
@@ -48,25 +49,24 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     for (const Measurement& tried : result.tried) rows.push_back(measurement_row(tried));
     rows.push_back(measurement_row(result.mix));
     rows.push_back(measurement_row(result.reference));
-    std::string better;
-    if (!result.instead.empty())
-        better = std::format("\nAll {} measured no worse than the mix in every metric: {} is that.\n", result.instead,
-                             output.filename().string());
+    std::string better = result.because.empty() ? "" : std::format("\nShipped: {}.\n", result.because);
+    const auto& objectives = result.plan.objectives;
+    const Costs mix = columns_of(metrics_of(result.mix), objectives);
     for (const Measurement& uniform : result.uniform) {
         const bool same =
             std::ranges::all_of(result.plan.allocation, [&](const GroupType& l) { return l.type == uniform.name; });
-        if (result.instead.empty() && !same && dominates(metrics_of(uniform), metrics_of(result.mix)))
-            better += std::format(
-                "\nAll {} measured no worse in every metric: take that one, or measure again on a quieter machine.\n",
-                uniform.name);
+        if (same || !dominates(columns_of(metrics_of(uniform), objectives), mix)) continue;
+        better += std::format("\nAll {} measured no worse in every criterion: take that one, or measure again on a quieter machine.\n",
+                              uniform.name);
     }
     return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
-                       format_plan(result.plan), result.device, result.text, format_table(rows), compare(result) + better,
-                       output.filename().string(), output.string());
+                       format_plan(result.plan), printable_line(result.device), printable_line(result.text), format_table(rows),
+                       compare(result) + better, output.filename().string(), output.string());
 }
 
 struct RunFlags : Flags {
     PlanRequest request;
+    SenseSettings sensing;
 };
 
 Result<> run_run(const RunFlags& flags)
@@ -80,10 +80,11 @@ Result<> run_run(const RunFlags& flags)
     if (!study) return std::unexpected(study.error());
     PlanRequest request = flags.request;
     request.weights = *weights;
-    if (request.method == "front") study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
-    const auto result = run(*study, request, flags.output);
+    if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
+    const auto result = run(*study, request, flags.sensing, flags.output);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
-    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output)); !printed) return printed;
+    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output), flags.json); !printed)
+        return printed;
     if (result->limits_kept) return {};
     return std::unexpected(
         Error{ErrorCode::infeasible, std::format("run: {} does not keep the limits as measured", flags.output.string()),
@@ -95,13 +96,17 @@ Result<> run_run(const RunFlags& flags)
 void add_run(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("run", "All stages: score, profile, plan, quantize, and measure what was promised");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel run model-f16.gguf --weights balanced -o mixed.gguf\n"
+        "  apreqel run model-f16.gguf --method front --max-memory 4GiB --min-speed 25 -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);
     add_output(*verb, *flags, "The mixed-precision GGUF to write");
     verb->get_option("--output")->required();
     add_weights(*verb, *flags);
     add_method(*verb, flags->request);
-    add_sensing(*verb, flags->request.sense);
+    add_sensing(*verb, flags->sensing);
     add_types(*verb, *flags);
     add_scoring(*verb, *flags);
     add_measuring(*verb, *flags);

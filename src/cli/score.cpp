@@ -1,3 +1,4 @@
+#include "base/printable.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "report/table.h"
@@ -9,8 +10,8 @@ namespace {
 
 std::string describe(const Scores& scores)
 {
-    const std::string text = std::format("{}: {} prompts, {} tokens ({}), γ = {}\n\n", scores.model_name, scores.prompts,
-                                         scores.tokens, scores.prompts_source, scores.gamma);
+    const std::string text = std::format("{}: {} prompts, {} tokens ({}), γ = {}\n\n", printable_line(scores.model_name),
+                                         scores.prompts, scores.tokens, printable_line(scores.prompts_source), scores.gamma);
     std::vector<std::vector<std::string>> rows{{"layer", "score", "rewards", "penalties", "mean similarity"}};
     for (const std::size_t l : order_by_contribution(scores.layers)) {
         const LayerScore& layer = scores.layers[l];
@@ -27,7 +28,7 @@ Result<> run_score(const Flags& flags)
     if (!study) return std::unexpected(study.error());
     const auto scores = score(*study);
     if (!scores) return std::unexpected(with_resume_hint(scores.error(), *study));
-    return print_result(flags.json ? to_json(*scores) : describe(*scores));
+    return print_result(flags.json ? to_json(*scores) : describe(*scores), flags.json);
 }
 
 }  // namespace
@@ -35,6 +36,10 @@ Result<> run_score(const Flags& flags)
 void add_score(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("score", "Score each layer by how much it changes the hidden state → scores.json");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel score model-f16.gguf\n"
+        "  apreqel score model-f16.gguf --prompts questions.jsonl");
     auto flags = std::make_shared<Flags>();
     add_model(*verb, *flags);
     add_scoring(*verb, *flags);

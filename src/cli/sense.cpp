@@ -1,4 +1,6 @@
+#include "base/printable.h"
 #include "cli/flags.h"
+#include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "report/table.h"
 
@@ -15,11 +17,11 @@ struct SenseFlags : Flags {
 std::string describe(const Sensitivity& sensitivity)
 {
     std::string text = std::format("{}: KL divergence with one layer quantized, in 10⁻⁶ nats per token; {}\n\n",
-                                   sensitivity.model_name, sensitivity.text);
+                                   printable_line(sensitivity.model_name), printable_line(sensitivity.text));
     std::vector<std::vector<std::string>> rows{{"layer"}};
     rows.front().append_range(sensitivity.types);
     std::size_t filled = 0;
-    const auto add = [&](const GroupSensitivity& layer) {
+    const auto add = [&](const LayerSensitivity& layer) {
         rows.push_back({layer.layer});
         for (const Probe& probe : layer.probes) {
             filled += probe.measured || probe.memory_bytes == 0 ? 0 : 1;
@@ -27,7 +29,7 @@ std::string describe(const Sensitivity& sensitivity)
                 probe.memory_bytes == 0 ? "—" : std::format("{}{:.1f}", probe.measured ? "" : "~", 1e6 * probe.kld));
         }
     };
-    for (const GroupSensitivity& layer : sensitivity.layers) add(layer);
+    for (const LayerSensitivity& layer : sensitivity.layers) add(layer);
     if (!sensitivity.embedding.probes.empty()) add(sensitivity.embedding);
     text += format_table(rows);
     text += std::format("\nembedding and output in {}: {:.1f}; a probe that changes nothing: {:.1f}\n",
@@ -47,7 +49,7 @@ Result<> run_sense(const SenseFlags& flags)
     if (!study) return std::unexpected(study.error());
     const auto sensitivity = sense(*study, flags.sense);
     if (!sensitivity) return std::unexpected(with_resume_hint(sensitivity.error(), *study));
-    return print_result(flags.json ? to_json(*sensitivity) : describe(*sensitivity));
+    return print_result(flags.json ? to_json(*sensitivity) : describe(*sensitivity), flags.json);
 }
 
 }  // namespace
@@ -56,27 +58,34 @@ void add_sensing(CLI::App& verb, SenseSettings& settings)
 {
     verb.add_option("--granularity", settings.granularity,
                     "What is probed and typed as one: layer, or tensor (an FFN's gate and up together)")
-        ->type_name("NAME")
+        ->type_name("layer|tensor")
         ->transform(CLI::CheckedTransformer(
                         std::map<std::string, Granularity>{{"layer", Granularity::layer}, {"tensor", Granularity::tensor}})
                         .description(""))
         ->default_str("layer");
     verb.add_option("--probe-chunks", settings.chunks, "Chunks of text each layer and type is probed on")
         ->type_name("N")
-        ->check(CLI::Range(2, 1 << 20).description(""))
+        ->transform(whole_number(2, 1 << 20))
         ->capture_default_str();
-    verb.add_option("--minutes", settings.minutes, "Stop probing after this long, fill in the rest [no limit]")->type_name("N");
+    verb.add_option("--minutes", settings.minutes, "Stop probing after this long, fill in the rest [no limit]")
+        ->type_name("N")
+        ->transform(quantity(kNoUnits, 0, 1e9));
     verb.add_flag("--fast", settings.fast, "Probe each layer in two types, fill in the others from quantization errors");
 }
 
 void add_sense(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand("sense", "Measure what each type does to each layer, one at a time → sensitivity.json");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel sense model-f16.gguf\n"
+        "  apreqel sense model-f16.gguf --calibration calibration.txt --granularity tensor --minutes 60");
     auto flags = std::make_shared<SenseFlags>();
     add_model(*verb, *flags);
     add_types(*verb, *flags);
     add_sensing(*verb, flags->sense);
-    add_text(*verb, *flags);
+    add_chunking(*verb, *flags);
+    add_renamed(*verb, "--text", "--calibration");
     add_sampling(*verb, *flags);
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);

@@ -1,6 +1,8 @@
 #include "base/file.h"
+#include "base/printable.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
+#include "report/table.h"
 #include "report/tables.h"
 
 #include <algorithm>
@@ -51,16 +53,18 @@ Result<> run_study(StudyFlags flags)
 
     const std::string json = to_json(*evaluation);
     const Profile& profile = evaluation->profile;
-    const std::string heading =
-        std::format("{}, {} layers, {} models measured on {}; text: {}", profile.model_name, profile.layers,
-                    evaluation->models.size() + evaluation->uniform.size(), profile.device, profile.text);
+    std::vector<Fallback> fallbacks;
+    for (const UniformVariant& variant : profile.model.types) fallbacks.append_range(variant.fallbacks);
+    const std::string heading = std::format(
+        "{}, {} layers, {} models measured on {}; text: {}", printable_line(profile.model.model_name), profile.model.layers,
+        evaluation->models.size() + evaluation->uniform.size(), printable_line(profile.device.device), printable_line(profile.model.text));
     const auto write = [](const std::filesystem::path& path, const std::string& text) -> Result<> {
         return path.empty() ? Result<>() : write_text(path, text);
     };
     if (auto written = write(flags.output, json); !written) return written;
     if (auto written = write(flags.markdown, heading + "\n\n" + tables_markdown(*tables)); !written) return written;
     if (auto written = write(flags.csv, measurements_csv(*evaluation)); !written) return written;
-    return print_result(flags.json ? json : heading + "\n\n" + tables_text(*tables));
+    return print_result(flags.json ? json : heading + "\n\n" + tables_text(*tables) + format_fallbacks(fallbacks), flags.json);
 }
 
 }  // namespace
@@ -69,6 +73,10 @@ void add_study(CLI::App& app, Action& chosen)
 {
     CLI::App* verb = app.add_subcommand(
         "study", "The paper's evaluation: 28 weight settings, built and measured, and their hypervolume → study.json");
+    verb->footer(
+        "Examples:\n"
+        "  apreqel study model-f16.gguf --markdown study.md\n"
+        "  apreqel study model-f16.gguf --no-ablation --imatrix auto --palette q2_K,q4_0,iq4_xs");
     auto flags = std::make_shared<StudyFlags>();
     add_model(*verb, *flags);
     add_output(*verb, *flags, "Write what was measured here too, as JSON [DIR/study.json]");

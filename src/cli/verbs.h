@@ -24,8 +24,12 @@ void add_measure(CLI::App& app, Action& chosen);
 void add_run(CLI::App& app, Action& chosen);
 void add_study(CLI::App& app, Action& chosen);
 void add_report(CLI::App& app, Action& chosen);
+void add_generate(CLI::App& app, Action& chosen);  ///< hidden: for the build
 
-/// Writes a verb's result to stdout. Error: stdout cannot be written; a reader that went away is none.
-[[nodiscard]] Result<> print_result(std::string_view text);
+/// Describes the program and all its verbs in `app`.
+void add_verbs(CLI::App& app, Action& chosen);
+
+/// Writes a verb's result to stdout, made safe to show; `json`: it is a JSON document. Error: stdout cannot be written; a reader that went away is none.
+[[nodiscard]] Result<> print_result(std::string_view text, bool json = false);
 
 }  // namespace apreqel

@@ -25,7 +25,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .limit = "max-memory",
      .field = "memory_bytes",
      .heading = "memory",
-     .unit = Unit::bytes,
+     .limit_meaning = "Most memory, such as 4GiB or 4G (1024³ bytes each) or 4GB (1000³)",
+     .dimension = Dimension::bytes,
      .digits = 2,
      .composition = Composition::counted,
      .of_device = false,
@@ -35,7 +36,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .limit = "max-latency",
      .field = "latency_ms",
      .heading = "ms/token",
-     .unit = Unit::milliseconds,
+     .limit_meaning = "Most time per generated token, such as 40ms",
+     .dimension = Dimension::milliseconds,
      .digits = 3,
      .composition = Composition::timed,
      .of_device = true,
@@ -45,7 +47,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .limit = "max-prompt-latency",
      .field = "prompt_latency_ms",
      .heading = "ms/prompt token",
-     .unit = Unit::milliseconds,
+     .limit_meaning = "Most time per token of a prompt, such as 2ms",
+     .dimension = Dimension::milliseconds,
      .digits = 4,
      .composition = Composition::timed,
      .of_device = true,
@@ -55,7 +58,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .limit = "max-kld",
      .field = "kl_divergence",
      .heading = "KL divergence",
-     .unit = Unit::nats,
+     .limit_meaning = "Most KL divergence to full precision, in nats per token",
+     .dimension = Dimension::nats,
      .digits = 5,
      .composition = Composition::probed,
      .of_device = false,
@@ -65,7 +69,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .limit = "",
      .field = "perplexity",
      .heading = "perplexity",
-     .unit = Unit::one,
+     .limit_meaning = "",
+     .dimension = Dimension::one,
      .digits = 4,
      .composition = Composition::consequence,
      .of_device = false,
@@ -75,7 +80,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .limit = "max-perplexity-increase",
      .field = "perplexity_increase",
      .heading = "increase",
-     .unit = Unit::share,
+     .limit_meaning = "Most increase of perplexity, such as 1%",
+     .dimension = Dimension::share,
      .digits = 4,
      .composition = Composition::consequence,
      .of_device = false,
@@ -96,6 +102,12 @@ constexpr std::array kPresets{
     Preset{"latency", {0.1, 0.8, 0.1}},
     Preset{"accuracy", {0.1, 0.1, 0.8}},
 };
+
+std::string_view trimmed(std::string_view text)
+{
+    text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+    return text.substr(0, text.find_last_not_of(" \t") + 1);
+}
 
 /// A weight, or nothing if `text` is not a finite number of 0 or more.
 std::optional<double> parse_weight(std::string_view text)
@@ -170,12 +182,12 @@ bool set_weight(Weights& weights, std::string_view name, double value)
 Result<Weights> parse_weights(std::string_view text)
 {
     Weights weights{};
-    if (const auto preset = std::ranges::find(kPresets, text, &Preset::name); preset != kPresets.end()) {
+    if (const auto preset = std::ranges::find(kPresets, trimmed(text), &Preset::name); preset != kPresets.end()) {
         for (std::size_t w = 0; w < kPaperWeights.size(); ++w) set_weight(weights, kPaperWeights[w], preset->weights[w]);
         return weights;
     }
     std::vector<std::string_view> parts;
-    for (const auto part : std::views::split(text, ',')) parts.emplace_back(part);
+    for (const auto part : std::views::split(text, ',')) parts.push_back(trimmed(std::string_view(part)));
     const bool named = text.contains('=');
     if (!named && parts.size() != kPaperWeights.size()) return refuse(text, "not three numbers, names or a preset");
     std::vector<std::string_view> given;
@@ -185,9 +197,9 @@ Result<Weights> parse_weights(std::string_view text)
         if (named) {
             const std::size_t equals = number.find('=');
             if (equals == std::string_view::npos) return refuse(text, std::format("\"{}\" names no criterion", number));
-            name = number.substr(0, equals);
+            name = trimmed(number.substr(0, equals));
             if (std::ranges::contains(given, name)) return refuse(text, std::format("{} is given twice", name));
-            number.remove_prefix(equals + 1);
+            number = trimmed(number.substr(equals + 1));
         }
         given.push_back(name);
         const auto weight = parse_weight(number);

@@ -1,5 +1,8 @@
+#include "decide/names.h"
+
 #include <apreqel/distributions.h>
 #include <apreqel/plan.h>
+#include <apreqel/quant_type.h>
 
 #include <algorithm>
 #include <cmath>
@@ -7,16 +10,6 @@
 
 namespace apreqel {
 namespace {
-
-/// "blk.N.attn" or "blk.N.ffn": the paper's layers.
-bool names_layer(std::string_view name)
-{
-    if (!name.starts_with("blk.")) return false;
-    const std::size_t dot = name.find('.', 4);
-    if (dot == 4 || dot == std::string_view::npos) return false;
-    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-    return std::ranges::all_of(name.substr(4, dot - 4), digit) && (name.substr(dot) == ".attn" || name.substr(dot) == ".ffn");
-}
 
 Result<> check(const Profile& profile, const Scores& scores)
 {
@@ -31,6 +24,8 @@ Result<> check(const Profile& profile, const Scores& scores)
         return fail("plan: the profile is of {} layers, the scores are of {}", model.layers, scores.layers.size());
     std::set<std::string_view> seen;
     for (const UniformVariant& variant : model.types) {
+        if (!is_type_name(variant.type))
+            return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
         if (!seen.insert(variant.type).second) return fail("plan: the profile has type {} twice", variant.type);
         const Metrics metrics = metrics_of(measurement_of(profile, variant.type));
         for (const std::size_t c : paper_objectives()) {
@@ -42,7 +37,7 @@ Result<> check(const Profile& profile, const Scores& scores)
     }
     seen.clear();
     for (const LayerScore& layer : scores.layers) {
-        if (!names_layer(layer.layer))
+        if (!is_layer_name(layer.layer))
             return fail("plan: the scores have a layer \"{}\", layers are named blk.N.attn and blk.N.ffn", layer.layer);
         if (!seen.insert(layer.layer).second) return fail("plan: the scores have layer {} twice", layer.layer);
         if (!std::isfinite(layer.score) || !std::isfinite(layer.mean_similarity))
@@ -63,14 +58,6 @@ std::vector<Fallback> fallbacks_of(const ModelProfile& model, const std::vector<
         }
     }
     return fallbacks;
-}
-
-/// A name that can stand in a pattern and in a line of a file.
-bool is_plain(std::string_view name)
-{
-    return !name.empty() && std::ranges::all_of(name, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("._+-").contains(c);
-    });
 }
 
 }  // namespace
@@ -127,16 +114,14 @@ Result<std::string> tensor_type_file(const Plan& plan)
     // llama-quantize takes the first pattern that matches anywhere in a tensor's name. What is not FFN is attention.
     std::string lines;
     for (const GroupType& entry : plan.allocation) {
-        if (!is_plain(entry.group) || !is_plain(entry.type))
-            return fail("plan: a group or type has a name that no pattern can hold");
         const std::string type = entry.type.substr(0, entry.type.find('+'));  // the importance matrix is its --imatrix
+        if (!is_group_name(entry.group)) return fail("write tensor types: \"{}\" is no name of a layer", entry.group);
+        if (const auto known = parse_type(type); !known) return std::unexpected(known.error());
         if (entry.group == kEmbedding) {
             lines += std::format("^(?!blk\\.)={}\n", type);
             continue;
         }
         const std::size_t dot = entry.group.find('.', 4);
-        if (!entry.group.starts_with("blk.") || dot == std::string::npos)
-            return fail("plan: {} is none of the groups that a pattern is known for", entry.group);
         const std::string block = entry.group.substr(4, dot - 4);
         std::string roles = entry.group.substr(dot + 1);
         if (roles == "ffn") {

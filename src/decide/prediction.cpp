@@ -1,6 +1,7 @@
 #include "decide/prediction.h"
 
 #include "decide/latency.h"
+#include "decide/names.h"
 
 #include <algorithm>
 #include <array>
@@ -22,6 +23,8 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
     std::set<std::string_view> seen;
     std::set<std::string_view> layers;
     for (const GroupSensitivity& group : sensitivity.groups) {
+        if (!is_group_name(group.group))
+            return fail("plan: the sensitivity has a group \"{}\", groups are named blk.N.attn, blk.N.ffn or by their tensors", group.group);
         if (!seen.insert(group.group).second) return fail("plan: the sensitivity has {} twice", group.group);
         if (group.parameters == 0) return fail("plan: the sensitivity's {} has no weights", group.group);
         if (group.probes.size() != sensitivity.types.size())
@@ -41,6 +44,8 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
                     embedding->fixed_type);
     }
     for (const UniformVariant& variant : model.types) {
+        if (!is_type_name(variant.type))
+            return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
         const Metrics metrics = metrics_of(measurement_of(profile, variant.type));
         for (const std::size_t c : paper_objectives()) {
             if (std::isfinite(metrics[c]) && metrics[c] > 0) continue;

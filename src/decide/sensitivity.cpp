@@ -47,7 +47,7 @@ Result<> fill_in(Sensitivity& sensitivity)
             if (const auto other = nearest_rate(group, q)) factors.push_back(std::exp(std::abs(*own - *other)));
         }
     }
-    if (rates.empty()) return fail("sense: nothing was probed, so there is nothing to fill in from: give it more --minutes");
+    if (rates.empty()) return fail("sense: nothing was probed, so there is nothing to fill in from: give it more time");
     const double common = median(rates);
     for (GroupSensitivity& group : sensitivity.groups) {
         for (std::size_t q = 0; q < group.probes.size(); ++q) {

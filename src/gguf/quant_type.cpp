@@ -76,7 +76,7 @@ Result<> check_target_type(QuantType type, bool has_importance)
     if (ggml_get_type_traits(id)->to_float == nullptr)
         return usage_error("quantization type {}: internal to libggml", type_name(type));
     if (!has_importance && (ggml_quantize_requires_imatrix(id) || std::ranges::contains(kNeedImportanceMatrix, id))) {
-        return usage_error("quantization type {}: needs an importance matrix (--imatrix)", type_name(type));
+        return usage_error("quantization type {}: needs an importance matrix", type_name(type));
     }
     return {};
 }

@@ -105,7 +105,7 @@ Result<Variant> parse_variant(std::string_view name, bool has_importance)
     const auto type = parse_type(name);
     if (!type) return std::unexpected(type.error());
     if (importance && !has_importance)
-        return usage_error("quantization type {}{}: give the importance matrix (--imatrix)", name, kWithImportance);
+        return usage_error("quantization type {}{}: it needs an importance matrix", name, kWithImportance);
     if (auto possible = check_target_type(*type, importance); !possible) {
         if (has_importance && check_target_type(*type, true))
             possible.error().hint = std::format("with the importance matrix it is {}{}", name, kWithImportance);

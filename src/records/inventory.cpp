@@ -36,6 +36,24 @@ void layer_fields(Archive& archive, Group& layer, const Inventory& inventory)
     archive.optional("tensors", tensors, "their names");
 }
 
+std::string task_name(Task task)
+{
+    switch (task) {
+        case Task::load: return "load";
+        case Task::text: return "text";
+        case Task::score: return "score";
+        case Task::quantize: return "quantize";
+    }
+    return "";
+}
+
+void obstacle_fields(Archive& archive, Obstacle& obstacle)
+{
+    std::string task = task_name(obstacle.task);
+    archive.optional("task", task, "`load`: libllama can run it; `text`: it can be measured; `score`; `quantize`");
+    archive.optional("reason", obstacle.reason, "why not");
+}
+
 void tensor_fields(Archive& archive, Tensor& tensor)
 {
     std::vector<std::uint64_t> shape(tensor.shape.begin(), tensor.shape.end());
@@ -92,6 +110,11 @@ void fields(Archive& archive, InventoryDocument& document)
     archive.optional("tied_embeddings", inventory.tied_embeddings, "the embedding serves as output too");
     archive.optional("residual", residual, "`sequential`, `parallel` or `other`: how sub-layers hang on the residual stream");
     archive.optional("residual_reason", inventory.residual_reason, "why it is not sequential");
+    archive.optional("kv_bytes_per_token", inventory.kv_bytes_per_token, "of an f16 KV cache; 0: not known");
+    archive.optional("importance", inventory.importance, "the importance matrix, and how many weights it covers",
+                     {.written = !inventory.importance.empty()});
+    archive.list("obstacles", inventory.obstacles, "what cannot be done with it",
+                 [&](Obstacle& obstacle) { obstacle_fields(archive, obstacle); });
     archive.list("layers", inventory.layers, "block by block", [&](Group& layer) { layer_fields(archive, layer, inventory); });
     archive.list("tensors", inventory.tensors, "in the order of the file",
                  [&](Tensor& tensor) { tensor_fields(archive, tensor); });

@@ -82,6 +82,7 @@ void fields(Archive& archive, Fallback& fallback)
     archive.required("tensor", fallback.tensor, "its name", {.rule = Rule::name});
     archive.required("wanted", fallback.wanted, "type that it cannot have", {.rule = Rule::name});
     archive.required("used", fallback.used, "type that it has", {.rule = Rule::name});
+    archive.optional("columns", fallback.columns, "weights in a row of it", {.written = fallback.columns > 0});
 }
 
 void fields(Archive& archive, MixedModel& model)

@@ -89,7 +89,7 @@ protected:
         if (value().kind != Kind::text) wrong("must be a string");
         text = value().text;
         if (rule() == Rule::none)
-            text = printable(text);
+            text = printable_line(text);
         else
             check_name(text, rule());
     }

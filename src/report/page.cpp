@@ -30,13 +30,15 @@ constexpr std::size_t kMostPoints = 20000;
 /// Points as [memory, latency, KL divergence, perplexity], allocations as one letter per layer.
 Json front_json(const PlannedFront& front)
 {
-    Json json{{"types", front.types}, {"layers", front.layers}, {"size", front.candidates.size()}, {"slope", front.slope}};
+    Json json{{"types", front.types}, {"layers", front.groups}, {"size", front.candidates.size()}};
     json["points"] = Json::array();
     json["allocations"] = Json::array();
     const std::size_t step = (front.candidates.size() + kMostPoints - 1) / kMostPoints;
     for (std::size_t p = 0; p < front.candidates.size(); p += step) {
         const Candidate& candidate = front.candidates[p];
-        json["points"].push_back({candidate.estimate[0], candidate.estimate[1], candidate.kld, candidate.estimate[2]});
+        Json point = Json::array();
+        for (const std::size_t c : {kMemory, kLatency, kDivergence, kPerplexity}) point.push_back(candidate.estimate[c]);
+        json["points"].push_back(std::move(point));
         std::string letters;
         for (const std::uint8_t type : front.allocations[p]) letters += static_cast<char>('a' + type);
         json["allocations"].push_back(letters);
@@ -52,7 +54,7 @@ std::string data_json(const PageData& data)
               {"directory", data.directory},
               {"made_by", data.made_by}};
     for (const std::string_view preset : {"balanced", "memory", "latency", "accuracy"})
-        json["presets"][std::string(preset)] = *parse_weights(preset);
+        json["presets"][std::string(preset)] = columns_of(*parse_weights(preset), paper_objectives());
     json["scores"] = parsed(data.scores);
     json["profile"] = parsed(data.profile);
     json["run"] = parsed(data.run);

@@ -1,11 +1,14 @@
 #include "report/table.h"
 
+#include "base/printable.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <format>
 #include <map>
 #include <ranges>
+#include <set>
 #include <utility>
 
 namespace apreqel {
@@ -17,6 +20,16 @@ std::size_t width_of(std::string_view text)
     return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
+/// "attn_q" of "blk.3.attn_q.weight".
+std::string role_of(std::string_view tensor)
+{
+    constexpr std::string_view kBlock = "blk.";
+    constexpr std::string_view kWeight = ".weight";
+    if (tensor.starts_with(kBlock)) tensor.remove_prefix(std::min(tensor.find('.', kBlock.size()) + 1, tensor.size()));
+    if (tensor.ends_with(kWeight)) tensor.remove_suffix(kWeight.size());
+    return std::string(tensor);
+}
+
 /// With the interval, and the coverage it has: few repetitions reach no 95 %.
 std::string format_sampled(const Sampled& sampled)
 {
@@ -26,10 +39,12 @@ std::string format_sampled(const Sampled& sampled)
 
 }  // namespace
 
-std::string format_table(const std::vector<std::vector<std::string>>& rows)
+std::string format_table(const std::vector<std::vector<std::string>>& unsafe_rows)
 {
+    std::vector<std::vector<std::string>> rows = unsafe_rows;
     std::vector<std::size_t> widths;
-    for (const auto& row : rows) {
+    for (auto& row : rows) {
+        for (std::string& cell : row) cell = printable_line(cell);
         widths.resize(std::max(widths.size(), row.size()));
         for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width_of(row[c]));
     }
@@ -72,9 +87,9 @@ std::string format_criterion(std::size_t criterion, double value)
 {
     if (std::isnan(value)) return "—";
     const int digits = criteria()[criterion].digits;
-    switch (criteria()[criterion].unit) {
-        case Unit::bytes: return format_bytes(value);
-        case Unit::share: return std::format("{:+.2f} %", 100 * value);
+    switch (criteria()[criterion].dimension) {
+        case Dimension::bytes: return format_bytes(value);
+        case Dimension::share: return std::format("{:+.2f} %", 100 * value);
         default: return std::format("{:.{}f}", value, digits);
     }
 }
@@ -100,6 +115,35 @@ std::vector<std::string> measurement_row(const Measurement& measurement)
             std::format("{:.4f} ± {:.4f}", quality.perplexity, quality.perplexity_error),
             compared ? std::format("{:.5f} ± {:.5f}", quality.kld, quality.kld_error) : "—",
             compared ? std::format("{:.2f} %", 100 * quality.same_top) : "—"};
+}
+
+std::string format_fallbacks(const std::vector<Fallback>& fallbacks)
+{
+    struct Line {
+        std::string end;  // what the tensors of the line share
+        std::vector<std::pair<std::string, std::size_t>> roles;
+    };
+    std::vector<Line> lines;
+    std::set<std::pair<std::string_view, std::string_view>> seen;
+    for (const Fallback& entry : fallbacks) {
+        if (!seen.emplace(entry.tensor, entry.wanted).second) continue;
+        const std::string rows = entry.columns > 0 ? std::format(" (rows of {})", entry.columns) : "";
+        const std::string end = std::format("cannot be {}{}: {}", entry.wanted, rows, entry.used);
+        auto line = std::ranges::find(lines, end, &Line::end);
+        if (line == lines.end()) line = lines.insert(lines.end(), {end, {}});
+        const std::string role = role_of(entry.tensor);
+        auto same = std::ranges::find(line->roles, role, &std::pair<std::string, std::size_t>::first);
+        if (same == line->roles.end()) same = line->roles.insert(same, {role, 0});
+        ++same->second;
+    }
+    std::string text;
+    for (const Line& line : lines) {
+        std::string roles;
+        for (const auto& [role, count] : line.roles)
+            roles += (roles.empty() ? "" : ", ") + role + (count > 1 ? std::format(" × {}", count) : "");
+        text += printable_line(roles + " " + line.end) + "\n";
+    }
+    return text;
 }
 
 std::string format_distribution(const std::vector<std::string>& types, const std::vector<std::size_t>& counts)
@@ -142,18 +186,6 @@ std::string format_allocation(const std::vector<GroupType>& allocation)
         tables += format_table(rows);
     }
     return tables + text;
-}
-
-namespace {
-
-std::string format_fallbacks(const std::vector<Fallback>& fallbacks)
-{
-    std::string text;
-    for (const Fallback& entry : fallbacks) {
-        text += std::format("{} cannot be {} (its rows do not divide into blocks): it will be {}\n", entry.tensor, entry.wanted,
-                            entry.used);
-    }
-    return text;
 }
 
 /// Every digit, as far as a double has them.
@@ -211,7 +243,7 @@ std::string format_candidates_table(const Plan& plan)
     return format_table(rows);
 }
 
-std::string name_of(const Plan& plan) { return plan.model_name.empty() ? "the model" : plan.model_name; }
+std::string name_of(const Plan& plan) { return plan.model_name.empty() ? "the model" : printable_line(plan.model_name); }
 
 std::string format_front_plan(const Plan& plan)
 {

@@ -10,7 +10,7 @@
 
 namespace apreqel {
 
-/// Columns two spaces apart; the first is aligned left, the others right. The first row is the header.
+/// Columns two spaces apart, one line a row whatever the cells hold; the first is aligned left, the others right. The first row is the header.
 [[nodiscard]] std::string format_table(const std::vector<std::vector<std::string>>& rows);
 
 /// "4.21 MiB", with three significant digits or more.
@@ -31,6 +31,10 @@ namespace apreqel {
 
 /// The types of the layers, one line for attention and one for FFN a row of blocks.
 [[nodiscard]] std::string format_allocation(const std::vector<GroupType>& allocation);
+
+/// Which tensors cannot have a type, one line for each type, length of rows and type they get instead; the same tensor and type
+/// counts once: "attn_q × 30, ffn_gate × 30 cannot be q3_K (rows of 576): q4_0".
+[[nodiscard]] std::string format_fallbacks(const std::vector<Fallback>& fallbacks);
 
 /// What was asked, what was chosen, and why: the runners-up, the uniform types, and the distances per metric.
 [[nodiscard]] std::string format_plan(const Plan& plan);

@@ -35,7 +35,7 @@ Result<std::vector<std::string>> sample_texts(const LoadedModel& model, const Sa
     const auto opening = model.tokenize("\n");
     if (!opening) return std::unexpected(opening.error());
     if (opening->empty() || opening->size() >= model.trained_context()) {
-        return fail("sample text from {}: its tokenizer cannot begin a text; give one with --text and --prompts",
+        return fail("sample text from {}: its tokenizer cannot begin a text; give texts and prompts to it",
                     model.path().string());
     }
     const std::size_t length = std::min(settings.tokens, model.trained_context() - opening->size());

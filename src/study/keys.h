@@ -78,11 +78,12 @@ inline constexpr Artifact kSpeed{"speed/models.json", on(Input::files) | kTimed}
 inline constexpr Artifact kProbes{"sense/*.json", on(Input::type) | kProbed};
 inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
 inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) | kProbed};
-inline constexpr Artifact kProfile{"profile.json", on(Input::types, Input::mixes) | kQuantized | kCompared | kTimed};
+inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) | kQuantized | kCompared};
+inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
-inline constexpr std::array kArtifacts{
-    kSampledText, kSampledPrompts, kSampledCalibration, kScores,      kImatrix, kVariant, kMix, kReferenceLogits, kQuality,
-    kSpeed,       kProbes,         kProbeLogits,        kSensitivity, kProfile};
+inline constexpr std::array kArtifacts{kSampledText, kSampledPrompts, kSampledCalibration, kScores,       kImatrix,
+                                       kVariant,     kMix,            kReferenceLogits,    kQuality,      kSpeed,
+                                       kProbes,      kProbeLogits,    kSensitivity,        kModelProfile, kDeviceProfile};
 
 /// The inputs that are known, as text.
 class Facts {

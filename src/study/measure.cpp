@@ -135,7 +135,7 @@ void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monito
     }
     if (count == 0) return;
     if (count > kShown) pairs += std::format(", and {} more pairs", count - kShown);
-    monitor.warn(std::format("latency: too noisy to tell apart {}; close other programs or raise --repetitions", pairs));
+    monitor.warn(std::format("latency: too noisy to tell apart {}; close other programs, or measure more repetitions", pairs));
 }
 
 Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<Inventory>& models)

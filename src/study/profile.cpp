@@ -61,55 +61,110 @@ Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const st
     return weights;
 }
 
+namespace {
+
+/// What is asked for, and where its two parts are kept.
+struct Artifacts {
+    std::vector<std::vector<GroupType>> mixes;
+    std::string model_key;
+    std::string device_key;
+    std::filesystem::path model;
+    std::filesystem::path device;
+};
+
+Artifacts artifacts_of(const Study& study, const std::string& text)
+{
+    Artifacts artifacts{.mixes = telling_mixes(study)};
+    std::string timed;
+    for (const auto& mix : artifacts.mixes) timed += made_with(study.inventory, study.settings.types, mix);
+    const Facts facts = Facts::of(study).with(Input::text, digest({text})).with(Input::mixes, digest({timed}));
+    artifacts.model_key = facts.key(kModelProfile);
+    artifacts.device_key = facts.key(kDeviceProfile);
+    artifacts.model = facts.path(study.workspace, kModelProfile);
+    artifacts.device = facts.path(study.workspace, kDeviceProfile);
+    return artifacts;
+}
+
+/// Everything measured anew, or as far as the workspace does not hold it.
+Result<Profile> measure_profile(const Study& study, const Artifacts& artifacts)
+{
+    if (auto enough = check_texts(study, {measuring(study)}); !enough) return std::unexpected(enough.error());
+    if (auto built = build_variants(study); !built) return std::unexpected(built.error());
+    std::vector<ModelFile> files = variant_files(study);
+    const auto mixed = build_mixes(study, artifacts.mixes);
+    if (!mixed) return std::unexpected(mixed.error());
+    for (const auto& mix : *mixed) files.push_back({.path = mix, .name = "mix", .speed_only = true});
+    const auto measurements = measure(study, files);
+    if (!measurements) return std::unexpected(measurements.error());
+    remove_mixes(study, *mixed);
+
+    Profile profile{.model = {.model = study.inventory.fingerprint,
+                              .model_name = study.inventory.name,
+                              .layers = study.inventory.layers.size(),
+                              .embedding_type = type_name(study.settings.embedding_type),
+                              .text = text_source(study),
+                              .version = tool_version(),
+                              .types = {}},
+                    .device = {.model = study.inventory.fingerprint,
+                               .device = device_name(study.settings.run),
+                               .version = tool_version(),
+                               .models = {}}};
+    if (study.settings.quality.kld_chunks > 0) {  // then it was measured, for the others to be compared with
+        const auto reference = measure_reference(study);
+        if (!reference) return std::unexpected(reference.error());
+        profile.model.reference = reference->quality;
+    }
+    const std::size_t uniform = study.settings.types.size();
+    for (std::size_t v = 0; v < uniform; ++v) {
+        const Variant& variant = study.settings.types[v];
+        const Measurement& measured = (*measurements)[v];
+        profile.model.types.push_back(
+            {.type = variant.name,
+             .bits_per_weight = bits_per_weight(variant),
+             .memory_bytes = measured.memory_bytes,
+             .file_bits_per_weight = measured.bits_per_weight,
+             .quality = measured.quality,
+             .fallbacks = assign_types(study.inventory, variant, study.settings.embedding_type).fallbacks});
+        profile.device.models.push_back({.name = variant.name, .speed = measured.speed});
+    }
+    for (std::size_t m = 0; m < artifacts.mixes.size(); ++m) {
+        profile.device.models.push_back({.name = std::format("mix {}", m + 1),
+                                         .allocation = artifacts.mixes[m],
+                                         .speed = (*measurements)[uniform + m].speed});
+    }
+    return profile;
+}
+
+}  // namespace
+
 Result<Profile> profile(const Study& study)
 {
     if (auto ready = check_ready(study.inventory, "profile", {Task::load, Task::text, Task::quantize}); !ready)
         return std::unexpected(ready.error());
     if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
         return std::unexpected(possible.error());
-    const std::vector<std::vector<GroupType>> mixes = telling_mixes(study);
-    if (auto enough = check_space_for(study, mixes.size()); !enough) return std::unexpected(enough.error());
+    if (auto enough = check_space_for(study, telling_mixes(study).size()); !enough) return std::unexpected(enough.error());
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
-    std::string timed;
-    for (const auto& mix : mixes) timed += made_with(study.inventory, study.settings.types, mix);
-    const std::string key =
-        Facts::of(study).with(Input::text, digest({*text})).with(Input::mixes, digest({timed})).key(kProfile);
-    const auto path = study.workspace.path(kProfile.name);
+    const Artifacts artifacts = artifacts_of(study, *text);
+    const auto together = study.workspace.path("profile.json");
     if (!study.settings.remeasure) {
-        auto kept = read_kept(path, read_profile, study.monitor);
-        if (kept && read_key(path) == key) return std::move(*kept);
+        auto model = read_kept(artifacts.model, read_model_profile, study.monitor);
+        auto device = read_kept(artifacts.device, read_device_profile, study.monitor);
+        if (model && device) {
+            Profile kept{.model = std::move(*model), .device = std::move(*device)};
+            if (auto written = write_text(together, to_json(kept)); !written) return std::unexpected(written.error());
+            return kept;
+        }
     }
-
-    if (auto enough = check_texts(study, {measuring(study)}); !enough) return std::unexpected(enough.error());
-    if (auto built = build_variants(study); !built) return std::unexpected(built.error());
-    std::vector<ModelFile> files = variant_files(study);
-    const auto mixed = build_mixes(study, mixes);
-    if (!mixed) return std::unexpected(mixed.error());
-    for (const auto& mix : *mixed) files.push_back({.path = mix, .name = "mix", .speed_only = true});
-    auto measurements = measure(study, files);
-    if (!measurements) return std::unexpected(measurements.error());
-    remove_mixes(study, *mixed);
-
-    Profile profile{.model = study.inventory.fingerprint,
-                    .model_name = study.inventory.name,
-                    .layers = study.inventory.layers.size(),
-                    .embedding_type = type_name(study.settings.embedding_type),
-                    .types = {},
-                    .device = device_name(study.settings.run),
-                    .text = text_source(study),
-                    .version = tool_version()};
-    const std::size_t uniform = study.settings.types.size();
-    for (std::size_t v = 0; v < uniform; ++v) {
-        const Variant& variant = study.settings.types[v];
-        profile.types.push_back({.type = variant.name,
-                                 .bits_per_weight = bits_per_weight(variant),
-                                 .measurement = std::move((*measurements)[v]),
-                                 .fallbacks = assign_types(study.inventory, variant, study.settings.embedding_type).fallbacks});
+    auto measured = measure_profile(study, artifacts);
+    if (!measured) return measured;
+    for (const auto& [path, json] : {std::pair(artifacts.model, to_json(measured->model, artifacts.model_key)),
+                                     std::pair(artifacts.device, to_json(measured->device, artifacts.device_key)),
+                                     std::pair(together, to_json(*measured))}) {
+        if (auto written = write_text(path, json); !written) return std::unexpected(written.error());
     }
-    for (std::size_t m = 0; m < mixes.size(); ++m) profile.mixes.push_back({mixes[m], std::move((*measurements)[uniform + m])});
-    if (auto written = write_text(path, to_json(profile, key)); !written) return std::unexpected(written.error());
-    return profile;
+    return measured;
 }
 
 }  // namespace apreqel

@@ -31,6 +31,7 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
     const std::string model = inventory.files.front().string();
     if (!plan.model.empty() && plan.model != inventory.fingerprint)
         return fail("quantize {}: the plan is for another model ({}, fingerprint {})", model, plan.model_name, plan.model);
+    // It is written into the file; what else goes there is checked below.
     const auto embedding = parse_type(plan.embedding_type.empty() ? kEmbeddingType : plan.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());
     Blueprint blueprint{.embedding_type = *embedding, .groups = {}, .assignment = {}};
@@ -69,10 +70,12 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
 std::vector<std::pair<std::string, std::string>> notes_of(const Plan& plan)
 {
     std::vector<std::pair<std::string, std::string>> notes{{"apreqel.version", tool_version()}};
-    if (!plan.method.empty()) notes.emplace_back("apreqel.method", plan.method);
     if (!plan.ranking.best.empty()) {
-        notes.emplace_back("apreqel.weights",
-                           std::format("memory={},latency={},accuracy={}", plan.weights[0], plan.weights[1], plan.weights[2]));
+        notes.emplace_back("apreqel.method", method_name(plan.request.method));
+        std::string weights;
+        for (const std::size_t c : plan.objectives)
+            weights += std::format("{}{}={}", weights.empty() ? "" : ",", criteria()[c].weight, plan.request.weights[c]);
+        notes.emplace_back("apreqel.weights", weights);
     }
     std::string allocation;
     for (const GroupType& entry : plan.allocation)
@@ -96,18 +99,6 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     if (auto ready = check_ready(inventory, "quantize", {Task::quantize}); !ready) return ready;
     const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());
-    for (const Fallback& entry : blueprint->assignment.fallbacks) {
-        monitor.warn(std::format("{} cannot be {} (its rows do not divide into blocks): it is {}", entry.tensor, entry.wanted,
-                                 entry.used));
-    }
-    return splice(inventory, plan, workspace, output, threads, monitor, foreign);
-}
-
-Result<> splice(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
-                unsigned threads, Monitor& monitor, std::span<const Variant> foreign)
-{
-    const auto blueprint = read_blueprint(inventory, plan, foreign);
-    if (!blueprint) return std::unexpected(blueprint.error());
     std::set<std::filesystem::path> variants;
     for (const GroupVariant& group : blueprint->groups)
         if (!group.variant.foreign)
@@ -120,6 +111,14 @@ Result<> splice(const Inventory& inventory, const Plan& plan, const Workspace& w
     }
     const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
+}
+
+Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan,
+                                                  std::span<const Variant> foreign)
+{
+    auto blueprint = read_blueprint(inventory, plan, foreign);
+    if (!blueprint) return std::unexpected(blueprint.error());
+    return std::move(blueprint->assignment.fallbacks);
 }
 
 Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)

@@ -82,6 +82,10 @@ struct Study {
                                 const std::filesystem::path& output, unsigned threads, Monitor& monitor,
                                 std::span<const Variant> foreign = {});
 
+/// The tensors that `quantize` cannot give the type of the plan.
+[[nodiscard]] Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan,
+                                                                std::span<const Variant> foreign = {});
+
 /// Bytes of the file `quantize` would write.
 [[nodiscard]] Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan,
                                                     std::span<const Variant> foreign = {});

@@ -95,8 +95,8 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
-    if (auto built = splice(study.inventory, plan, study.workspace, path, thread_count(study.settings.run), monitor,
-                            study.settings.types);
+    if (auto built = quantize(study.inventory, plan, study.workspace, path, thread_count(study.settings.run), monitor,
+                              study.settings.types);
         !built) {
         return std::unexpected(built.error());
     }
@@ -114,7 +114,6 @@ Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
     study.monitor.begin("mixed models", static_cast<double>(allocations.size()));
     for (const std::vector<GroupType>& allocation : allocations) {
         const Plan plan{.model = study.inventory.fingerprint,
-                        .method = "",
                         .embedding_type = type_name(study.settings.embedding_type),
                         .allocation = allocation};
         auto path = build_mix(study, plan, unseen);

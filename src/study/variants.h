@@ -22,11 +22,6 @@ namespace apreqel {
 /// Builds the missing and the damaged variants of the study's types, all in one read of the source.
 [[nodiscard]] Result<> build_variants(const Study& study);
 
-/// `quantize` without a word on fallbacks, which the variants have told.
-[[nodiscard]] Result<> splice(const Inventory& inventory, const Plan& plan, const Workspace& workspace,
-                              const std::filesystem::path& output, unsigned threads, Monitor& monitor,
-                              std::span<const Variant> foreign);
-
 /// The mixed model of `plan` as an artifact of the workspace, spliced if it is not there yet.
 [[nodiscard]] Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor);
 

@@ -1,6 +1,7 @@
 #include "study/workspace.h"
 
 #include "base/file.h"
+#include "base/printable.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -45,14 +46,6 @@ Result<std::string> checksum(const std::filesystem::path& path, Monitor& monitor
     return std::format("{:016x}{:016x}", sum.high64, sum.low64);
 }
 
-/// One line for people, whatever is in it.
-std::string printable(std::string text)
-{
-    std::ranges::replace_if(text, [](unsigned char c) { return c < ' ' || c == 0x7F; }, ' ');
-    text.erase(text.find_last_not_of(' ') + 1);
-    return text;
-}
-
 /// "process 4711 on host since 2026-11-25 12:00:00 UTC: apreqel run model.gguf".
 std::string this_process()
 {
@@ -61,7 +54,8 @@ std::string this_process()
     std::string command;
     std::getline(std::ifstream("/proc/self/cmdline"), command);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    return printable(std::format("process {} on {} since {:%F %T} UTC: {}", ::getpid(), host.data(), now, command));
+    std::ranges::replace(command, '\0', ' ');
+    return printable_line(std::format("process {} on {} since {:%F %T} UTC: {}", ::getpid(), host.data(), now, command));
 }
 
 /// Nothing of value: what a process that was killed had not finished, and the logits of its probes.
@@ -102,7 +96,7 @@ Workspace::Workspace(const std::filesystem::path& model, const std::filesystem::
 
 Result<> Workspace::create() const
 {
-    for (const char* folder : {"mixes", "sense", "quality", "speed", "variants"}) {
+    for (const char* folder : {"mixes", "profile", "quality", "sense", "speed", "variants"}) {
         std::error_code error;
         std::filesystem::create_directories(directory_ / folder, error);
         if (!error) continue;
@@ -197,7 +191,8 @@ Result<std::shared_ptr<const WorkspaceLock>> WorkspaceLock::take(const Workspace
                           "name a folder on another file system with -C DIR");
         std::array<char, 1024> text{};
         const ssize_t got = ::pread(descriptor, text.data(), text.size(), 0);
-        const std::string holder = printable(std::string(text.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))));
+        const std::string_view line(text.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+        const std::string holder = printable_line(line.substr(0, line.find('\n')));
         return refuse("in use by " + (holder.empty() ? "another process" : holder),
                       "wait until it has ended, or name another folder with -C DIR");
     }

@@ -5,23 +5,39 @@
 namespace apreqel {
 namespace {
 
-TEST_CASE("text from a file is shown without what a terminal would obey", "[base]")
+TEST_CASE("text of any language is shown as it is", "[base]")
 {
-    CHECK(printable("m\x1b[31m\r\nfake") == "m\uFFFD[31m\uFFFD\uFFFDfake");
-    CHECK(printable("\u009b2J\x7f\u2028") == "\uFFFD2J\uFFFD\uFFFD");  // CSI as one character, DEL, line separator
-    CHECK(printable("é 模型 😀 ½") == "é 模型 😀 ½");
-    CHECK(is_printable("é 模型 😀 ½"));
-    CHECK(!is_printable("a\tb"));
+    for (const char* text : {"", "blk.0.attn", "± × — é 漢 😀", "\u00a0\U0010FFFF"}) {
+        CHECK(printable_text(text) == text);
+        CHECK(printable_line(text) == text);
+        CHECK(printable_json(text) == text);
+    }
 }
 
-TEST_CASE("what is not UTF-8 is replaced byte by byte", "[base]")
+TEST_CASE("control characters, reading directions and what is not UTF-8 become visible", "[base]")
 {
-    CHECK(printable("\xff") == "\uFFFD");
-    CHECK(printable("\xc0\xaf") == "\uFFFD\uFFFD");            // too long a form of '/'
-    CHECK(printable("\xed\xa0\x80") == "\uFFFD\uFFFD\uFFFD");  // half of a surrogate pair
-    CHECK(printable("\xf4\x90\x80\x80").size() == 4 * 3);      // beyond Unicode
-    CHECK(printable("a\xe2\x82") == "a\uFFFD\uFFFD");          // cut off
-    CHECK(is_printable("\xf4\x8f\xbf\xbd"));
+    CHECK(printable_text("a\x1b[31mb\a\x7f\t\r") == "a\uFFFD[31mb\uFFFD\uFFFD\uFFFD\uFFFD");
+    CHECK(printable_text("\u0080\u009b2J\u009f") == "\uFFFD\uFFFD2J\uFFFD");
+    CHECK(printable_text("\u202e\u2066\u2069\u200f\u061c\u2028") == "\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD");
+    CHECK(printable_text("\x9b[\xff") == "\uFFFD[\uFFFD");                    // bytes of no UTF-8
+    CHECK(printable_text("\xc0\x9b") == "\uFFFD\uFFFD");                      // overlong
+    CHECK(printable_text("\xe0\x80\x9b") == "\uFFFD\uFFFD\uFFFD");            // overlong
+    CHECK(printable_text("\xed\xa0\x80") == "\uFFFD\uFFFD\uFFFD");            // surrogate
+    CHECK(printable_text("\xf4\x90\x80\x80") == "\uFFFD\uFFFD\uFFFD\uFFFD");  // past the last code point
+    CHECK(printable_text("a\xe6\xbc") == "a\uFFFD\uFFFD");                    // cut
+    CHECK(printable_text(std::string_view("\0x", 2)) == "\uFFFDx");
+}
+
+TEST_CASE("newlines stay in a text and not in a line", "[base]")
+{
+    CHECK(printable_text("a\nb\n") == "a\nb\n");
+    CHECK(printable_line("a\nb\r\n") == "a\uFFFDb\uFFFD\uFFFD");
+}
+
+TEST_CASE("a JSON document keeps its meaning and shows no control character", "[base]")
+{
+    CHECK(printable_json("{\n  \"a\": \"\x7f\u009b\u202e\\u001b\"\n}\n") ==
+          "{\n  \"a\": \"\\u007f\\u009b\\u202e\\u001b\"\n}\n");
 }
 
 TEST_CASE("a message quotes a file as a string literal, and not all of it", "[base]")
@@ -31,6 +47,14 @@ TEST_CASE("a message quotes a file as a string literal, and not all of it", "[ba
     CHECK(escaped("\xff\xfe") == "\\xff\\xfe");
     CHECK(escaped(std::string(1000, 'a'), 10) == "aaaaaaaaaa…");
     CHECK(escaped("aaaaaaaaaa", 10) == "aaaaaaaaaa");
+}
+
+TEST_CASE("what is printable is told from what is not", "[base]")
+{
+    CHECK(is_printable("é 模型 😀 ½"));
+    CHECK(!is_printable("a\tb"));
+    CHECK(!is_printable("\u202e"));
+    CHECK(!is_printable("\xff"));
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ TEST_CASE("inspect prints what falls back and what is not supported", "[cli]")
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .width = 224, .heads = 4, .file = "odd.gguf"});
     const auto odd = apreqel(folder, {"inspect", "odd.gguf", "--types", "q3_K,q8_0"});
-    CHECK(odd.out.contains("blk.0.attn_q.weight cannot be q3_K (its rows do not divide into blocks): it would be q4_0"));
+    CHECK(odd.out.contains("attn_output, ffn_gate, ffn_up cannot be q3_K (rows of 224): q4_0\n"));
     make_tiny_model(folder.path(), {.architecture = "command-r", .blocks = 1, .file = "parallel.gguf"});
     CHECK(apreqel(folder, {"inspect", "parallel.gguf"}).out.contains("Not supported: score"));
     check_error(apreqel(folder, {"score", "parallel.gguf"}), 1, "not supported for this architecture");
@@ -224,20 +224,21 @@ TEST_CASE("an importance matrix is collected, named or made on the way, and lets
         folder / "plan.json",
         R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"iq2_xs"},{"layer":"blk.0.ffn","type":"q3_K"}]})"));
 
-    const auto made = apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--text", "text.txt", "--context", "32"});
+    const auto made = apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--calibration", "text.txt", "--context", "32"});
     CHECK(made.exit_code == 0);
     CHECK(made.out.starts_with("i.gguf: 7 tensors, "));
-    const auto again = apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--text", "text.txt"});
+    const auto again = apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--calibration", "text.txt"});
     check_error(again, 2, "it exists");
-    const auto json = apreqel(folder, {"imatrix", "m.gguf", "-o", "j.gguf", "--text", "text.txt", "--context", "32", "--chunks",
-                                       "2", "--json", "-q"});
+    const auto json = apreqel(folder, {"imatrix", "m.gguf", "-o", "j.gguf", "--calibration", "text.txt", "--context", "32",
+                                       "--chunks", "2", "--json", "-q"});
     CHECK(json.err.empty());
     CHECK(json.out.contains("\"schema\": \"apreqel.imatrix/1\""));
     CHECK(json.out.contains("\"chunks\": 2"));
-    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--text", "short.txt"}), 2, "at least 512 are needed");
-    check_error(apreqel(folder, {"imatrix", "mute.gguf", "-o", "k.gguf", "--text", "text.txt"}), 1, "no tokenizer");
+    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--calibration", "short.txt"}), 2,
+                "at least 512 are needed");
+    check_error(apreqel(folder, {"imatrix", "mute.gguf", "-o", "k.gguf", "--calibration", "text.txt"}), 1, "no tokenizer");
     check_error(apreqel(folder, {"imatrix", "mute.gguf", "-o", "k.gguf"}), 1, "no tokenizer");
-    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--text", "absent.txt"}), 1, "absent.txt");
+    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "k.gguf", "--calibration", "absent.txt"}), 1, "absent.txt");
     CHECK(!std::filesystem::exists(folder / "k.gguf"));
 
     const std::vector<std::string> quantize{"quantize", "m.gguf", "--plan", "plan.json", "-q"};
@@ -332,6 +333,59 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
                          "32", "-r", "2", "--generate", "2", "--prompt-tokens", "0", "--no-ablation", "-q"});
     CHECK(one.exit_code == 0);
     CHECK(one.out.contains("no gain to state"));
+}
+
+TEST_CASE("every verb prints one JSON object with a schema", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .width = 224, .file = "m.gguf"});
+    REQUIRE(write_text(
+        folder / "plan.json",
+        R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q8_0"}]})"));
+    const auto made = apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "-o", "out.gguf", "--json", "-q"});
+    CHECK(made.out.starts_with("{\n  \"schema\": \"apreqel.quantized/1\""));
+    CHECK(made.out.contains("\"columns\": 224"));
+    const auto dry = apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "--dry-run", "--json"});
+    CHECK(dry.out.contains(std::format("\"file_bytes\": {}", std::filesystem::file_size(folder / "out.gguf"))));
+    REQUIRE(write_text(folder / "scores.json", kScores));
+    const auto report = apreqel(folder, {"report", "-C", ".", "-o", "page.html", "--json"});
+    CHECK(report.out == "{\n  \"schema\": \"apreqel.report/1\",\n  \"output\": \"page.html\"\n}\n");
+}
+
+TEST_CASE("one thing has one name, and the old one tells it", "[cli]")
+{
+    const TempDir folder;
+    check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--text", "t"}), 2, "called --calibration");
+    check_error(apreqel(folder, {"sense", "m.gguf", "--text", "t"}), 2, "called --calibration");
+}
+
+TEST_CASE("numbers and lists are read as people type them, and nonsense is refused", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    CHECK(apreqel(folder, {"inspect", "m.gguf", "--types", "q4_K, q8_0"}).exit_code == 0);
+    check_error(apreqel(folder, {"inspect", "m.gguf", "--types", "q4_K,,q8_0"}), 2, "empty");
+    for (const std::string nonsense : {"nan", "inf", "-1", "1e999", "4 apples"}) {
+        for (const std::string flag : {"--max-memory", "--max-latency", "--min-speed", "--max-kld", "--max-perplexity-increase",
+                                       "--kv-context", "--runners-up", "--spread"})
+            check_error(apreqel(folder, {"plan", "--method", "front", flag, nonsense}), 2, flag);
+    }
+}
+
+TEST_CASE("names from files reach neither the terminal nor another file", "[cli]")
+{
+    const TempDir folder;
+    REQUIRE(write_text(folder / "p.json", kProfile));
+    std::string scores = kScores;
+    scores.replace(scores.find("blk.0.attn"), 10, "blk.0\\n.*=q2_K\\nblk.attn");
+    REQUIRE(write_text(folder / "s.json", scores));
+    const auto forged = apreqel(folder, {"plan", "--profile", "p.json", "--scores", "s.json", "--tensor-types", "types"});
+    check_error(forged, 1, "layers are named");
+    CHECK(!std::filesystem::exists(folder / "types"));
+    REQUIRE(write_text(folder / "q.json", R"({"schema":"x\u001b[2J\ny"})"));
+    const auto escape = apreqel(folder, {"plan", "--profile", "q.json", "--scores", "s.json"});
+    check_error(escape, 1, "x\uFFFD[2J\uFFFDy");
+    CHECK(!escape.err.contains('\x1b'));
 }
 
 TEST_CASE("a result that cannot be written is an error, and a reader that goes away is none", "[cli]")

@@ -365,7 +365,7 @@ TEST_CASE("llama-quantize makes the same tensors from the tensor type file", "[s
         plan.allocation.push_back({inventory->layers[l].name, types[l % types.size()]});
     Monitor monitor;
     REQUIRE(quantize(*inventory, plan, Workspace(model, {}), folder / "ours.gguf", 2, monitor));
-    REQUIRE(write_text(folder / "types", tensor_type_file(plan)));
+    REQUIRE(write_text(folder / "types", tensor_type_file(plan).value()));
     REQUIRE(run_tool(std::format(
         "llama-quantize --pure --token-embedding-type q6_K --output-tensor-type q6_K --tensor-type-file {} {} {} Q2_K",
         (folder / "types").string(), model.string(), (folder / "theirs.gguf").string())));

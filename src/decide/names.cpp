@@ -1,0 +1,50 @@
+#include "decide/names.h"
+
+#include <apreqel/measurement.h>
+
+#include <algorithm>
+#include <ranges>
+
+namespace apreqel {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_word(char c) { return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; }
+
+/// What follows `blk.N.`; empty if `name` does not start so.
+std::string_view part_of_block(std::string_view name)
+{
+    constexpr std::string_view kBlock = "blk.";
+    if (!name.starts_with(kBlock)) return {};
+    name.remove_prefix(kBlock.size());
+    const std::size_t dot = name.find('.');
+    const std::string_view number = name.substr(0, dot);
+    const bool leading_zero = number.size() > 1 && number.front() == '0';
+    if (dot == std::string_view::npos || number.empty() || leading_zero || !std::ranges::all_of(number, is_digit)) return {};
+    return name.substr(dot + 1);
+}
+
+}  // namespace
+
+bool is_layer_name(std::string_view name)
+{
+    const std::string_view part = part_of_block(name);
+    return part == "attn" || part == "ffn";
+}
+
+bool is_group_name(std::string_view name)
+{
+    if (name == kEmbedding) return true;
+    return std::ranges::all_of(std::views::split(part_of_block(name), '+'),
+                               [](auto role) { return !role.empty() && std::ranges::all_of(role, is_word); }) &&
+           !part_of_block(name).empty();
+}
+
+bool is_type_name(std::string_view name)
+{
+    const auto allowed = [](char c) { return is_word(c) || c == '-' || c == '.' || c == '+'; };
+    return !name.empty() && std::ranges::all_of(name, allowed);
+}
+
+}  // namespace apreqel

@@ -1,0 +1,20 @@
+// What a layer and a type may be called, where names come from files and go into others.
+#pragma once
+
+#include <apreqel/error.h>
+
+#include <string_view>
+
+namespace apreqel {
+
+/// `blk.N.attn` or `blk.N.ffn`, N a number without leading zeros.
+[[nodiscard]] bool is_layer_name(std::string_view name);
+
+/// Such a layer; or tensors of a block that are typed as one, `blk.N.ROLE` or `blk.N.ROLE+ROLE`; or kEmbedding. A ROLE has letters,
+/// digits and _.
+[[nodiscard]] bool is_group_name(std::string_view name);
+
+/// Letters, digits and _ - . +, at least one.
+[[nodiscard]] bool is_type_name(std::string_view name);
+
+}  // namespace apreqel
