@@ -5,8 +5,8 @@
 #include "model/readiness.h"
 #include "report/table.h"
 
-#include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 
 namespace apreqel {
@@ -37,10 +37,63 @@ std::string_view destination(const Inventory& inventory, std::size_t index)
     return std::ranges::find_if(inventory.layers, holds)->part == kFfn ? "ffn" : "attention";
 }
 
+/// Tensors of one role, shape, type and destination in one row.
+std::string roles_table(const Inventory& inventory)
+{
+    struct Group {
+        std::vector<std::string> cells;
+        std::size_t tensors = 0;
+        double parameters = 0;
+    };
+    std::vector<Group> groups;
+    for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
+        const Tensor& tensor = inventory.tensors[t];
+        std::vector<std::string> cells{tensor.role, std::string(destination(inventory, t)), shape_of(tensor),
+                                       type_name(tensor.type)};
+        auto group = std::ranges::find(groups, cells, &Group::cells);
+        if (group == groups.end()) group = groups.insert(groups.end(), Group{.cells = std::move(cells)});
+        ++group->tensors;
+        group->parameters += static_cast<double>(tensor.elements());
+    }
+    std::vector<std::vector<std::string>> rows{{"role", "takes the type of", "shape", "source", "tensors", "parameters"}};
+    for (Group& group : groups) {
+        group.cells.push_back(std::to_string(group.tensors));
+        group.cells.push_back(format_count(group.parameters));
+        rows.push_back(std::move(group.cells));
+    }
+    return format_table(rows);
+}
+
+std::string tensors_table(const Inventory& inventory)
+{
+    std::vector<std::vector<std::string>> rows{{"tensor", "takes the type of", "shape", "source", "bytes"}};
+    for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
+        const Tensor& tensor = inventory.tensors[t];
+        rows.push_back({tensor.name, std::string(destination(inventory, t)), shape_of(tensor), type_name(tensor.type),
+                        std::to_string(tensor.size_bytes)});
+    }
+    return format_table(rows);
+}
+
+std::string types_table(const std::vector<TypeWeight>& weights)
+{
+    std::vector<std::vector<std::string>> rows{
+        {"all layers", "bpw of the type", "memory", "bpw of the file", "file, bytes", "fallbacks"}};
+    for (const TypeWeight& weight : weights) {
+        const auto type = parse_type(weight.type);
+        rows.push_back({weight.type, type ? std::format("{:.4f}", bits_per_weight(*type)) : "",
+                        format_bytes(static_cast<double>(weight.tensor_bytes)), std::format("{:.3f}", weight.bits_per_weight),
+                        std::to_string(weight.file_bytes), std::to_string(weight.fallbacks.size())});
+    }
+    std::vector<Fallback> fallbacks;
+    for (const TypeWeight& weight : weights) fallbacks.append_range(weight.fallbacks);
+    return format_table(rows) + format_fallbacks(fallbacks);
+}
+
 /// What each verb needs of a model.
 struct Need {
     std::string_view verb;
-    std::initializer_list<Task> tasks;
+    std::vector<Task> tasks;
 };
 
 /// What can be done with the model, and what cannot and why.

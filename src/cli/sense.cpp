@@ -16,24 +16,21 @@ struct SenseFlags : Flags {
 
 std::string describe(const Sensitivity& sensitivity)
 {
-    std::string text = std::format("{}: KL divergence with one layer quantized, in 10⁻⁶ nats per token; {}\n\n",
+    std::string text = std::format("{}: KL divergence with one group quantized, in 10⁻⁶ nats per token; {}\n\n",
                                    printable_line(sensitivity.model_name), printable_line(sensitivity.text));
-    std::vector<std::vector<std::string>> rows{{"layer"}};
+    std::vector<std::vector<std::string>> rows{{"group"}};
     rows.front().append_range(sensitivity.types);
     std::size_t filled = 0;
-    const auto add = [&](const LayerSensitivity& layer) {
-        rows.push_back({layer.layer});
-        for (const Probe& probe : layer.probes) {
+    for (const GroupSensitivity& group : sensitivity.groups) {
+        rows.push_back({group.group + (group.fixed_type.empty() ? "" : std::format(" ({} unless mixed)", group.fixed_type))});
+        for (const Probe& probe : group.probes) {
             filled += probe.measured || probe.memory_bytes == 0 ? 0 : 1;
             rows.back().push_back(
                 probe.memory_bytes == 0 ? "—" : std::format("{}{:.1f}", probe.measured ? "" : "~", 1e6 * probe.kld));
         }
-    };
-    for (const LayerSensitivity& layer : sensitivity.layers) add(layer);
-    if (!sensitivity.embedding.probes.empty()) add(sensitivity.embedding);
+    }
     text += format_table(rows);
-    text += std::format("\nembedding and output in {}: {:.1f}; a probe that changes nothing: {:.1f}\n",
-                        sensitivity.embedding_type, 1e6 * sensitivity.embedding_kld, 1e6 * sensitivity.noise_floor);
+    text += std::format("\na probe that changes nothing: {:.1f}\n", 1e6 * sensitivity.noise_floor);
     const Separability& held = sensitivity.separability;
     if (filled > 0) text += std::format("~ {} filled in from squared errors", filled);
     if (filled > 0 && held.pairs > 0)

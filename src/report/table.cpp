@@ -188,6 +188,8 @@ std::string format_allocation(const std::vector<GroupType>& allocation)
     return tables + text;
 }
 
+namespace {
+
 /// Every digit, as far as a double has them.
 std::string format_candidates(double count)
 {

@@ -82,9 +82,10 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
     if (request.method == Method::front && study.settings.quality.kld_chunks == 0)
         return usage_error("run: the front method chooses by KL divergence, so chunks must be compared with full precision");
     const bool front = request.method == Method::front;
-    const auto tasks = front ? std::initializer_list<Task>{Task::load, Task::text, Task::quantize}
-                             : std::initializer_list<Task>{Task::load, Task::text, Task::quantize, Task::score};
-    if (auto ready = check_ready(study.inventory, "run", tasks); !ready) return std::unexpected(ready.error());
+    if (auto ready = check_ready(study.inventory, "run", {Task::load, Task::text, Task::quantize}); !ready)
+        return std::unexpected(ready.error());
+    if (!front)
+        if (auto ready = check_ready(study.inventory, "run", {Task::score}); !ready) return std::unexpected(ready.error());
     if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
     if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
         return std::unexpected(enough.error());
