@@ -15,7 +15,7 @@ int main(int count, char** arguments)
         std::puts((!profile ? profile.error() : scores.error()).message.c_str());
         return 1;
     }
-    const auto plan = apreqel::make_plan(*profile, *scores, *weights);
+    const auto plan = apreqel::make_plan(*profile, *scores, {.weights = *weights});
     if (!plan) {
         std::puts(plan.error().message.c_str());
         return 1;

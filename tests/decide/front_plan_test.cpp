@@ -127,44 +127,45 @@ TEST_CASE("limits that cannot be kept name the plan that comes nearest", "[decid
     CHECK(plan.error().hint.contains("memory_bytes 1400"));
 }
 
-TEST_CASE("a sensitivity without layers, or with a layer that misses types, is refused", "[decide]")
+TEST_CASE("a sensitivity without layers, or with a group that misses types, is refused", "[decide]")
 {
     Case none;
-    none.profile.layers = 0;
-    none.sensitivity.layers.clear();
+    none.profile.model.layers = 0;
+    none.sensitivity.groups.clear();
     for (const bool mix_embedding : {false, true}) {
-        const auto plan =
-            make_front_plan(none.profile, none.sensitivity, {1, 1, 1}, {}, Normalization::minmax, 4, mix_embedding);
+        const auto plan = none.plan("1,1,1", {}, mix_embedding);
         REQUIRE(!plan);
         CHECK(plan.error().message.contains("no layers"));
-        CHECK(!plan_front(none.profile, none.sensitivity, mix_embedding));
-        CHECK(!make_spread(none.profile, none.sensitivity, {1900, 3.1, 20}, 3, mix_embedding));
+        CHECK(!plan_front(none.profile, none.sensitivity, {.mix_embedding = mix_embedding}));
+        CHECK(!make_spread(none.profile, none.sensitivity, {.mix_embedding = mix_embedding}, {1900, 3.1, 20}, 3));
     }
     Case missing;
-    missing.sensitivity.layers[2].probes.pop_back();
-    const auto plan = missing.plan({1, 1, 1});
+    missing.sensitivity.groups[2].probes.pop_back();
+    const auto plan = missing.plan("1,1,1");
     REQUIRE(!plan);
     CHECK(plan.error().message.contains("blk.1.attn"));
-    Case embedding;
-    embedding.sensitivity.embedding = {std::string(kEmbedding), 100, {{.memory_bytes = 100}}};
-    CHECK(!embedding.plan({1, 1, 1}));
-    Case bytes;
-    bytes.sensitivity.embedding_bytes = bytes.sensitivity.fixed_bytes + 1;
-    CHECK(!bytes.plan({1, 1, 1}));
+    Case fixed;
+    fixed.embedding().fixed_type = "q5_K";
+    fixed.profile.model.embedding_type = "";
+    CHECK(fixed.plan("1,1,1").error().message.contains("none of its types"));
+    Case nameless;
+    nameless.sensitivity.groups[0].group = "blk.0\n.*=q2_K\nblk.attn";
+    CHECK(nameless.plan("1,1,1").error().message.contains("groups are named"));
 }
 
 TEST_CASE("a measured mix that dominates another is never behind it, better than the ideal or not", "[decide]")
 {
     const Case c;
-    const auto plan = c.plan({1, 1, 1}, {.memory_bytes = 1500});
+    const auto plan = c.plan("1,1,1", at_most(kMemory, 1500));
     REQUIRE(plan);
-    const Candidate& chosen = plan->chosen();
-    Metrics measured{chosen.estimate[0], 3, 0.071};
-    double behind = closeness_of(*plan, measured);
+    Metrics measured = plan->chosen().estimate;
+    measured[kLatency] = 3;
+    measured[kDivergence] = 0.071;
+    double behind = measured_closeness(*plan, measured);
     for (int step = 0; step < 40; ++step) {  // from worse than any plan to better than any
-        measured[1] *= 0.95;
-        measured[2] *= 0.85;
-        const double ahead = closeness_of(*plan, measured);
+        measured[kLatency] *= 0.95;
+        measured[kDivergence] *= 0.85;
+        const double ahead = measured_closeness(*plan, measured);
         CHECK(ahead > behind);
         behind = ahead;
     }
@@ -187,10 +188,6 @@ TEST_CASE("a sensitivity that does not belong to the profile is refused", "[deci
     Case cache_unknown;
     cache_unknown.sensitivity.kv_bytes_per_token = 0;
     CHECK(!cache_unknown.plan("1,1,1", at_most(kMemory, 5000, 10)));
-    Case nothing;
-    nothing.sensitivity.groups.clear();
-    nothing.profile.model.layers = 0;
-    CHECK(!nothing.plan("1,1,1"));
     CHECK(!make_front_plan(Case().profile, Case().sensitivity, {}));  // all weights 0
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 using Catch::Matchers::WithinRel;
 
-double volume(std::vector<Metrics> points, Metrics reference) { return hypervolume(points, reference).value(); }
+double volume(std::vector<Costs> points, Costs reference) { return hypervolume(points, reference).value(); }
 
 TEST_CASE("hypervolumes are the published ones", "[decide]")
 {
@@ -30,8 +30,8 @@ TEST_CASE("points on or outside the reference, duplicates and dominated points a
     CHECK(volume({}, {1, 1, 1}) == 0);
     CHECK(volume({{1, 0, 0}, {2, 0, 0}}, {1, 1, 1}) == 0);
     CHECK(volume({{0, 0, 0}, {0, 0, 0}, {.5, .5, .5}, {5, 5, 5}}, {1, 1, 1}) == 1);
-    CHECK(!hypervolume(std::vector<Metrics>{{0, 0, NAN}}, {1, 1, 1}));
-    CHECK(!hypervolume(std::vector<Metrics>{{0, 0, 0}}, {1, 1, std::numeric_limits<double>::infinity()}));
+    CHECK(!hypervolume(std::vector<Costs>{{0, 0, NAN}}, {1, 1, 1}));
+    CHECK(!hypervolume(std::vector<Costs>{{0, 0, 0}}, {1, 1, std::numeric_limits<double>::infinity()}));
 }
 
 TEST_CASE("hypervolumes are by any number of criteria", "[decide]")
@@ -46,20 +46,20 @@ TEST_CASE("hypervolumes are by any number of criteria", "[decide]")
 
 TEST_CASE("dominance needs to be better somewhere and worse nowhere", "[decide]")
 {
-    CHECK(dominates({1, 1, 1}, {1, 1, 2}));
-    CHECK(!dominates({1, 1, 1}, {1, 1, 1}));
-    CHECK(!dominates({0, 2, 1}, {1, 1, 1}));
-    const std::vector<Metrics> points{{1, 2, 3}, {1, 2, 3}, {2, 2, 3}, {3, 1, 1}};
+    CHECK(dominates(Costs{1, 1, 1}, Costs{1, 1, 2}));
+    CHECK(!dominates(Costs{1, 1, 1}, Costs{1, 1, 1}));
+    CHECK(!dominates(Costs{0, 2, 1}, Costs{1, 1, 1}));
+    const std::vector<Costs> points{{1, 2, 3}, {1, 2, 3}, {2, 2, 3}, {3, 1, 1}};
     CHECK(non_dominated(points) == std::vector<bool>{true, true, false, true});
 }
 
 TEST_CASE("a gain does not depend on the units of the metrics", "[decide]")
 {
-    const std::vector<Metrics> uniform{{1, 5, 9}, {2, 2, 5}, {4, 4, 1}, {5, 1, 8}};
-    const std::vector<Metrics> mixed{{1.5, 2, 4}, {3, 1.5, 3}};
+    const std::vector<Costs> uniform{{1, 5, 9}, {2, 2, 5}, {4, 4, 1}, {5, 1, 8}};
+    const std::vector<Costs> mixed{{1.5, 2, 4}, {3, 1.5, 3}};
     const auto gain = hypervolume_gain(uniform, mixed);
-    auto scaled = [](std::vector<Metrics> points) {
-        for (Metrics& point : points) point = {point[0] * 1e9, point[1] * 0.01, point[2] * 3};
+    auto scaled = [](std::vector<Costs> points) {
+        for (Costs& point : points) point = {point[0] * 1e9, point[1] * 0.01, point[2] * 3};
         return points;
     };
     const auto same = hypervolume_gain(scaled(uniform), scaled(mixed));
@@ -71,11 +71,11 @@ TEST_CASE("a gain does not depend on the units of the metrics", "[decide]")
 
 TEST_CASE("one type, or metrics all equal, leave no gain to state", "[decide]")
 {
-    const std::vector<Metrics> one{{1, 1, 1}};
+    const std::vector<Costs> one{{1, 1, 1}};
     CHECK(!hypervolume_gain(one, one)->gain);
-    const std::vector<Metrics> equal(5, Metrics{2, 2, 2});
+    const std::vector<Costs> equal(5, Costs{2, 2, 2});
     CHECK(!hypervolume_gain(equal, one)->gain);
-    CHECK(!hypervolume_gain(std::vector<Metrics>{}, one));
+    CHECK(!hypervolume_gain(std::vector<Costs>{}, one));
 }
 
 Measurement measurement(std::uint64_t bytes, std::vector<double> latencies, double perplexity)

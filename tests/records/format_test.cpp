@@ -28,9 +28,9 @@ TEST_CASE("the smallest profile and scores that docs/formats.md allows are enoug
         {"type":"q4_K","memory_bytes":4500000000,"latency_ms":40.5,"perplexity":7.1}]})"));
     const auto profile = read_profile(folder / "p.json");
     REQUIRE(profile);
-    CHECK(profile->layers == 64);
-    CHECK(profile->types[0].bits_per_weight == 4.5);
-    CHECK(profile->types[0].measurement.speed.latency_ms.median == 40.5);
+    CHECK(profile->model.layers == 64);
+    CHECK(profile->model.types[0].bits_per_weight == 4.5);
+    CHECK(measurement_of(*profile, "q4_K").speed.latency_ms.median == 40.5);
     REQUIRE(write_text(folder / "s.json", R"({"schema":"apreqel.scores/1","layers":[{"layer":"blk.0.attn","score":-12}]})"));
     const auto scores = read_scores(folder / "s.json");
     REQUIRE(scores);
@@ -42,27 +42,26 @@ TEST_CASE("the smallest profile and scores that docs/formats.md allows are enoug
 
 TEST_CASE("a profile is read back as it was written", "[records]")
 {
-    Profile profile{.model = "abc",
-                    .model_name = "<script>\"name\"",
-                    .layers = 2,
-                    .embedding_type = "q6_K",
-                    .device = "cpu",
-                    .text = "t",
-                    .version = "v"};
-    UniformVariant variant{
-        .type = "q3_K", .bits_per_weight = 3.4375, .fallbacks = {{"blk.0.attn", "blk.0.attn_q.weight", "q3_K", "q4_0"}}};
-    variant.measurement = {.name = "q3_K",
-                           .memory_bytes = 123456789012,
-                           .bits_per_weight = 3.9,
-                           .quality = {.perplexity = 7.5,
-                                       .perplexity_error = .1,
-                                       .kld = .01,
-                                       .kld_error = .001,
-                                       .same_top = .9,
-                                       .tokens = 100,
-                                       .kld_tokens = 50},
-                           .speed = {.latency_ms = {1.5, 1.4, 1.6, .96, {1.4, 1.5, 1.6}}, .prompt_tokens_per_second = {}}};
-    profile.types.push_back(variant);
+    Profile profile{.model = {.model = "abc",
+                              .model_name = "<script>\"name\"",
+                              .layers = 2,
+                              .embedding_type = "q6_K",
+                              .text = "t",
+                              .version = "v"},
+                    .device = {.model = "abc", .device = "cpu", .version = "v"}};
+    profile.model.types.push_back({.type = "q3_K",
+                                   .bits_per_weight = 3.4375,
+                                   .memory_bytes = 123456789012,
+                                   .file_bits_per_weight = 3.9,
+                                   .quality = {.perplexity = 7.5,
+                                               .perplexity_error = .1,
+                                               .kld = .01,
+                                               .kld_error = .001,
+                                               .same_top = .9,
+                                               .tokens = 100,
+                                               .kld_tokens = 50},
+                                   .fallbacks = {{"blk.0.attn", "blk.0.attn_q.weight", "q3_K", "q4_0"}}});
+    profile.device.models.push_back({.name = "q3_K", .speed = {.latency_ms = {1.5, 1.4, 1.6, .96, {1.4, 1.5, 1.6}}}});
     const TempDir folder;
     REQUIRE(write_text(folder / "p.json", to_json(profile)));
     const auto read = read_profile(folder / "p.json");
@@ -106,13 +105,13 @@ std::string profile_with(const std::string& fields)
            "}]}";
 }
 
-std::string sensitivity_with(const std::string& fields) { return R"({"schema":"apreqel.sensitivity/1",)" + fields + "}"; }
+std::string sensitivity_with(const std::string& fields) { return R"({"schema":"apreqel.sensitivity/2",)" + fields + "}"; }
 
 constexpr std::string_view kProbe = R"({"memory_bytes":5,"kl_divergence":0.1,"measured":true})";
 
 std::string sensed_layers(std::string_view probe, std::string_view parameters = "9")
 {
-    return sensitivity_with(std::format(R"("types":["q4_K"],"layers":[{{"layer":"blk.0.attn","parameters":{},"probes":[{}]}}])",
+    return sensitivity_with(std::format(R"("types":["q4_K"],"groups":[{{"group":"blk.0.attn","parameters":{},"probes":[{}]}}])",
                                         parameters, probe));
 }
 
@@ -179,16 +178,12 @@ TEST_CASE("lists and sums that do not fit each other are refused", "[records]")
 {
     CHECK(
         error_of(read_scores, R"({"schema":"apreqel.scores/1","layers":[]})").contains("layers must have at least one layer"));
-    CHECK(error_of(read_sensitivity, sensitivity_with(R"("types":["q4_K"],"layers":[])")).contains("at least one layer"));
-    CHECK(error_of(read_sensitivity, sensitivity_with(R"("types":[],"layers":[])")).contains("at least one type"));
-    CHECK(error_of(read_sensitivity, sensitivity_with(R"("types":["a","a"],"layers":[])")).contains("a type twice"));
-    CHECK(error_of(read_sensitivity, sensitivity_with(R"("embedding_bytes":2,"fixed_bytes":1,"types":["a"],"layers":[])"))
-              .contains("embedding_bytes must be part of fixed_bytes"));
+    CHECK(error_of(read_sensitivity, sensitivity_with(R"("types":["q4_K"],"groups":[])")).contains("at least one group"));
+    CHECK(error_of(read_sensitivity, sensitivity_with(R"("types":[],"groups":[])")).contains("at least one type"));
+    CHECK(error_of(read_sensitivity, sensitivity_with(R"("types":["a","a"],"groups":[])")).contains("a type twice"));
     CHECK(error_of(read_sensitivity, sensed_layers(kProbe)).empty());
-    CHECK(error_of(read_sensitivity, sensed_layers("")).contains("layers[0].probes must be one for each type"));
-    CHECK(error_of(read_sensitivity, sensed_layers(kProbe, "0")).contains("where there are no weights"));
-    CHECK(error_of(read_sensitivity, sensed_layers(R"({"memory_bytes":0,"kl_divergence":0.1,"measured":true})"))
-              .contains("memory_bytes must be greater than 0"));
+    CHECK(error_of(read_sensitivity, sensed_layers("")).contains("groups[0].probes must be one for each type"));
+    CHECK(error_of(read_sensitivity, sensed_layers(kProbe, "0")).contains("parameters must be greater than 0"));
     CHECK(error_of(read_sensitivity, sensed_layers(R"({"memory_bytes":1,"kl_divergence":-0.1,"measured":true})"))
               .contains("kl_divergence must not be negative"));
     CHECK(error_of(read_plan, R"({"schema":"apreqel.plan/1","allocation":[],"distribution":{},"types":[
@@ -245,9 +240,9 @@ TEST_CASE("texts for people lose their control characters", "[records]")
     const auto profile = parse_profile(R"({"schema":"apreqel.profile/1","layers":2,"model_name":"m\u001b[31m\r\nfake",
         "device":"\u009b2J","text":"a\tb","types":[{"type":"q4_K","memory_bytes":1,"latency_ms":1,"perplexity":1}]})");
     REQUIRE(profile);
-    CHECK(profile->model_name == "m\uFFFD[31m\uFFFD\uFFFDfake");
-    CHECK(profile->device == "\uFFFD2J");
-    CHECK(profile->text == "a\uFFFDb");
+    CHECK(profile->model.model_name == "m\uFFFD[31m\uFFFD\uFFFDfake");
+    CHECK(profile->device.device == "\uFFFD2J");
+    CHECK(profile->model.text == "a\uFFFDb");
     Scores scores{.model_name = "\x1b \x7f \u009b", .layers = {{.layer = "blk.0.attn"}}};
     CHECK(to_json(scores).contains(R"("\u001b \u007f \u009b")"));
 }

@@ -92,42 +92,48 @@ Result<> without_value(const Result<T>& result)
     return result ? Result<>() : std::unexpected(result.error());
 }
 
-UniformVariant variant(std::string type, double bits, double latency, double perplexity, double kld)
+void add_type(Profile& profile, std::string type, double bits, double latency, double perplexity, double kld)
 {
-    UniformVariant made{.type = std::move(type), .bits_per_weight = bits, .measurement = {}, .fallbacks = {}};
-    made.measurement.memory_bytes = static_cast<std::uint64_t>(bits * 1000);
-    made.measurement.speed.latency_ms = {latency, latency * 0.9, latency * 1.1, 0.5, {latency * 0.9, latency * 1.1}};
-    made.measurement.quality = {.perplexity = perplexity, .kld = kld, .tokens = 9, .kld_tokens = 9};
-    return made;
+    const Sampled sampled{latency, latency * 0.9, latency * 1.1, 0.5, {latency * 0.9, latency * 1.1}};
+    profile.device.models.push_back({.name = type, .speed = {.latency_ms = sampled, .prompt_tokens_per_second = {}}});
+    profile.model.types.push_back({.type = std::move(type),
+                                   .bits_per_weight = bits,
+                                   .memory_bytes = static_cast<std::uint64_t>(bits * 1000),
+                                   .quality = {.perplexity = perplexity, .kld = kld, .tokens = 9, .kld_tokens = 9},
+                                   .fallbacks = {}});
 }
 
 Profile plausible_profile()
 {
-    Profile profile{.model = "m", .layers = 4, .embedding_type = "q6_K", .types = {}};
-    profile.types = {variant("q3_K", 3.4375, 10, 8, 0.2), variant("q4_K", 4.5, 12, 7, 0.05)};
-    profile.mixes.push_back({.allocation = {}, .measurement = profile.types[0].measurement});
-    for (std::size_t l = 0; l < 4; ++l) profile.mixes[0].allocation.push_back({layer_name(l), l < 2 ? "q3_K" : "q4_K"});
+    Profile profile{.model = {.model = "m", .layers = 4, .embedding_type = "q6_K", .types = {}}, .device = {.models = {}}};
+    add_type(profile, "q3_K", 3.4375, 10, 8, 0.2);
+    add_type(profile, "q4_K", 4.5, 12, 7, 0.05);
+    TimedModel mix{.name = "mix", .speed = profile.device.models.front().speed};
+    for (std::size_t l = 0; l < 4; ++l) mix.allocation.push_back({layer_name(l), l < 2 ? "q3_K" : "q4_K"});
+    profile.device.models.push_back(std::move(mix));
     return profile;
 }
 
 Sensitivity plausible_sensitivity()
 {
     Sensitivity made{.model = "m",
-                     .embedding_type = "q6_K",
-                     .fixed_bytes = 900,
-                     .embedding_bytes = 800,
+                     .fixed_bytes = 100,
                      .kv_bytes_per_token = 4,
-                     .embedding_kld = 0.001,
-                     .types = {"q3_K", "q4_K"},
-                     .layers = {}};
-    const auto probes = [](std::string name) {
-        return GroupSensitivity{.layer = std::move(name),
-                                .parameters = 250,
-                                .probes = {{.memory_bytes = 110, .measured = true, .kld = 0.05, .tokens = 9},
-                                           {.memory_bytes = 140, .measured = true, .kld = 0.01, .tokens = 9}}};
+                     .types = {"q3_K", "q4_K", "q6_K"},
+                     .groups = {},
+                     .separability = {}};
+    const auto add = [&](std::string name, std::string layer, std::string part, std::string fixed_type) {
+        made.groups.push_back({.group = std::move(name),
+                               .layer = std::move(layer),
+                               .part = std::move(part),
+                               .parameters = 250,
+                               .fixed_type = std::move(fixed_type),
+                               .probes = {{.memory_bytes = 110, .measured = true, .kld = 0.05, .tokens = 9},
+                                          {.memory_bytes = 140, .measured = true, .kld = 0.01, .tokens = 9},
+                                          {.memory_bytes = 200, .measured = true, .kld = 0.001, .tokens = 9}}});
     };
-    for (std::size_t l = 0; l < 4; ++l) made.layers.push_back(probes(layer_name(l)));
-    made.embedding = probes("embedding");
+    for (std::size_t l = 0; l < 4; ++l) add(layer_name(l), layer_name(l), l % 2 == 0 ? "attn" : "ffn", "");
+    add("embedding", "", "embedding", "q6_K");
     return made;
 }
 
@@ -138,13 +144,16 @@ Scores plausible_scores()
     return scores;
 }
 
-constexpr Weights kEqual{1, 1, 1};
+PlanRequest equal(bool mix_embedding = false, const Limits& limits = {})
+{
+    return {.weights = *parse_weights("1,1,1"), .limits = limits, .mix_embedding = mix_embedding, .runners_up = 1};
+}
 
 /// What planning needs of a plan, and what writes it.
 Result<> use(const Result<Plan>& plan)
 {
     if (!plan) return std::unexpected(plan.error());
-    CHECK(!tensor_type_file(*plan).empty());
+    if (const auto patterns = tensor_type_file(*plan)) CHECK(!patterns->empty());
     return without_value(parse_plan(to_json(*plan)));
 }
 
@@ -153,14 +162,14 @@ TEST_CASE("damaged profiles and scores are refused, or planned with", "[records]
     const std::size_t profiles = accepted(to_json(plausible_profile()), 1, [](const std::string& text) {
         const auto profile = parse_profile(text);
         if (!profile) return without_value(profile);
-        if (const auto front = make_front_plan(*profile, plausible_sensitivity(), kEqual, {}, Normalization::vector, 1, true);
+        if (const auto front = make_front_plan(*profile, plausible_sensitivity(), equal(true));
             front)
             CHECK(use(front));
-        return use(make_plan(*profile, plausible_scores(), kEqual));
+        return use(make_plan(*profile, plausible_scores(), equal()));
     });
     const std::size_t scores = accepted(to_json(plausible_scores()), 2, [](const std::string& text) {
         const auto scored = parse_scores(text);
-        return scored ? use(make_plan(plausible_profile(), *scored, kEqual)) : without_value(scored);
+        return scored ? use(make_plan(plausible_profile(), *scored, equal())) : without_value(scored);
     });
     CHECK(profiles > kMutants / 20);  // else nothing was tested
     CHECK(scores > kMutants / 20);
@@ -174,11 +183,13 @@ TEST_CASE("damaged sensitivities are refused, or planned with", "[records]")
         Sensitivity filled = *sensitivity;
         static_cast<void>(fill_in(filled));
         for (const bool embedding : {false, true}) {
-            const Limits limits{.memory_bytes = 2000, .kld = 1, .context = 10};
-            if (const auto plan = make_front_plan(plausible_profile(), *sensitivity, kEqual, limits, {}, 1, embedding); plan)
+            Limits limits{.context = 10};
+            limits.most[kMemory] = 2000;
+            limits.most[kDivergence] = 1;
+            if (const auto plan = make_front_plan(plausible_profile(), *sensitivity, equal(embedding, limits)); plan)
                 CHECK(use(plan));
         }
-        return without_value(plan_front(plausible_profile(), *sensitivity, true));
+        return without_value(plan_front(plausible_profile(), *sensitivity, equal(true)));
     });
     CHECK(count > kMutants / 20);
 }
@@ -188,7 +199,7 @@ TEST_CASE("damaged plans are refused, or weighed for a model", "[records]")
     const TempDir folder;
     const auto inventory = read_inventory(make_tiny_model(folder / "", {}));
     REQUIRE(inventory);
-    const auto plan = make_plan(plausible_profile(), plausible_scores(), kEqual);
+    const auto plan = make_plan(plausible_profile(), plausible_scores(), equal());
     REQUIRE(plan);
     Plan ours = *plan;
     ours.model = "";

@@ -25,6 +25,7 @@ Sampled RandomRecords::sampled()
     sampled.high = sampled.median * (1 + share());
     sampled.confidence = share();
     for (std::size_t i = 1 + below(4); i > 0; --i) sampled.samples.push_back(number());
+    if (below(2) == 0) sampled.raw.assign(sampled.samples.size(), number());
     return sampled;
 }
 
@@ -36,6 +37,8 @@ Quality RandomRecords::quality()
     quality.kld_error = number();
     quality.same_top = share();
     quality.kld_tokens = 1 + count() / 2;
+    quality.chunk_nll = {number(), number()};
+    quality.chunk_kld = {number() - number()};
     return quality;
 }
 
@@ -56,16 +59,21 @@ Measurement RandomRecords::measurement(std::string name)
 std::vector<Fallback> RandomRecords::fallbacks()
 {
     std::vector<Fallback> fallbacks(below(3));
-    for (Fallback& entry : fallbacks) entry = {below(2) == 0 ? "" : layer_name(below(9)), text() + "t", "q3_K", text() + "u"};
+    for (Fallback& entry : fallbacks) entry = {below(2) == 0 ? "" : layer_name(below(9)), text() + "t", "q3_K", text() + "u", below(999)};
     return fallbacks;
+}
+
+std::vector<GroupType> RandomRecords::allocation(const Profile& profile)
+{
+    std::vector<GroupType> allocation;
+    const auto& types = profile.model.types;
+    for (std::size_t l = 0; l < profile.model.layers; ++l) allocation.push_back({layer_name(l), types[below(types.size())].type});
+    return allocation;
 }
 
 MixedModel RandomRecords::mixed(const Profile& profile)
 {
-    MixedModel mixed{.allocation = {}, .measurement = measurement(text())};
-    for (std::size_t l = 0; l < profile.layers; ++l)
-        mixed.allocation.push_back({layer_name(l), profile.types[below(profile.types.size())].type});
-    return mixed;
+    return {.allocation = allocation(profile), .measurement = measurement(text())};
 }
 
 Scores RandomRecords::scores(std::size_t layers)
@@ -84,18 +92,29 @@ Scores RandomRecords::scores(std::size_t layers)
 
 Profile RandomRecords::profile(std::size_t layers)
 {
-    Profile profile{.model = "m",
-                    .model_name = text(),
-                    .layers = layers,
-                    .embedding_type = "q6_K",
-                    .types = {},
-                    .device = text(),
-                    .text = text(),
-                    .version = text()};
+    const std::string version = text();
+    Profile profile{.model = {.model = "m",
+                              .model_name = text(),
+                              .layers = layers,
+                              .embedding_type = "q6_K",
+                              .text = text(),
+                              .version = version,
+                              .types = {}},
+                    .device = {.model = "m", .device = text(), .version = version, .models = {}}};
+    if (below(2) == 0) profile.model.reference = quality();
     const std::string names[] = {"q4_K", "q8_0+imatrix", "my \"own\" é", "q3_K"};
     const std::size_t types = 1 + below(4);
-    for (std::size_t t = 0; t < types; ++t) profile.types.push_back({names[t], number(), measurement(names[t]), fallbacks()});
-    for (std::size_t m = below(3); m > 0; --m) profile.mixes.push_back(mixed(profile));
+    for (std::size_t t = 0; t < types; ++t) {
+        profile.model.types.push_back({.type = names[t],
+                                       .bits_per_weight = number(),
+                                       .memory_bytes = 1 + count() / 2,
+                                       .file_bits_per_weight = number(),
+                                       .quality = quality(),
+                                       .fallbacks = fallbacks()});
+        profile.device.models.push_back({.name = names[t], .speed = speed()});
+    }
+    for (std::size_t m = below(3); m > 0; --m)
+        profile.device.models.push_back({.name = text(), .allocation = allocation(profile), .speed = speed()});
     return profile;
 }
 
@@ -105,67 +124,83 @@ Sensitivity RandomRecords::sensitivity(const Profile& profile)
                      .model_name = text(),
                      .text = text(),
                      .version = text(),
-                     .embedding_type = "q6_K",
+                     .fixed_bytes = count(),
                      .kv_bytes_per_token = count(),
-                     .embedding_kld = number(),
                      .noise_floor = number(),
                      .types = {},
-                     .layers = {},
+                     .groups = {},
                      .separability = {below(9), number(), number()}};
-    made.fixed_bytes = count();
-    made.embedding_bytes = made.fixed_bytes / 2;
-    for (const UniformVariant& variant : profile.types) made.types.push_back(variant.type);
-    const auto probes = [&](std::string layer) {
-        GroupSensitivity probed{.layer = std::move(layer), .parameters = 1 + count() / 2, .probes = {}};
+    for (const UniformVariant& variant : profile.model.types) made.types.push_back(variant.type);
+    const auto add = [&](std::string name, std::string layer, std::string part) {
+        GroupSensitivity group{.group = std::move(name),
+                               .layer = std::move(layer),
+                               .part = std::move(part),
+                               .parameters = 1 + count() / 2,
+                               .probes = {}};
         for (std::size_t t = 0; t < made.types.size(); ++t) {
-            probed.probes.push_back(
+            group.probes.push_back(
                 {.memory_bytes = 1 + count() / 2, .measured = below(2) == 0, .kld = number(), .squared_error = number()});
-            if (probed.probes.back().measured) probed.probes.back().kld_error = number();
-            if (probed.probes.back().measured) probed.probes.back().tokens = count();
+            if (group.probes.back().measured) group.probes.back().kld_error = number();
+            if (group.probes.back().measured) group.probes.back().tokens = count();
         }
-        return probed;
+        made.groups.push_back(std::move(group));
     };
-    for (std::size_t l = 0; l < profile.layers; ++l) made.layers.push_back(probes(layer_name(l)));
-    if (below(2) == 0) made.embedding = probes("embedding");
+    for (std::size_t l = 0; l < profile.model.layers; ++l) add(layer_name(l), layer_name(l), l % 2 == 0 ? "attn" : "ffn");
+    if (below(2) == 0) return made;
+    add("embedding", "", "embedding");
+    made.groups.back().fixed_type = made.types.front();
     return made;
 }
 
 Candidate RandomRecords::candidate(std::size_t types)
 {
     Candidate candidate{.counts = {},
-                        .estimate = {number(), number(), number()},
+                        .estimate = metrics(),
                         .closeness = share(),
                         .distance_ideal = number(),
-                        .distance_anti_ideal = number(),
-                        .kld = number()};
+                        .distance_anti_ideal = number()};
     for (std::size_t t = 0; t < types; ++t) candidate.counts.push_back(below(99));
     return candidate;
 }
 
+Metrics RandomRecords::metrics()
+{
+    Metrics metrics{};
+    for (double& value : metrics) value = number();
+    if (below(2) == 0) metrics[kPromptLatency] = kUnknown;
+    return metrics;
+}
+
 Plan RandomRecords::plan(const Profile& profile)
 {
+    const bool front = below(2) == 0;
     Plan plan{.model = "m",
               .model_name = text(),
-              .method = below(2) == 0 ? "paper" : "front",
-              .weights = {number(), number(), number()},
+              .text = text(),
+              .device = text(),
+              .request = {.method = front ? Method::front : Method::paper},
+              .objectives = front ? front_objectives() : paper_objectives(),
+              .ranking = {.candidates = below(2) == 0 ? static_cast<double>(count()) : 6.6e16, .scale = {}, .best = {}},
               .embedding_type = "q6_K",
+              .allocation = allocation(profile),
               .fallbacks = fallbacks()};
-    for (const UniformVariant& variant : profile.types) {
+    for (const char* weight : {"memory", "latency", "accuracy"}) set_weight(plan.request.weights, weight, number());
+    for (const UniformVariant& variant : profile.model.types) {
         plan.types.push_back(variant.type);
-        plan.costs.push_back({number(), number(), number()});
+        plan.costs.push_back(metrics());
     }
-    plan.ranking = {.candidates = below(2) == 0 ? static_cast<double>(count()) : 6.6e16,
-                    .norm = {number(), number(), number()},
-                    .ideal = {number(), -number(), number()},
-                    .anti_ideal = {number(), number(), number()}};
+    for (std::size_t column = 0; column < plan.objectives.size(); ++column) {
+        plan.ranking.scale.norm.push_back(number());
+        plan.ranking.scale.ideal.push_back(-number());
+        plan.ranking.scale.anti_ideal.push_back(number());
+    }
     for (std::size_t k = 1 + below(3); k > 0; --k) plan.ranking.best.push_back(candidate(plan.types.size()));
-    plan.allocation = mixed(profile).allocation;
-    if (plan.method == "paper") return plan;
-    plan.epsilon = share();
+    if (!front) return plan;
+    if (below(2) == 0) plan.epsilon = share();
     plan.latency_error = share();
-    plan.limits = {.latency_ms = number(), .perplexity_increase = number(), .context = below(9)};
-    if (below(2) == 0) plan.limits.memory_bytes = 1 + count() / 2;
-    if (below(2) == 0) plan.limits.kld = number();
+    plan.request.limits.context = below(9);
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (!criteria()[c].limit.empty() && below(2) == 0) plan.request.limits.most[c] = number();
     return plan;
 }
 
@@ -176,6 +211,7 @@ RunResult RandomRecords::run(const Profile& profile)
                      .uniform = {measurement(text())},
                      .mix = measurement(text()),
                      .instead = below(2) == 0 ? "" : "q4_K",
+                     .because = text(),
                      .limits_kept = below(2) == 0,
                      .device = text(),
                      .text = text(),
@@ -187,7 +223,7 @@ RunResult RandomRecords::run(const Profile& profile)
 Evaluation RandomRecords::evaluation(const Profile& profile, const Scores& scores)
 {
     Evaluation made{.profile = profile, .scores = scores, .reference = measurement(text())};
-    for (const UniformVariant& variant : profile.types) made.uniform.push_back(measurement(variant.type));
+    for (const UniformVariant& variant : profile.model.types) made.uniform.push_back(measurement(variant.type));
     for (std::size_t m = 1 + below(4); m > 0; --m) made.models.push_back(mixed(profile));
     const auto some = [&](std::size_t size) {
         std::vector<std::size_t> models;

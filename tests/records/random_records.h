@@ -31,7 +31,9 @@ private:
     [[nodiscard]] std::string text();
     [[nodiscard]] Sampled sampled();
     [[nodiscard]] Measurement measurement(std::string name);
+    [[nodiscard]] std::vector<GroupType> allocation(const Profile& profile);
     [[nodiscard]] MixedModel mixed(const Profile& profile);
+    [[nodiscard]] Metrics metrics();
     [[nodiscard]] std::vector<Fallback> fallbacks();
     [[nodiscard]] Candidate candidate(std::size_t types);
 

@@ -40,7 +40,8 @@ Study small_study(const std::filesystem::path& model, Monitor& monitor, const st
     return {.inventory = read_inventory(model).value(), .workspace = workspace, .settings = settings, .monitor = monitor};
 }
 
-constexpr SenseSettings kProbing{.chunks = 2, .precision = 0};
+constexpr SenseSettings kProbing{.chunks = 2};
+const PlanRequest kEqual{.weights = *parse_weights("1,1,1")};
 
 /// Everything a workspace holds but seals.
 std::vector<std::filesystem::path> artifacts(const Workspace& workspace)
@@ -86,7 +87,7 @@ TEST_CASE("whatever is damaged in a workspace is named once, set aside, and made
     const auto all_stages = [&](Monitor& monitor) {
         Study study = small_study(model, monitor);
         REQUIRE(use_own_importance(study));
-        auto result = run(study, {.weights = {1, 1, 1}}, folder / "out.gguf");
+        auto result = run(study, kEqual, {}, folder / "out.gguf");
         REQUIRE(result);
         const auto sensitivity = sense(study, kProbing);
         REQUIRE(sensitivity);
@@ -106,7 +107,7 @@ TEST_CASE("whatever is damaged in a workspace is named once, set aside, and made
     for (const auto& path : made) {
         INFO(path);
         const std::string name = path.filename().string();
-        const bool result = name == "plan.json" || name == "run.json";  // what nobody reads is just written again
+        const bool result = name == "plan.json" || name == "run.json" || name == "profile.json";  // what nobody reads is just written again
         CHECK(named(second, path) == (result ? 0 : 1));
         CHECK(std::filesystem::exists(path.string() + ".damaged") == !result);
         CHECK(std::filesystem::exists(path));
@@ -155,7 +156,7 @@ TEST_CASE("two models in one workspace are not taken for one another", "[study][
         const auto sensitivity = sense(study, kProbing);
         REQUIRE((scores && profiled && sensitivity));
         std::string all = to_json(*scores) + to_json(*sensitivity);
-        for (const UniformVariant& variant : profiled->types) all += to_json(variant.measurement.quality);
+        for (const UniformVariant& variant : profiled->model.types) all += to_json(variant.quality);
         return all;
     };
     const std::string alone_a = results(a, folder / "alone-a");
@@ -192,12 +193,12 @@ TEST_CASE("a change of input is seen by the files that depend on it", "[study]")
     };
     using Folders = std::set<std::string>;
     CHECK(grown([] {}).empty());
-    CHECK(grown([&] { study.settings.run.threads = 2; }) == Folders{"speed"});
-    CHECK(grown([&] { study.settings.run.gpu_layers = 0; }) == Folders{"", "quality", "speed", "sense"});  // "": logits
-    CHECK(grown([&] { study.settings.speed.repetitions = 3; }) == Folders{"speed"});
-    CHECK(grown([&] { study.settings.quality.chunks = 3; }) == Folders{"", "quality"});
-    CHECK(grown([&] { study.settings.embedding_type = *parse_type("q8_0"); }) == Folders{"variants", "quality", "speed"});
-    CHECK(grown([&] { REQUIRE(write_text(folder / "text.txt", words(400))); }) == Folders{"", "quality", "sense"});
+    CHECK(grown([&] { study.settings.run.threads = 2; }) == Folders{"profile", "speed"});
+    CHECK(grown([&] { study.settings.run.gpu_layers = 0; }) == Folders{"", "profile", "quality", "speed", "sense"});  // "": logits
+    CHECK(grown([&] { study.settings.speed.repetitions = 3; }) == Folders{"profile", "speed"});
+    CHECK(grown([&] { study.settings.quality.chunks = 3; }) == Folders{"", "profile", "quality"});
+    CHECK(grown([&] { study.settings.embedding_type = *parse_type("q8_0"); }) == Folders{"profile", "variants", "quality", "speed"});
+    CHECK(grown([&] { REQUIRE(write_text(folder / "text.txt", words(400))); }) == Folders{"", "profile", "quality", "sense"});
 }
 
 TEST_CASE("a text that is too short is refused before anything is sampled or built", "[study]")
@@ -219,23 +220,23 @@ TEST_CASE("a text that is too short is refused before anything is sampled or bui
         CHECK(artifacts(study.workspace).empty());
     };
     const auto output = folder / "out.gguf";
-    const PlanRequest front{.method = "front", .weights = {1, 1, 1}, .sense = kProbing};
+    const PlanRequest front{.method = Method::front, .weights = kEqual.weights};
     study.settings.text = few;
     refused(profile(study));
     refused(measure(study, {{model, "model"}}));
-    refused(run(study, {.weights = {1, 1, 1}}, output));
+    refused(run(study, kEqual, {}, output));
     refused(evaluate(study, {.ablation = false, .front = false}));
     study.settings.text = enough;
     study.settings.calibration = few;
     refused(sense(study, kProbing));
-    refused(run(study, front, output));
+    refused(run(study, front, kProbing, output));
     refused(evaluate(study, {.ablation = false, .sense = kProbing}));
     refused(make_importance(study, {.context = 64}, folder / "imatrix.gguf"));
     std::swap(study.settings.text, study.settings.calibration);
     refused(use_own_importance(study));
     std::swap(study.settings.text, study.settings.calibration);
     study.settings.text.clear();  // it would be sampled, which takes long
-    refused(run(study, front, output));
+    refused(run(study, front, kProbing, output));
 }
 
 TEST_CASE("prompts without a token are refused before anything is sampled or built", "[study]")
@@ -247,7 +248,7 @@ TEST_CASE("prompts without a token are refused before anything is sampled or bui
     study.settings.prompts = folder / "prompts.txt";
     REQUIRE(write_text(study.settings.prompts, " \n\n"));
     CHECK(!score(study));
-    CHECK(!run(study, {.weights = {1, 1, 1}}, folder / "out.gguf"));
+    CHECK(!run(study, kEqual, {}, folder / "out.gguf"));
     CHECK(recorder.steps.empty());
 }
 

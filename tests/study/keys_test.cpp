@@ -26,7 +26,9 @@ Names changed(const Facts& before, const Facts& after)
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
 const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json",
-                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile.json"};
+                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/model.json",
+                 "profile/device.json"};
+const Names kProfiles{"profile/model.json", "profile/device.json"};
 const Names kBuilt{"variants/*.gguf", "mixes/mix.gguf"};
 
 Names operator+(Names left, const Names& right)
@@ -78,23 +80,23 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::model, all - Names{"speed/models.json"}},
         {Input::seed, kTexts},
         {Input::samples, kTexts},
-        {Input::text, {"reference.logits", "quality/quality.json", "profile.json"}},
+        {Input::text, {"reference.logits", "quality/quality.json", "profile/model.json"}},
         {Input::prompts, {"scores.json"}},
         {Input::calibration, {"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::gamma, {"scores.json"}},
         {Input::collecting, {"imatrix.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},
-        {Input::quality, {"reference.logits", "quality/quality.json", "profile.json"}},
-        {Input::speed, {"speed/models.json", "profile.json"}},
-        {Input::embedding, kBuilt + Names{"sensitivity.json", "profile.json"}},
+        {Input::quality, {"reference.logits", "quality/quality.json", "profile/model.json"}},
+        {Input::speed, {"speed/models.json", "profile/device.json"}},
+        {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json"}},
         {Input::type, {"variants/*.gguf", "sense/*.json"}},
-        {Input::types, {"profile.json"}},
+        {Input::types, kProfiles},
         {Input::allocation, {"mixes/mix.gguf"}},
-        {Input::mixes, {"profile.json"}},
+        {Input::mixes, {"profile/device.json"}},
         {Input::files, {"quality/quality.json", "speed/models.json"}},
         {Input::offload, kTexts + kRun},
-        {Input::threads, {"speed/models.json", "profile.json"}},
-        {Input::device, {"speed/models.json", "profile.json"}},
+        {Input::threads, {"speed/models.json", "profile/device.json"}},
+        {Input::device, {"speed/models.json", "profile/device.json"}},
         {Input::apreqel, all},
         {Input::libllama, kTexts + kRun},
         {Input::libggml, all}};
@@ -115,8 +117,8 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
         edit(*other.study);
         return changed(before, other.facts());
     };
-    const Names quality{"reference.logits", "quality/quality.json", "profile.json"};
-    const Names speed{"speed/models.json", "profile.json"};
+    const Names quality{"reference.logits", "quality/quality.json", "profile/model.json"};
+    const Names speed{"speed/models.json", "profile/device.json"};
     CHECK(change([](Study&) {}).empty());
     CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) == kTexts + kRun + kBuilt - Names{"speed/models.json"});
     CHECK(change([](Study& s) { s.settings.seed = 2; }) == kTexts);
@@ -129,10 +131,10 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     CHECK(change([](Study& s) { s.settings.speed.prompt = 3; }) == speed);
     CHECK(change([](Study& s) { s.settings.run.threads = 1; }) == speed);
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = 0; }) == kTexts + kRun);
-    CHECK(change([](Study& s) { s.settings.types.pop_back(); }) == Names{"profile.json"});
+    CHECK(change([](Study& s) { s.settings.types.pop_back(); }) == kProfiles);
     CHECK(change([](Study& s) { s.settings.embedding_type = *parse_type("q8_0"); }) ==
-          kBuilt + Names{"sensitivity.json", "profile.json"});
-    CHECK(change([](Study& s) { s.inventory.importance = "a.gguf 2222"; }) == Names{"profile.json"});
+          kBuilt + kProfiles + Names{"sensitivity.json"});
+    CHECK(change([](Study& s) { s.inventory.importance = "a.gguf 2222"; }) == kProfiles);
     CHECK(change([](Study& s) { s.inventory.importance = "renamed.gguf 1111"; }).empty());
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = -5; }).empty());  // all, too
 }

@@ -49,7 +49,7 @@ TEST_CASE("a probe is the KL divergence of a file with that one layer quantized"
     const auto sensitivity = sense(study, kAll);
     REQUIRE(sensitivity);
     CHECK(sensitivity->noise_floor == 0);
-    REQUIRE(sensitivity->layers.size() == study.inventory.layers.size());
+    REQUIRE(sensitivity->groups.size() == study.inventory.layers.size() + 1);
 
     study.settings.quality = {.context = 64, .chunks = 4, .kld_chunks = 4};
     for (const std::size_t l : {std::size_t{0}, std::size_t{3}}) {
@@ -65,7 +65,7 @@ TEST_CASE("a probe is the KL divergence of a file with that one layer quantized"
         REQUIRE(write_models(study.inventory, {&spec, 1}, {}, 2, quiet));
         const auto measured = measure(study, {{spec.path, "one"}});
         REQUIRE(measured);
-        const Probe& probe = sensitivity->layers[l].probes[0];
+        const Probe& probe = sensitivity->groups[l].probes[0];
         CHECK(probe.measured);
         CHECK(probe.memory_bytes == bytes);
         // The file's kernels round activations too, which the probe does not.
@@ -103,9 +103,9 @@ TEST_CASE("types that were probed before are not probed again", "[study][slow]")
     one.settings.types = {*parse_type("q4_K")};
     const auto reused = sense(one, kAll);
     REQUIRE(reused);
-    CHECK(reused->types.size() == 3);
+    CHECK(reused->types.size() == 4);  // and the embedding's own
     CHECK(reused->types.front() == "q4_K");
-    CHECK(reused->layers[1].probes[0].kld == three->layers[1].probes[1].kld);
+    CHECK(reused->groups[1].probes[0].kld == three->groups[1].probes[1].kld);
 }
 
 TEST_CASE("a sense of other types, and one that is stopped, keep what is known", "[study][slow]")
@@ -136,12 +136,13 @@ TEST_CASE("a sense of other types, and one that is stopped, keep what is known",
     more.settings.types = {*parse_type("q5_K")};
     const auto four = sense(more, kAll);
     REQUIRE(four);
-    CHECK(four->types == std::vector<std::string>{"q5_K", "q3_K", "q4_K", "q8_0"});
-    CHECK(four->embedding_kld == three->embedding_kld);
+    CHECK(four->types == std::vector<std::string>{"q5_K", "q6_K", "q3_K", "q4_K", "q8_0"});
     CHECK(four->noise_floor == three->noise_floor);
     CHECK(four->separability.pairs > three->separability.pairs);
-    for (std::size_t l = 0; l < three->layers.size(); ++l)
-        for (std::size_t q = 0; q < 3; ++q) CHECK(four->layers[l].probes[q + 1].kld == three->layers[l].probes[q].kld);
+    for (std::size_t g = 0; g < three->groups.size(); ++g) {
+        for (std::size_t q = 0; q < 3; ++q) CHECK(four->groups[g].probes[q + 2].kld == three->groups[g].probes[q].kld);
+        CHECK(four->groups[g].probes[1].kld == three->groups[g].probes[3].kld);
+    }
     const auto read = read_sensitivity(Workspace(model, {}).path("sensitivity.json"));
     REQUIRE(read);
     CHECK(to_json(*read) == to_json(*four));
@@ -172,17 +173,17 @@ TEST_CASE("what a type measured with one importance matrix is not taken for anot
     REQUIRE(one);
     const auto two = sensed("two", true, 1e9);
     REQUIRE(two);
-    CHECK(two->types == std::vector<std::string>{"q3_K+imatrix"});
-    CHECK(two->layers[0].probes[0].kld != one->layers[0].probes[0].kld);
+    CHECK(two->types == std::vector<std::string>{"q3_K+imatrix", "q6_K"});
+    CHECK(two->groups[0].probes[0].kld != one->groups[0].probes[0].kld);
     const auto plain = sensed("", false, 1e9);
     REQUIRE(plain);
-    CHECK(plain->types == std::vector<std::string>{"q3_K", "q3_K+imatrix"});
-    CHECK(plain->layers[0].probes[1].kld == two->layers[0].probes[0].kld);
+    CHECK(plain->types == std::vector<std::string>{"q3_K", "q6_K", "q3_K+imatrix"});
+    CHECK(plain->groups[0].probes[2].kld == two->groups[0].probes[0].kld);
     const auto back = sensed("one", true, 0);  // stops at the first probe
     REQUIRE(back);
-    CHECK(back->types == std::vector<std::string>{"q3_K+imatrix", "q3_K"});
-    CHECK(back->layers[0].probes[0].kld == one->layers[0].probes[0].kld);
-    CHECK(back->layers[0].probes[1].kld == plain->layers[0].probes[0].kld);
+    CHECK(back->types == std::vector<std::string>{"q3_K+imatrix", "q6_K", "q3_K"});
+    CHECK(back->groups[0].probes[0].kld == one->groups[0].probes[0].kld);
+    CHECK(back->groups[0].probes[2].kld == plain->groups[0].probes[0].kld);
 }
 
 TEST_CASE("a fast sense measures two types and fills in the third", "[study][slow]")
@@ -197,12 +198,13 @@ TEST_CASE("a fast sense measures two types and fills in the third", "[study][slo
     fast.fast = true;
     const auto filled = sense(small_study(model, quiet), fast);
     REQUIRE(filled);
-    CHECK(filled->separability.pairs == 2 * (filled->layers.size() + 1));  // and the embedding
-    for (std::size_t l = 0; l < filled->layers.size(); ++l) {
-        CHECK(filled->layers[l].probes[0].measured);
-        CHECK(filled->layers[l].probes[1].measured);
-        CHECK(!filled->layers[l].probes[2].measured);
-        const double ratio = filled->layers[l].probes[2].kld / whole->layers[l].probes[2].kld;
+    // Two of each layer, and three of the embedding, which is probed in its own type too.
+    CHECK(filled->separability.pairs == 2 * (filled->groups.size() - 1) + 3);
+    for (std::size_t l = 0; l < filled->groups.size(); ++l) {
+        CHECK(filled->groups[l].probes[0].measured);
+        CHECK(filled->groups[l].probes[1].measured);
+        CHECK(!filled->groups[l].probes[2].measured);
+        const double ratio = filled->groups[l].probes[2].kld / whole->groups[l].probes[2].kld;
         CHECK(ratio > 0.25);
         CHECK(ratio < 4);
     }
@@ -213,16 +215,19 @@ TEST_CASE("a sensitivity reads back as it was written", "[study]")
     const TempDir folder;
     const Sensitivity sensitivity{.model = "m",
                                   .model_name = "n",
-                                  .embedding_type = "q6_K",
                                   .fixed_bytes = 7,
                                   .kv_bytes_per_token = 9,
                                   .types = {"q4_K"},
-                                  .layers = {{"blk.0.attn", 5, {{.memory_bytes = 3, .measured = true, .kld = 0.5}}}}};
+                                  .groups = {{.group = "blk.0.attn",
+                                              .layer = "blk.0.attn",
+                                              .part = "attn",
+                                              .parameters = 5,
+                                              .probes = {{.memory_bytes = 3, .measured = true, .kld = 0.5}}}}};
     REQUIRE(write_text(folder / "s.json", to_json(sensitivity)));
     CHECK(to_json(*read_sensitivity(folder / "s.json")) == to_json(sensitivity));
     REQUIRE(write_text(
         folder / "s.json",
-        R"({"schema":"apreqel.sensitivity/1","types":["q4_K"],"layers":[{"layer":"a","parameters":1,"probes":[]}]})"));
+        R"({"schema":"apreqel.sensitivity/2","types":["q4_K"],"groups":[{"group":"a","parameters":1,"probes":[]}]})"));
     CHECK(read_sensitivity(folder / "s.json").error().message.contains("one for each type"));
 }
 

@@ -54,6 +54,8 @@ Study small_study(const std::filesystem::path& model, Monitor& monitor, bool tex
     return {.inventory = read_inventory(model).value(), .workspace = workspace, .settings = settings, .monitor = monitor};
 }
 
+PlanRequest weighing(const char* weights) { return {.weights = *parse_weights(weights)}; }
+
 std::vector<std::string> leftovers(const std::filesystem::path& folder)
 {
     std::vector<std::string> names;
@@ -70,7 +72,7 @@ TEST_CASE("run writes a mixed model as planned, measures it, and does nothing tw
     const auto output = folder / "mixed.gguf";
     Recorder first;
     const Study study = small_study(model, first, false);
-    const auto result = run(study, {.weights = {0.4, 0.2, 0.4}}, output);
+    const auto result = run(study, weighing("0.4,0.2,0.4"), {}, output);
     REQUIRE(result);
     CHECK(result->plan.allocation.size() == 6);
     CHECK(result->uniform.size() == 2);
@@ -91,7 +93,7 @@ TEST_CASE("run writes a mixed model as planned, measures it, and does nothing tw
 
     Recorder second;
     const Study again = small_study(model, second, false);
-    const auto repeated = run(again, {.weights = {0.4, 0.2, 0.4}}, output);
+    const auto repeated = run(again, weighing("0.4,0.2,0.4"), {}, output);
     REQUIRE(repeated);
     for (const std::string& step : second.steps) CHECK(step.contains("write"));  // the output; all else is known
     CHECK(to_json(repeated->plan) == to_json(result->plan));
@@ -108,20 +110,16 @@ TEST_CASE("a front run ships what measured best, names what else it tried, and d
     study.settings.types = {*parse_type("q3_K"), *parse_type("q4_K"), *parse_type("q8_0")};
     study.settings.calibration = study.settings.text;
     study.settings.mixes = Mixes::with_embedding;
-    const PlanRequest request{.method = "front",
-                              .weights = {0.3, 0.3, 0.4},
-                              .mix_embedding = true,
-                              .sense = {.chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)}};
-    const auto result = run(study, request, output);
+    const PlanRequest request{
+        .method = Method::front, .weights = *parse_weights("0.3,0.3,0.4"), .mix_embedding = true};
+    const SenseSettings sensing{.chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)};
+    const auto result = run(study, request, sensing, output);
     REQUIRE(result);
     CHECK(result->uniform.size() == 3);
     CHECK(result->limits_kept);
     for (const Measurement& uniform : result->uniform) {
-        Metrics theirs = metrics_of(uniform);
-        Metrics ours = metrics_of(result->mix);
-        theirs[2] = uniform.quality.kld;
-        ours[2] = result->mix.quality.kld;
-        CHECK(!dominates(theirs, ours));
+        CHECK(!dominates(columns_of(metrics_of(uniform), front_objectives()),
+                         columns_of(metrics_of(result->mix), front_objectives())));
     }
     CHECK(result->tried.size() <= 3);
     // What was shipped is what was measured, and nothing of the attempts stays.
@@ -130,17 +128,17 @@ TEST_CASE("a front run ships what measured best, names what else it tried, and d
     CHECK(shipped->size_bytes() == result->mix.memory_bytes);
     CHECK(std::filesystem::is_empty(model.string() + ".apreqel/mixes"));
     if (result->instead.empty()) {
-        CHECK(result->plan.allocation.back().layer == kEmbedding);
-        CHECK(result->plan.chosen().estimate[0] == static_cast<double>(result->mix.memory_bytes));
+        CHECK(result->plan.allocation.back().group == kEmbedding);
+        CHECK(result->plan.chosen().estimate[kMemory] == static_cast<double>(result->mix.memory_bytes));
     }
     const auto profiled = read_profile(model.string() + ".apreqel/profile.json");
-    CHECK(profiled->mixes.size() == 6);
+    CHECK(profiled->device.models.size() == 3 + 6);
 
     Recorder second;
     Study again = study;
     again.settings = study.settings;
     const Study repeat{again.inventory, again.workspace, again.settings, second};
-    REQUIRE(run(repeat, request, output));
+    REQUIRE(run(repeat, request, sensing, output));
     for (const std::string& step : second.steps) CHECK(step.contains("write"));
 }
 
@@ -151,18 +149,20 @@ TEST_CASE("a limit that the measured mix does not keep is said", "[study][slow]"
     Monitor quiet;
     Study study = small_study(model, quiet);
     study.settings.calibration = study.settings.text;
-    PlanRequest request{.method = "front", .weights = {1, 0, 0}, .sense = {.chunks = 2}};
-    const auto free = run(study, request, folder / "free.gguf");
+    PlanRequest request{.method = Method::front, .weights = *parse_weights("1,0,0")};
+    const SenseSettings sensing{.chunks = 2};
+    const auto free = run(study, request, sensing, folder / "free.gguf");
     REQUIRE(free);
-    request.limits.memory_bytes = free->mix.memory_bytes - 1;
-    const auto none = run(study, request, folder / "none.gguf");
+    request.limits.most[kMemory] = static_cast<double>(free->mix.memory_bytes - 1);
+    const auto none = run(study, request, sensing, folder / "none.gguf");
     REQUIRE(!none);
     CHECK(none.error().code == ErrorCode::infeasible);
     CHECK(!std::filesystem::exists(folder / "none.gguf"));
     // Between what was predicted and what is measured: the plan is made, and the measurement says no.
-    request.limits = {.kld = free->plan.chosen().kld * 1.0001};
-    const auto close = run(study, request, folder / "close.gguf");
-    if (close) CHECK(close->limits_kept == (close->mix.quality.kld <= *request.limits.kld));
+    request.limits = {};
+    request.limits.most[kDivergence] = free->plan.chosen().estimate[kDivergence] * 1.0001;
+    const auto close = run(study, request, sensing, folder / "close.gguf");
+    if (close) CHECK(close->limits_kept == (close->mix.quality.kld <= request.limits.most[kDivergence]));
 }
 
 TEST_CASE("a variant made elsewhere is measured, probed, planned with and spliced", "[study][slow]")
@@ -183,11 +183,15 @@ TEST_CASE("a variant made elsewhere is measured, probed, planned with and splice
     const auto sensitivity = sense(study, {.chunks = 2});
     REQUIRE(sensitivity);
     // A pure q5_K file of llama-quantize is our q5_K: same memory, same quality, same probes.
-    CHECK(profiled->types[2].type == "stock");
-    CHECK(profiled->types[2].measurement.memory_bytes == profiled->types[1].measurement.memory_bytes);
-    CHECK(profiled->types[2].measurement.quality.perplexity == profiled->types[1].measurement.quality.perplexity);
-    for (const GroupSensitivity& layer : sensitivity->layers) CHECK(layer.probes[2].kld == layer.probes[1].kld);
-    CHECK(sensitivity->embedding.probes[2].memory_bytes == 0);  // embeddings stay ours
+    CHECK(profiled->model.types[2].type == "stock");
+    CHECK(profiled->model.types[2].memory_bytes == profiled->model.types[1].memory_bytes);
+    CHECK(profiled->model.types[2].quality.perplexity == profiled->model.types[1].quality.perplexity);
+    for (const GroupSensitivity& group : sensitivity->groups) {
+        if (group.group == kEmbedding)
+            CHECK(group.probes[2].memory_bytes == 0);  // embeddings stay ours
+        else
+            CHECK(group.probes[2].kld == group.probes[1].kld);
+    }
 
     Plan plan{.embedding_type = "q6_K"};
     for (const Group& layer : study.inventory.layers) plan.allocation.push_back({layer.name, "stock"});
@@ -205,14 +209,14 @@ TEST_CASE("an interrupted run keeps what is done and goes on from there", "[stud
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.blocks = 2});
     Recorder stopping(stop_at);
-    const auto stopped = run(small_study(model, stopping), {.weights = {1, 1, 1}}, folder / "mixed.gguf");
+    const auto stopped = run(small_study(model, stopping), weighing("1,1,1"), {}, folder / "mixed.gguf");
     REQUIRE(!stopped);
     CHECK(stopped.error().code == ErrorCode::interrupted);
     CHECK(!std::filesystem::exists(folder / "mixed.gguf"));
     CHECK(leftovers(folder.path()).empty());
 
     Recorder resumed;
-    REQUIRE(run(small_study(model, resumed), {.weights = {1, 1, 1}}, folder / "mixed.gguf"));
+    REQUIRE(run(small_study(model, resumed), weighing("1,1,1"), {}, folder / "mixed.gguf"));
     for (const std::string& step : stopping.steps) {
         if (step == stopping.steps.back()) continue;
         INFO(step);
@@ -347,7 +351,7 @@ TEST_CASE("measurements that were damaged on disk are made again", "[study]")
     }
     const auto second = profile(study);
     REQUIRE(second);
-    CHECK(second->types[0].measurement.quality.perplexity == first->types[0].measurement.quality.perplexity);
+    CHECK(second->model.types[0].quality.perplexity == first->model.types[0].quality.perplexity);
 }
 
 TEST_CASE("llama-quantize makes the same tensors from the tensor type file", "[study]")
@@ -391,9 +395,9 @@ TEST_CASE("a plan that does not fit the model is refused", "[study]")
     plan.allocation.pop_back();
     CHECK(message(plan).contains("no type for layer blk.0.ffn"));
     plan = good;
-    plan.allocation[1].layer = "blk.7.ffn";
+    plan.allocation[1].group = "blk.7.ffn";
     CHECK(message(plan).contains("blk.7.ffn"));
-    plan.allocation[1].layer = "blk.0.attn";
+    plan.allocation[1].group = "blk.0.attn";
     CHECK(message(plan).contains("twice"));
     plan = good;
     plan.allocation[0].type = "q4_Z";

@@ -71,7 +71,7 @@ TEST_CASE("a variant damaged after it was checked does not reach a mix", "[study
     const auto right = build_mixes(study, {allocation});
     REQUIRE(right);
     const std::string mix = slurp(right->front());
-    remove_mixes(*right);
+    remove_mixes(study, *right);
     const auto donor = variant_files(study)[0].path;
     std::string flipped = slurp(donor);
     const Inventory inventory = read_inventory(donor).value();
@@ -98,13 +98,16 @@ TEST_CASE("sense leaves out types that the embedding cannot have", "[study]")
     }
     study.inventory.importance = "i.gguf";
     study.settings.types = {Variant(*parse_type("iq2_xs"), true), Variant(*parse_type("q8_0"), true)};
-    const auto sensitivity = sense(study, {.chunks = 2, .precision = 0});
+    const auto sensitivity = sense(study, {.chunks = 2});
     INFO((sensitivity ? "" : sensitivity.error().message));
     REQUIRE(sensitivity);
-    CHECK(sensitivity->embedding.probes[0].memory_bytes == 0);
-    CHECK(!sensitivity->embedding.probes[0].measured);
-    CHECK(sensitivity->embedding.probes[1].measured);
-    for (const GroupSensitivity& layer : sensitivity->layers) CHECK(layer.probes[0].measured);
+    const GroupSensitivity& embedding = sensitivity->groups.back();
+    REQUIRE(embedding.group == kEmbedding);
+    CHECK(embedding.probes[0].memory_bytes == 0);
+    CHECK(!embedding.probes[0].measured);
+    CHECK(embedding.probes[1].measured);
+    for (const GroupSensitivity& group : sensitivity->groups)
+        if (group.group != kEmbedding) CHECK(group.probes[0].measured);
 
     // Without the matrix for one tensor, the type is no type of a layer: known at once.
     study.inventory.tensors[study.inventory.layers[1].tensors[0]].importance = nullptr;
