@@ -26,14 +26,10 @@ Result<Evaluation> read_study(const std::filesystem::path& path)
 }
 
 constexpr std::array kTargets{
-    Target{"scores", accepts<read_scores>},
-    Target{"profile", accepts<read_profile>},
-    Target{"plan", accepts<read_plan>},
-    Target{"sensitivity", accepts<read_sensitivity>},
-    Target{"run", accepts<read_run>},
-    Target{"study", accepts<read_study>},
-    Target{"quality", accepts<read_quality>},
-    Target{"speeds", accepts<read_speeds>},
+    Target{"scores", accepts<read_scores>},   Target{"profile", accepts<read_profile>},
+    Target{"plan", accepts<read_plan>},       Target{"sensitivity", accepts<read_sensitivity>},
+    Target{"run", accepts<read_run>},         Target{"study", accepts<read_study>},
+    Target{"quality", accepts<read_quality>}, Target{"speeds", accepts<read_speeds>},
     Target{"prompts", accepts<read_prompts>},
 };
 
