@@ -2,6 +2,8 @@
 ENV := scripts/env
 PRESET ?= release
 PREFIX ?= $(HOME)/.local
+# How long `make fuzz` takes for each target.
+SECONDS ?= 120
 
 .PHONY: help build demo study test asan bench format lint install clean
 
@@ -12,10 +14,11 @@ help:
 	@echo "make build     set up and build ./apreqel"
 	@echo "make bench     run the benchmarks (bench/README.md)"
 	@echo "make asan      run the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make fuzz      fuzz everything that reads, each reader for SECONDS=$(SECONDS)"
 	@echo "make format    format the sources;  make lint  check format and clang-tidy"
 	@echo "make install   install to PREFIX ($(PREFIX))"
 
-build/%/build.ninja: CMakeLists.txt CMakePresets.json tests/CMakeLists.txt
+build/%/build.ninja: CMakeLists.txt CMakePresets.json tests/CMakeLists.txt tests/fuzz/CMakeLists.txt
 	$(ENV) cmake --preset $*
 
 build: build/$(PRESET)/build.ninja
@@ -35,6 +38,10 @@ test: build
 
 asan:
 	$(MAKE) --no-print-directory test PRESET=asan
+
+fuzz: build/fuzz/build.ninja
+	$(ENV) cmake --build --preset fuzz
+	$(ENV) tests/fuzz/run $(SECONDS)
 
 bench: build/bench/build.ninja
 	$(ENV) cmake --build --preset bench

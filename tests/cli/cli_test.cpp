@@ -393,7 +393,8 @@ TEST_CASE("a result that cannot be written is an error, and a reader that goes a
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
     CHECK(apreqel(folder, {"inspect", "m.gguf"}, ">/dev/full").exit_code == 1);
-    const std::string command = std::format("cd {} && {{ sleep 0.2; {} inspect m.gguf; echo $? >status; }} | true",
+    // 4 writes to a pipe that has lost its only reader, 3.
+    const std::string command = std::format("cd {} && mkfifo p && exec 3<>p 4>p 3<&- && {} inspect m.gguf >&4; echo $? >status",
                                             folder.path().string(), APREQEL_PROGRAM);
     REQUIRE(std::system(command.c_str()) == 0);
     CHECK(read_text(folder / "status") == "0\n");

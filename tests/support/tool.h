@@ -15,10 +15,7 @@ inline bool have_tool(const std::string& name) { return std::system(("command -v
 inline bool run_tool(const std::string& command) { return std::system((command + " >/dev/null 2>&1 </dev/null").c_str()) == 0; }
 
 /// The repository's demo model.
-inline std::filesystem::path demo_model()
-{
-    return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "models" / "demo.gguf";
-}
+inline std::filesystem::path demo_model() { return APREQEL_DEMO_MODEL; }
 
 }  // namespace apreqel
 
