@@ -3,16 +3,13 @@
 #include "gguf/container.h"
 #include "model/names.h"
 
-#include <ggml.h>
-
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 namespace apreqel {
 namespace {
 
-constexpr std::array kNumbers{GGML_TYPE_F64, GGML_TYPE_I8, GGML_TYPE_I16, GGML_TYPE_I32, GGML_TYPE_I64};
+constexpr std::uint64_t kF16Bytes = 2;
 
 /// "ffn_gate.0": a tensor for each expert, as written before 2024; libllama wants them in one.
 bool is_split_expert(std::string_view role)
@@ -24,7 +21,7 @@ bool is_split_expert(std::string_view role)
 bool is_not_computable(const Tensor& tensor)
 {
     return tensor.name.ends_with(".weight") && !tensor.name.contains("tid2eid") &&
-           std::ranges::contains(kNumbers, static_cast<ggml_type>(tensor.type.id));
+           !is_quantized(tensor.type) && !is_full_precision(tensor.type);
 }
 
 /// The values of a key that is one number for all blocks or one for each.
@@ -61,7 +58,7 @@ std::optional<std::uint64_t> kv_bytes(const Inventory& inventory, const Containe
     std::uint64_t bytes = 0;
     for (const std::uint64_t count : *kv_heads) {
         if (count > kMost || length > kMost) return std::nullopt;
-        bytes += count * length * sizeof(ggml_fp16_t);
+        bytes += count * length * kF16Bytes;
     }
     return bytes;
 }

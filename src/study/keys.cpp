@@ -75,8 +75,12 @@ std::filesystem::path Facts::path(const Workspace& workspace, const Artifact& ar
 std::string made_with(const Inventory& inventory, const Variant& variant)
 {
     if (variant.foreign) return std::format("{} of {}", variant.name, variant.foreign->fingerprint);
-    const std::string matrix = inventory.importance.substr(inventory.importance.rfind(' ') + 1);  // not what its file is called
-    return variant.importance ? std::format("{} of {}", variant.name, matrix) : variant.name;
+    if (!variant.importance) return variant.name;
+    // "imatrix.gguf 0123456789abcdef covers …": its digest, not what its file is called.
+    const std::string_view matrix = inventory.importance;
+    const std::size_t covers = matrix.rfind(" covers ");
+    const std::string_view name_and_digest = matrix.substr(0, covers);
+    return std::format("{} of {}", variant.name, name_and_digest.substr(name_and_digest.rfind(' ') + 1));
 }
 
 std::string made_with(const Inventory& inventory, const std::vector<Variant>& types, const std::vector<GroupType>& allocation)

@@ -237,6 +237,8 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 {
     if (auto ready = check_ready(study.inventory, "sense", {Task::load, Task::text, Task::quantize}); !ready)
         return std::unexpected(ready.error());
+    if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
+        return std::unexpected(possible.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
 

@@ -253,20 +253,21 @@ TEST_CASE("layers fall into tensors, gate and up together", "[model]")
             tensors.append_range(group.tensors);
         }
         std::ranges::sort(found);
-        // Every tensor of every layer is in one group.
+        // Every tensor of every layer is in one group, and the embedding's are in theirs.
         std::vector<std::size_t> expected;
         for (const Group& layer : inventory.layers) expected.append_range(layer.tensors);
+        expected.append_range(embedding_group(inventory).tensors);
         std::ranges::sort(tensors);
         std::ranges::sort(expected);
         CHECK(tensors == expected);
         return found;
     };
     CHECK(names("llama") == Roles{"blk.0.attn_k", "blk.0.attn_output", "blk.0.attn_q", "blk.0.attn_v", "blk.0.ffn_down",
-                                  "blk.0.ffn_gate+ffn_up"});
-    CHECK(names("phi3") == Roles{"blk.0.attn_output", "blk.0.attn_qkv", "blk.0.ffn_down", "blk.0.ffn_up"});
+                                  "blk.0.ffn_gate+ffn_up", "embedding"});
+    CHECK(names("phi3") == Roles{"blk.0.attn_output", "blk.0.attn_qkv", "blk.0.ffn_down", "blk.0.ffn_up", "embedding"});
     CHECK(std::ranges::contains(names("qwen3moe"), "blk.0.ffn_gate_exps+ffn_up_exps"));
     const Inventory tied = tiny(folder, {.tied = true});
     CHECK(embedding_group(tied).tensors.size() == 1);
     CHECK(embedding_group(tiny(folder, {})).tensors.size() == 2);
-    CHECK(groups_of(tied, Granularity::layer).size() == tied.layers.size());
+    CHECK(groups_of(tied, Granularity::layer).size() == tied.layers.size() + 1);
 }

@@ -29,7 +29,7 @@ TEST_CASE("fallbacks are told once, by role and type", "[report]")
 
 TEST_CASE("no cell breaks a table, and no name writes an escape sequence", "[report]")
 {
-    CHECK(format_table({{"a\n", "b"}, {"\x1b[2J", "c"}}) == "a\uFFFD     b\n\uFFFD[2J  c\n");
+    CHECK(format_table({{"a\n", "b"}, {"\x1b[2J", "c"}}) == "a\uFFFD    b\n\uFFFD[2J  c\n");
     CHECK(format_fallbacks({{"", "blk.0.x\n.weight", "q3_K", "q4_0"}}) == "x\uFFFD cannot be q3_K: q4_0\n");
 }
 

@@ -119,7 +119,10 @@ TEST_CASE("whatever is damaged in a workspace is named once, set aside, and made
     Recorder third;
     static_cast<void>(all_stages(third));
     CHECK(damaged(third) == 0);
-    for (const std::string& step : third.steps) CHECK(step.contains("write"));
+    for (const std::string& step : third.steps) {
+        INFO(step);
+        CHECK((step.contains("write") || step == "weights"));
+    }
 }
 
 TEST_CASE("a damaged variant is not spliced from, by one who may not change the workspace either", "[study]")
