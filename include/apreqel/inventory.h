@@ -113,7 +113,7 @@ struct Inventory {
 /// The last of these; without tensors where there are none.
 [[nodiscard]] Group embedding_group(const Inventory& inventory);
 
-/// A usage error unless every tensor that would be quantized is in full precision (f32, f16 or bf16).
+/// An error that names no file unless every tensor that would be quantized is in full precision (f32, f16 or bf16).
 [[nodiscard]] Result<> check_full_precision(const Inventory& inventory);
 
 }  // namespace apreqel

@@ -262,10 +262,8 @@ Result<> check_full_precision(const Inventory& inventory)
 {
     for (const Tensor& tensor : inventory.tensors) {
         if (tensor.place == TensorPlace::fixed || is_full_precision(tensor.type)) continue;
-        return std::unexpected(Error{ErrorCode::usage,
-                                     std::format("{}: {} is {} already: quantizing twice adds up errors",
-                                                 inventory.files.front().string(), tensor.name, type_name(tensor.type)),
-                                     "give the model in F16, BF16 or F32"});
+        return fail("{} is {} already, and quantizing twice adds up errors: give the model in F16, BF16 or F32", tensor.name,
+                    type_name(tensor.type));
     }
     return {};
 }

@@ -36,7 +36,7 @@ Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSet
 
 Result<> use_own_importance(Study& study)
 {
-    if (auto precise = check_full_precision(study.inventory); !precise) return precise;
+    if (auto ready = check_ready(study.inventory, "imatrix", {Task::quantize}); !ready) return ready;
     const ImportanceSettings settings{};
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());

@@ -95,7 +95,6 @@ ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::files
 Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
                   unsigned threads, Monitor& monitor, std::span<const Variant> foreign)
 {
-    if (auto precise = check_full_precision(inventory); !precise) return precise;
     if (auto ready = check_ready(inventory, "quantize", {Task::quantize}); !ready) return ready;
     const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());

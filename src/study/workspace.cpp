@@ -58,25 +58,16 @@ std::string this_process()
     return printable_line(std::format("process {} on {} since {:%F %T} UTC: {}", ::getpid(), host.data(), now, command));
 }
 
-/// Nothing of value: what a process that was killed had not finished, and the logits of its probes.
-bool is_leftover(const std::filesystem::path& path)
-{
-    constexpr std::size_t kSuffix = 6;  // of mkstemp, see OutputFile
-    const std::string name = path.filename().string();
-    const std::size_t part = name.rfind(".part.");
-    return (part != std::string::npos && part + std::strlen(".part.") + kSuffix == name.size()) ||
-           (path.parent_path().filename() == "sense" && path.extension() == ".logits");
-}
-
+/// What a process that was killed left: what it had not finished, and the logits of its probes.
 void remove_leftovers(const std::filesystem::path& directory)
 {
-    std::vector<std::filesystem::path> leftovers;
-    std::error_code error;
-    for (auto entry = std::filesystem::recursive_directory_iterator(directory, error);
-         !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {
-        if (is_leftover(entry->path())) leftovers.push_back(entry->path());
-    }
-    for (const auto& path : leftovers) std::filesystem::remove(path, error);
+    remove_abandoned_parts(directory);
+    std::error_code ignored;
+    std::vector<std::filesystem::path> logits;
+    for (std::filesystem::directory_iterator entry(directory / "sense", ignored), end; !ignored && entry != end;
+         entry.increment(ignored))
+        if (entry->path().extension() == ".logits") logits.push_back(entry->path());
+    for (const auto& path : logits) std::filesystem::remove(path, ignored);
 }
 
 }  // namespace

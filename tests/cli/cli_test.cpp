@@ -176,7 +176,7 @@ TEST_CASE("a quantized source is refused, and can still be inspected", "[cli]")
     CHECK(apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "--dry-run"}).out ==
           std::format("{} bytes\n", std::filesystem::file_size(folder / "small.gguf")));
     check_error(apreqel(folder, {"profile", "small.gguf"}), 1, "small.gguf: it cannot be quantized: token_embd.weight is");
-    check_error(apreqel(folder, {"quantize", "small.gguf", "--plan", "plan.json", "-o", "smaller.gguf"}), 2, "small.gguf");
+    check_error(apreqel(folder, {"quantize", "small.gguf", "--plan", "plan.json", "-o", "smaller.gguf"}), 1, "small.gguf: it cannot be quantized: token_embd.weight is");
     CHECK(apreqel(folder, {"inspect", "small.gguf"}).out.contains("quantized already"));
 }
 
@@ -308,7 +308,7 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
     CHECK(plan({"--method", "front", "--max-memory", "1GiB", "--max-perplexity-increase", "50%"}).exit_code == 0);
     const auto impossible = plan({"--method", "front", "--max-memory", "1KiB"});
     CHECK(impossible.exit_code == 3);
-    CHECK(impossible.err.contains("the nearest takes"));
+    CHECK(impossible.err.contains("the nearest has"));
     CHECK(plan({"--max-memory", "1GiB"}).exit_code == 2);  // the paper's method knows no limits
     CHECK(plan({"--mix-embedding"}).exit_code == 2);
     CHECK(plan({"--spread", "3"}).exit_code == 2);
