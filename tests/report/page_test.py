@@ -120,7 +120,7 @@ class Report(unittest.TestCase):
             self.compare(folder, weights)
         for key, weight in (("memory", 0), ("latency", 0.3), ("accuracy", 0.7)):
             self.set(f"weight-{key}", weight)
-        self.set("limit-memory", 4)
+        self.set("limit-memory_bytes", 4)
         counts = self.chosen()["counts"]
         memory = sum(count * cost[1] for count, cost in zip(counts, TWELVE)) / 160
         self.assertLessEqual(memory, 4 * 1048576)
@@ -188,20 +188,22 @@ class Report(unittest.TestCase):
             self.compare(folder, (0.3, 0.3, 0.4))
 
     def test_the_page_chooses_what_the_program_chooses_on_the_front(self):
-        sensitivity = {"schema": "apreqel.sensitivity/1", "model": "m", "embedding_type": "q6_K", "fixed_bytes": 500_000,
+        probe = lambda parameters, divergence: [  # noqa: E731
+            {"memory_bytes": int(parameters * bits / 8), "measured": True, "kl_divergence": divergence * 4 ** (3 - bits)}
+            for bits in (3.4375, 4.5, 5.5, 6.5625, 8.5)]
+        sensitivity = {"schema": "apreqel.sensitivity/2", "model": "m", "fixed_bytes": 20_000,
                        "types": [type for type, *_ in FIVE],
-                       "layers": [{"layer": layer["layer"], "parameters": 100_000 + 150_000 * (l % 2),
-                                   "probes": [{"memory_bytes": int((100_000 + 150_000 * (l % 2)) * bits / 8), "measured": True,
-                                               "kl_divergence": 0.001 * (1 + l * 7919 % 11) * 4 ** (3 - bits)}
-                                              for bits in (3.4375, 4.5, 5.5, 6.5625, 8.5)]}
-                                  for l, layer in enumerate(scores(10)["layers"])]}
+                       "groups": [{"group": layer["layer"], "parameters": 100_000 + 150_000 * (l % 2),
+                                   "probes": probe(100_000 + 150_000 * (l % 2), 0.001 * (1 + l * 7919 % 11))}
+                                  for l, layer in enumerate(scores(10)["layers"])]
+                       + [{"group": "embedding", "parameters": 600_000, "fixed_type": "q6_K", "probes": probe(600_000, 0.002)}]}
         folder = self.workspace("front", profile=profile(10, FIVE), scores=scores(10), sensitivity=sensitivity)
         self.open(folder)
         self.driver.execute_script("const method = document.getElementById('method'); method.value = 'front';"
                                    "method.dispatchEvent(new Event('change'))")
         for weights in self.WEIGHTS:
             self.compare(folder, weights, "--method", "front")
-        self.set("limit-memory", 1.5)
+        self.set("limit-memory_bytes", 1.5)
         self.compare(folder, (0.1, 0.2, 0.7), "--method", "front", "--max-memory", str(1.5 * 1048576))
 
     def test_limits_bind_and_impossible_ones_are_said(self):
@@ -210,13 +212,13 @@ class Report(unittest.TestCase):
         for key, weight in (("memory", 0), ("latency", 0), ("accuracy", 1)):
             self.set(f"weight-{key}", weight)
         self.assertEqual(self.chosen()["counts"][4], 16)
-        self.set("limit-memory", 5)
+        self.set("limit-memory_bytes", 5)
         counts = self.chosen()["counts"]
         self.assertLessEqual(sum(count * cost[1] for count, cost in zip(counts, FIVE)) / 16, 5 * 1048576)
         self.assertIn("plan.json", self.text("command"))
-        self.set("limit-memory", 1)
+        self.set("limit-memory_bytes", 1)
         self.assertIn("No distribution keeps these limits", self.text("plan"))
-        self.set("limit-memory", "")
+        self.set("limit-memory_bytes", "")
         for key in ("memory", "latency", "accuracy"):
             self.set(f"weight-{key}", 0)
         self.assertIn("All weights are 0", self.text("plan"))
