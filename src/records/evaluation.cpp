@@ -40,12 +40,13 @@ void setting_fields(Archive& archive, SettingResult& setting, const Profile& pro
     fields(archive, setting.plan.ranking.best.front(), setting.plan.types);
 }
 
-/// All metrics are there: those of the study are compared and divided by.
+/// What the paper compares by is there: it is compared and divided by.
 bool complete(std::span<const Measurement> models)
 {
     const auto measured = [](double metric) { return metric > 0; };
-    return std::ranges::all_of(models,
-                               [&](const Measurement& model) { return std::ranges::all_of(metrics_of(model), measured); });
+    return std::ranges::all_of(models, [&](const Measurement& model) {
+        return std::ranges::all_of(columns_of(metrics_of(model), paper_objectives()), measured);
+    });
 }
 
 /// Indices into the study's models.
