@@ -5,7 +5,8 @@ const config = {
   font: 'system-ui, "DejaVu Sans", sans-serif',
   view: {stroke: null},
   axis: {labelColor: 'currentColor', titleColor: 'currentColor', domainColor: 'currentColor', tickColor: 'currentColor',
-    gridColor: 'currentColor', gridOpacity: 0.13, domainOpacity: 0.5, labelFontSize: 11, titleFontSize: 12, titleFontWeight: 500},
+    gridColor: 'currentColor', gridOpacity: 0.13, domainOpacity: 0.5, labelFontSize: 11, titleFontSize: 12, titleFontWeight: 500,
+    labelOverlap: true, labelSeparation: 8},
   legend: {labelColor: 'currentColor', titleColor: 'currentColor', orient: 'top', title: null, labelFontSize: 12, symbolSize: 90},
   text: {color: 'currentColor'},
 };
@@ -67,11 +68,12 @@ function scatter(place, points, [x, y], range = points) {
     data: {name: 'points', values: points},
     encoding: {x: axis(x), y: axis(y)},
     layer: [
-      {mark: {type: 'point', filled: true, size: 80, opacity: 0.9}, encoding: {...looksOf(used), tooltip: told}},
+      {mark: {type: 'point', filled: true, opacity: 0.9}, encoding: {...looksOf(used), tooltip: told,
+        size: {condition: {test: "datum.series === 'this plan'", value: 170}, value: 80}}},
       // The names of many types would hide each other; pointing at one shows it.
-      {transform: [{filter: range.filter(({series}) => series === 'uniform').length > 8 ? "datum.series === 'this plan'"
-        : "datum.series === 'uniform' || datum.series === 'this plan'"}],
-        mark: {type: 'text', dy: -11, fontSize: 11}, encoding: {text: {field: 'name'}}},
+      ...(range.filter(({series}) => series === 'uniform').length > 8 ? [] : [{
+        transform: [{filter: "datum.series === 'uniform'"}], mark: {type: 'text', dy: -11, fontSize: 11},
+        encoding: {text: {field: 'name'}}}]),
     ],
   });
 }

@@ -17,7 +17,7 @@ function drawLimits(methods, update) {
   return Object.fromEntries(limitable.map(({field, title}) => {
     const input = element('input', {type: 'number', min: 0, step: 'any', id: `limit-${field}`, placeholder: 'none'});
     input.addEventListener('input', update);
-    $('limits').append(element('label', {}, `${title} at most`, input));
+    $('limits').append(element('label', {}, title, input));
     return [field, input];
   }));
 }
@@ -102,12 +102,12 @@ function drawPlan({method, weights, bounds}, found, types) {
   const rows = knownOf([found.estimate]);
   const against = (own, other, row) =>
     Number.isFinite(other) ? `${shown(other, row)}  (${percent(own / other - 1)})` : '—';
-  const closeness = value => Number.isFinite(value) ? value.toFixed(4) : '—';
+  const closeness = value => method.closeness ? [value.toFixed(4)] : [];
   $('estimates').replaceChildren(table([
-    ['', ...rows.map(({title}) => title), 'Closeness'],
-    ['the plan, estimated', ...rows.map(row => shown(found.estimate[row.field], row)), closeness(found.closeness)],
+    ['', ...rows.map(({title}) => title), ...(method.closeness ? ['Closeness'] : [])],
+    ['the plan, estimated', ...rows.map(row => shown(found.estimate[row.field], row)), ...closeness(found.closeness)],
     ...types.map(({type, metrics}) => [type, ...rows.map(row => against(found.estimate[row.field], metrics[row.field], row)),
-      closeness(method.closeness(metrics, weights))]),
+      ...closeness(method.closeness?.(metrics, weights))]),
   ], {chosen: 0}));
 }
 

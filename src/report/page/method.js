@@ -3,6 +3,7 @@
 // A method is {name, title, objectives, limitable (criteria that its estimates know), types, layers (or groups, what it
 // gives types to), choices (how many there are, in words), best, closeness}. best(weights by name, limits by field) is the
 // plan {allocation, counts, estimate, closeness}, null if none keeps the limits, undefined if too many are nearly equal.
+// closeness(metrics, weights) is that of another model, where it can be told.
 
 const weightsOf = (rows, weights) => rows.map(({weight}) => weights[weight]);
 const limitsOf = (rows, limits) => rows.map(({field}) => limits[field] ?? Infinity);
@@ -81,7 +82,6 @@ function frontMethod({types, groups, size, columns, points, allocations}) {
       return {allocation, counts: types.map(type => allocation.filter(other => other === type).length),
         estimate: metricsOf(known, points[found.point]), closeness: found.closeness};
     },
-    closeness: () => NaN,
   };
 }
 

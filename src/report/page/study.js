@@ -74,7 +74,7 @@ function drawOrders(study) {
     return;
   }
   chart($('orders-chart'), 'Hypervolume gain of each order of layers', {
-    height: {step: 26},
+    height: 50 + 26 * orders.length,
     data: {values: orders},
     encoding: {y: {field: 'order', sort: orders.map(order => order.order), title: null}},
     layer: [
