@@ -113,7 +113,8 @@ Json front_json(const PlannedFront& front)
     Objectives known;
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (!std::isnan(front.candidates.front().estimate[c])) known.push_back(c);
-    Json json{{"types", front.types}, {"groups", front.groups}, {"size", front.candidates.size()}, {"columns", fields_json(known)}};
+    Json json{
+        {"types", front.types}, {"groups", front.groups}, {"size", front.candidates.size()}, {"columns", fields_json(known)}};
     json["points"] = Json::array();
     json["allocations"] = Json::array();
     const std::size_t step = (front.candidates.size() + kMostPoints - 1) / kMostPoints;

@@ -311,6 +311,21 @@ class Report(unittest.TestCase):
         self.assertIn("--plan plan.json", self.text("command"))
         self.assertIn("--imatrix auto", self.text("command"))
 
+    def test_a_study_is_drawn_from_what_the_paper_compares_by(self):
+        measured = [{"name": type, "memory_bytes": memory, "latency_ms": latency, "perplexity": perplexity}
+                    for type, memory, latency, perplexity in FIVE]
+        mix = {"name": "mix", "memory_bytes": 4_300_000, "latency_ms": 1.9, "perplexity": 19.8,
+               "allocation": {layer["layer"]: "q4_K" for layer in scores(4)["layers"]}}
+        setting = {"category": "fairness", "weights": {"memory": 1, "latency": 1, "accuracy": 1}, "distribution": {"q4_K": 4},
+                   "closeness": 0.7, "estimate": {"memory_bytes": 4_400_000, "latency_ms": 1.8, "perplexity": 19.9}}
+        study = {"schema": "apreqel.study/1", "model": "m", "reference": {**measured[4], "name": "reference"}, "uniform": measured,
+                 "settings": [setting], "models": [mix], "orders": [{"order": "contribution", "models": [0]}]}
+        folder = self.workspace("studied", profile=profile(4, FIVE), scores=scores(4), study=study)
+        self.open(folder)
+        for place, pictures in (("fronts", 3), ("errors", 3), ("bits-chart", 1), ("orders-chart", 1)):
+            self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, f"#{place} svg")), pictures, place)
+        self.assertIn("fairness", self.text("tables"))
+
     def test_data_from_files_is_shown_as_text(self):
         named = profile(4, [(HOSTILE, 5_000_000, 2, 20), *FIVE[1:2]], HOSTILE)
         named["types"][0]["bits_per_weight"] = 3
