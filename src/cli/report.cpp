@@ -4,33 +4,69 @@
 #include "cli/verbs.h"
 #include "report/page.h"
 
+#include <format>
 #include <memory>
+#include <span>
+#include <utility>
+#include <vector>
 
 namespace apreqel {
 namespace {
 
-/// Reads the artifact at `path` if it is there, as `text` in the form this version writes.
+/// Reads the artifact at `path` if it is there, as `json` in the form this version writes.
 template <typename Read>
-auto read_if_there(const std::filesystem::path& path, Read read, std::string& text) -> decltype(read(path))
+auto read_if_there(const std::filesystem::path& path, Read read, std::string& json) -> decltype(read(path))
 {
     using Record = typename decltype(read(path))::value_type;
     if (!std::filesystem::exists(path)) return Record{};
     auto record = read(path);
-    if (record) text = to_json(*record);
+    if (record) json = to_json(*record);
     return record;
+}
+
+/// The metrics of the models that stand in a list of the artifact.
+void add_models(Artifact& artifact, std::string_view list, std::span<const Metrics> metrics)
+{
+    for (std::size_t i = 0; i < metrics.size(); ++i) artifact.models.emplace_back(std::format("/{}/{}", list, i), metrics[i]);
+}
+
+void add_models(Artifact& artifact, std::string_view list, std::span<const Measurement> models, const Quality& reference)
+{
+    std::vector<Metrics> metrics;
+    for (const Measurement& model : models) metrics.push_back(metrics_of(model, reference));
+    add_models(artifact, list, metrics);
+}
+
+void add_models(Artifact& artifact, const RunResult& run)
+{
+    const Quality& reference = run.reference.quality;
+    artifact.models.emplace_back("/reference", metrics_of(run.reference, reference));
+    artifact.models.emplace_back("/mix", metrics_of(run.mix, reference));
+    add_models(artifact, "uniform", run.uniform, reference);
+    add_models(artifact, "tried", run.tried, reference);
+}
+
+void add_models(Artifact& artifact, const Evaluation& evaluation)
+{
+    add_models(artifact, "uniform", evaluation.uniform, evaluation.reference.quality);
+    std::vector<Measurement> models;
+    for (const MixedModel& model : evaluation.models) models.push_back(model.measurement);
+    add_models(artifact, "models", models, evaluation.reference.quality);
 }
 
 /// The artifacts of a workspace. Errors: none at all; one that cannot be read; two of different models.
 Result<PageData> read_artifacts(const Workspace& workspace)
 {
     PageData data;
-    const auto scores = read_if_there(workspace.path("scores.json"), read_scores, data.scores);
+    const auto scores = read_if_there(workspace.path("scores.json"), read_scores, data.scores.json);
     if (!scores) return std::unexpected(scores.error());
-    const auto profile = read_if_there(workspace.path("profile.json"), read_profile, data.profile);
+    const auto profile = read_if_there(workspace.path("profile.json"), read_profile, data.profile.json);
     if (!profile) return std::unexpected(profile.error());
-    const auto run = read_if_there(workspace.path("run.json"), read_run, data.run);
+    const auto run = read_if_there(workspace.path("run.json"), read_run, data.run.json);
     if (!run) return std::unexpected(run.error());
-    if (data.scores.empty() && data.profile.empty())
+    const bool scored = !data.scores.json.empty();
+    const bool profiled = !data.profile.json.empty();
+    if (!scored && !profiled)
         return fail("report: {} holds nothing to report yet: first apreqel run MODEL", workspace.directory().string());
 
     std::string_view model;
@@ -41,12 +77,14 @@ Result<PageData> read_artifacts(const Workspace& workspace)
             return fail("report: the files in {} are of different models", workspace.directory().string());
         model = found;
     }
-    if (!data.scores.empty() && !data.profile.empty() && scores->layers.size() != profile->model.layers)
+    if (scored && profiled && scores->layers.size() != profile->model.layers)
         return fail("report: scores.json has {} layers and profile.json has {}", scores->layers.size(), profile->model.layers);
-    data.model_name = data.profile.empty() ? scores->model_name : profile->model.model_name;
+    data.model_name = profiled ? profile->model.model_name : scores->model_name;
+    add_models(data.profile, "types", type_metrics(*profile));
+    if (!data.run.json.empty()) add_models(data.run, *run);
 
     const auto sensitivity_path = workspace.path("sensitivity.json");
-    if (!data.profile.empty() && std::filesystem::exists(sensitivity_path)) {
+    if (profiled && std::filesystem::exists(sensitivity_path)) {
         const auto sensitivity = read_sensitivity(sensitivity_path);
         if (!sensitivity) return std::unexpected(sensitivity.error());
         auto front = plan_front(*profile, *sensitivity);
@@ -55,12 +93,13 @@ Result<PageData> read_artifacts(const Workspace& workspace)
     }
 
     const auto study_path = workspace.path("study.json");
-    if (data.scores.empty() || data.profile.empty() || !std::filesystem::exists(study_path)) return data;
+    if (!scored || !profiled || !std::filesystem::exists(study_path)) return data;
     const auto evaluation = read_evaluation(study_path, *profile, *scores);
     if (!evaluation) return std::unexpected(evaluation.error());
     auto tables = study_tables(*evaluation);
     if (!tables) return std::unexpected(tables.error());
-    data.study = to_json(*evaluation);
+    data.study.json = to_json(*evaluation);
+    add_models(data.study, *evaluation);
     data.tables = std::move(*tables);
     return data;
 }
@@ -85,6 +124,7 @@ Result<> run_report(const Flags& flags)
     data->workspace = flags.workspace.string();
     data->directory = workspace.directory().string();
     data->made_by = tool_version();
+    data->usual_types = kPaperTypes;
     if (data->model_name.empty()) data->model_name = file.filename().string();
     if (auto written = write_text(output, report_page(*data)); !written) return written;
     return print_result(flags.json ? report_json(output) : output.string() + "\n", flags.json);

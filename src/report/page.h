@@ -3,27 +3,37 @@
 
 #include "report/tables.h"
 
+#include <apreqel/criterion.h>
 #include <apreqel/plan.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace apreqel {
 
-/// What the page draws from. Artifacts are JSON documents as docs/formats.md describes them, valid; empty: not there.
+/// A JSON document as docs/formats.md describes it, valid, and what the criteria say of the models measured in it.
+struct Artifact {
+    std::string json;                                     ///< empty: not there
+    std::vector<std::pair<std::string, Metrics>> models;  ///< with where they stand in it, as a JSON pointer: "/uniform/2"
+};
+
+/// What the page draws from.
 struct PageData {
     std::string model_name;
     std::string model_file;  ///< as the commands on the page name it
     std::string workspace;   ///< as the commands on the page name it; empty: the model's own
     std::string directory;   ///< the workspace
     std::string made_by;
-    std::string scores;
-    std::string profile;
-    std::string run;
-    std::string study;
-    PlannedFront front;         ///< no candidates: no sensitivity was measured
-    std::vector<Table> tables;  ///< of the study
+    std::string usual_types;  ///< what `run` chooses among unless told, joined by commas
+    Artifact scores;
+    Artifact profile;
+    Artifact run;
+    Artifact study;
+    std::optional<PlannedFront> front;  ///< where sensitivity was measured
+    std::vector<Table> tables;          ///< of the study
 };
 
 [[nodiscard]] std::string report_page(const PageData& data);

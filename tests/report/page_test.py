@@ -34,7 +34,7 @@ def browser(folder, *arguments):
 
 
 def profile(layers, costs, name="a model", model="m"):
-    return {"schema": "apreqel.profile/1", "model": model, "model_name": name, "layers": layers, "embedding_type": "q6_K",
+    return {"schema": "apreqel.profile/1", "model": model, "model_name": name, "layers": layers,
             "types": [{"type": type, "memory_bytes": memory, "latency_ms": latency, "perplexity": perplexity}
                       for type, memory, latency, perplexity in costs]}
 
@@ -43,6 +43,19 @@ def scores(layers, name="a model", model="m"):
     return {"schema": "apreqel.scores/1", "model": model, "model_name": name,
             "layers": [{"layer": f"blk.{l // 2}.{'ffn' if l % 2 else 'attn'}", "score": (l * 7919) % 101 - 50,
                         "mean_similarity": 0.5 + (l * 31 % 17) / 40} for l in range(layers)]}
+
+
+def sensitivity(layers, costs):
+    """Groups of two sizes, and an embedding of the most precise type."""
+    def group(name, parameters, divergence):
+        bits = [3.4375 + 5 * i / len(costs) for i in range(len(costs))]
+        return {"group": name, "parameters": parameters,
+                "probes": [{"memory_bytes": int(parameters * b / 8), "measured": True, "kl_divergence": divergence * 4 ** (3 - b)}
+                           for b in bits]}
+    return {"schema": "apreqel.sensitivity/2", "model": "m", "fixed_bytes": 20_000, "types": [type for type, *_ in costs],
+            "groups": [*(group(f"blk.{l // 2}.{'ffn' if l % 2 else 'attn'}", 100_000 + 150_000 * (l % 2),
+                               0.001 * (1 + l * 7919 % 11)) for l in range(layers)),
+                       {**group("embedding", 600_000, 0.002), "fixed_type": costs[-1][0]}]}
 
 
 FIVE = [("q3_K", 3_900_000, 2.31, 21.4), ("q4_K", 4_600_000, 1.82, 19.9), ("q5_K", 5_300_000, 2.05, 19.31),
@@ -59,6 +72,7 @@ class Report(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="apreqel-report-"))
         cls.driver = browser(cls.folder)
+        cls.driver.set_script_timeout(120)
 
     @classmethod
     def tearDownClass(cls):
@@ -83,6 +97,10 @@ class Report(unittest.TestCase):
         self.driver.execute_script("const input = document.getElementById(arguments[0]); input.value = arguments[1];"
                                    "input.dispatchEvent(new Event('input'))", metric, value)
 
+    def choose_by(self, method):
+        self.driver.execute_script("const method = document.getElementById('method'); method.value = arguments[0];"
+                                   "method.dispatchEvent(new Event('change'))", method)
+
     def chosen(self):
         return json.loads(self.driver.find_element(By.ID, "plan").get_attribute("data-plan"))
 
@@ -97,6 +115,7 @@ class Report(unittest.TestCase):
         chosen = self.chosen()
         self.assertEqual(chosen["counts"], list(planned["distribution"].values()), weights)
         self.assertEqual(chosen["allocation"], [entry["type"] for entry in planned["allocation"]], weights)
+        return planned
 
     WEIGHTS = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.33, 0.33, 0.33), (0.2, 0.6, 0.2), (0.7, 0.2, 0.1), (0.1, 0.15, 0.75),
                (0.5, 0.5, 0), (0.01, 0.98, 0.37)]
@@ -120,20 +139,22 @@ class Report(unittest.TestCase):
             self.compare(folder, weights)
         for key, weight in (("memory", 0), ("latency", 0.3), ("accuracy", 0.7)):
             self.set(f"weight-{key}", weight)
-        self.set("limit-memory", 4)
+        self.set("limit-memory_bytes", 4)
         counts = self.chosen()["counts"]
         memory = sum(count * cost[1] for count, cost in zip(counts, TWELVE)) / 160
         self.assertLessEqual(memory, 4 * 1048576)
         self.assertGreater(memory, 0.99 * 4 * 1048576)  # the limit binds
 
-    def test_the_page_chooses_within_limits_what_an_enumeration_chooses(self):
+    def test_the_page_chooses_within_limits_what_an_enumeration_chooses_by_any_number_of_criteria(self):
         self.open(self.workspace("enumerated", profile=profile(4, FIVE), scores=scores(4)))
         self.assertEqual(self.driver.execute_script("""
             let seed = 1;
             const random = () => (seed = seed * 16807 % 2147483647) / 2147483647;
             const some = values => values[Math.floor(random() * values.length)];
             const shapes = [() => [1 + random(), 1 + random(), 1 + random()], () => [some([1, 2]), some([1, 2, 3]), some([1, 2])],
-              s => [1 + s, 3 - 2 * s, 1 + s / 2], s => [2, 1 + random(), 3 - s], s => [1e9 * (0.4 + s), 1 + random(), 7 + Math.exp(-6 * s)]];
+              s => [1 + s, 3 - 2 * s, 1 + s / 2], s => [2, 1 + random(), 3 - s], s => [1e9 * (0.4 + s), 1 + random(), 7 + Math.exp(-6 * s)],
+              () => [1 + random()], s => [1 + s, some([1, 2])], s => [1 + s, 2 - s, 1 + random(), 0.3 + random()],
+              s => [s, 2 - s, 1e-4 * random(), 0, some([1, 3])]];
             const enumerated = (ranker, weights, limits) => {
               const counts = ranker.costs.map(() => 0);
               let winner = null;
@@ -141,7 +162,7 @@ class Report(unittest.TestCase):
                 for (let count = type + 1 < counts.length ? 0 : left; count <= left; ++count) {
                   counts[type] = count;
                   if (type + 1 < counts.length) { visit(type + 1, left - count); continue; }
-                  const estimate = [0, 1, 2].map(j => counts.reduce((sum, n, i) => sum + n / ranker.layers * ranker.costs[i][j], 0));
+                  const estimate = weights.map((_, j) => counts.reduce((sum, n, i) => sum + n / ranker.layers * ranker.costs[i][j], 0));
                   if (estimate.some((value, j) => value > limits[j])) continue;
                   const candidate = {counts: [...counts], estimate, closeness: ranker.closeness(estimate, weights)};
                   if (!winner || ranker.better(candidate, winner)) winner = candidate;
@@ -151,12 +172,12 @@ class Report(unittest.TestCase):
             };
             const wrong = [];
             let infeasible = 0;
-            for (let trial = 0; trial < 2000; ++trial) {
+            for (let trial = 0; trial < 1400; ++trial) {
               const types = 1 + Math.floor(5 * random()), layers = 1 + Math.floor((types > 3 ? 9 : 25) * random());
               const costs = Array.from({length: types}, (_, i) => shapes[trial % shapes.length](i / types));
-              const weights = [random(), random(), random()].map(weight => random() < 0.2 ? 0 : weight);
+              const weights = costs[0].map(() => random()).map(weight => random() < 0.2 ? 0 : weight);
               if (weights.every(weight => weight === 0)) continue;
-              const limits = [0, 1, 2].map(j => {
+              const limits = weights.map((_, j) => {
                 const column = costs.map(cost => cost[j]), low = Math.min(...column), high = Math.max(...column);
                 return random() < 0.5 ? Infinity : low + (high - low) * (1.1 * random() - 0.02);
               });
@@ -188,21 +209,77 @@ class Report(unittest.TestCase):
             self.compare(folder, (0.3, 0.3, 0.4))
 
     def test_the_page_chooses_what_the_program_chooses_on_the_front(self):
-        sensitivity = {"schema": "apreqel.sensitivity/1", "model": "m", "embedding_type": "q6_K", "fixed_bytes": 500_000,
-                       "types": [type for type, *_ in FIVE],
-                       "layers": [{"layer": layer["layer"], "parameters": 100_000 + 150_000 * (l % 2),
-                                   "probes": [{"memory_bytes": int((100_000 + 150_000 * (l % 2)) * bits / 8), "measured": True,
-                                               "kl_divergence": 0.001 * (1 + l * 7919 % 11) * 4 ** (3 - bits)}
-                                              for bits in (3.4375, 4.5, 5.5, 6.5625, 8.5)]}
-                                  for l, layer in enumerate(scores(10)["layers"])]}
-        folder = self.workspace("front", profile=profile(10, FIVE), scores=scores(10), sensitivity=sensitivity)
+        folder = self.workspace("front", profile=profile(10, FIVE), scores=scores(10), sensitivity=sensitivity(10, FIVE))
         self.open(folder)
-        self.driver.execute_script("const method = document.getElementById('method'); method.value = 'front';"
-                                   "method.dispatchEvent(new Event('change'))")
+        self.choose_by("front")
         for weights in self.WEIGHTS:
             self.compare(folder, weights, "--method", "front")
-        self.set("limit-memory", 1.5)
-        self.compare(folder, (0.1, 0.2, 0.7), "--method", "front", "--max-memory", str(1.5 * 1048576))
+        for field, flag, scale in (("memory_bytes", "--max-memory", 1 / 1048576), ("latency_ms", "--max-latency", 1),
+                                   ("kl_divergence", "--max-kld", 1), ("perplexity_increase", "--max-perplexity-increase", 100)):
+            weights = (0.6, 0.3, 0.1) if scale >= 1 else (0.1, 0.2, 0.7)
+            free = self.compare(folder, weights, "--method", "front")
+            limit = round(0.97 * free["estimate"][field], 6)
+            self.set(f"limit-{field}", limit * scale)
+            bound = self.compare(folder, weights, "--method", "front", flag, str(limit))
+            self.assertLessEqual(bound["estimate"][field], limit)
+            self.assertIn(flag, self.text("command"))
+            self.set(f"limit-{field}", "")
+
+    def test_the_page_chooses_what_the_program_chooses_on_the_front_of_very_many_types(self):
+        types = [(f"type-{i}", 5_000_000 + 40_000 * (i * 37 % 90), 2 + 0.01 * (i * 53 % 90), 20 + 0.02 * (i * 71 % 90))
+                 for i in range(90)]
+        many = profile(4, types)
+        for i, type in enumerate(many["types"]):
+            type["bits_per_weight"] = 2 + i / 16
+        folder = self.workspace("very-many", profile=many, sensitivity=sensitivity(4, types))
+        self.open(folder)
+        for weights in self.WEIGHTS:
+            self.compare(folder, weights, "--method", "front")
+
+    def test_a_criterion_of_the_program_is_a_slider_a_limit_a_picture_and_a_column(self):
+        folder = self.workspace("energy", profile=profile(16, FIVE), scores=scores(16))
+        self.open(folder)
+        page = folder / "report.html"
+        before, start, rest = page.read_text().partition('<script type="application/json" id="data">')
+        text, end, after = rest.partition("</script>")
+        data = json.loads(text)
+        data["criteria"].append({"name": "energy", "weight": "energy", "limit": "max-energy", "field": "energy_j",
+                                 "unit": "J/token", "scale": 1, "digits": 2})
+        data["objectives"]["paper"].append("energy_j")
+        for type, energy in zip(data["profile"]["types"], (5, 4, 3, 2, 1)):
+            type["metrics"]["energy_j"] = energy
+        page.write_text(before + start + json.dumps(data).replace("<", "\\u003c") + end + after)
+        self.driver.get(page.as_uri())
+        for weight in ("memory", "latency", "accuracy"):
+            self.set(f"weight-{weight}", 0)
+        self.set("weight-energy", 1)
+        self.assertEqual(self.chosen()["counts"], [0, 0, 0, 0, 16])
+        self.assertIn("energy=1", self.text("command"))
+        self.assertIn("Energy (J/token)", self.text("estimates"))
+        self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#places svg")), 6)
+        self.set("weight-memory", 1)
+        self.set("weight-energy", 0)
+        self.set("limit-energy_j", 4.5)
+        counts = self.chosen()["counts"]
+        self.assertLessEqual(sum(n * energy for n, energy in zip(counts, (5, 4, 3, 2, 1))) / 16, 4.5)
+        self.assertGreater(counts[0], 0)
+
+    def test_what_was_shipped_and_why_is_said(self):
+        folder = self.workspace("shipped", profile=profile(16, FIVE), scores=scores(16))
+        plan = json.loads(subprocess.run([PROGRAM, "plan", "-C", folder, "--json"], check=True, capture_output=True, text=True).stdout)
+        measured = lambda name: {"name": name, "memory_bytes": 4_600_000, "latency_ms": 1.8, "perplexity": 20}  # noqa: E731
+        run = {"schema": "apreqel.run/1", "plan": plan, "reference": {**measured("reference"), "perplexity": 19},
+               "uniform": [measured("q4_K")], "mix": measured("mixed.gguf"), "tried": [measured("plan 1")],
+               "instead": "q4_K", "because": "all q4_K: closeness 0.9 as measured, the best mix 0.8", "limits_kept": False}
+        (folder / "run.json").write_text(json.dumps(run))
+        self.open(folder)
+        self.assertEqual(self.text("shipped"), "Shipped: the uniform q4_K, in the place of every mix, because: all q4_K: closeness 0.9 "
+                         "as measured, the best mix 0.8. As measured it does not keep the limits.")
+        self.assertIn("plan 1, not shipped", self.text("result-table"))
+        del run["instead"], run["tried"]
+        (folder / "run.json").write_text(json.dumps({**run, "because": "the paper's method", "limits_kept": True}))
+        self.open(folder)
+        self.assertEqual(self.text("shipped"), "Shipped: mixed.gguf, because: the paper's method.")
 
     def test_limits_bind_and_impossible_ones_are_said(self):
         folder = self.workspace("limits", profile=profile(16, FIVE), scores=scores(16))
@@ -210,13 +287,13 @@ class Report(unittest.TestCase):
         for key, weight in (("memory", 0), ("latency", 0), ("accuracy", 1)):
             self.set(f"weight-{key}", weight)
         self.assertEqual(self.chosen()["counts"][4], 16)
-        self.set("limit-memory", 5)
+        self.set("limit-memory_bytes", 5)
         counts = self.chosen()["counts"]
         self.assertLessEqual(sum(count * cost[1] for count, cost in zip(counts, FIVE)) / 16, 5 * 1048576)
         self.assertIn("plan.json", self.text("command"))
-        self.set("limit-memory", 1)
+        self.set("limit-memory_bytes", 1)
         self.assertIn("No distribution keeps these limits", self.text("plan"))
-        self.set("limit-memory", "")
+        self.set("limit-memory_bytes", "")
         for key in ("memory", "latency", "accuracy"):
             self.set(f"weight-{key}", 0)
         self.assertIn("All weights are 0", self.text("plan"))
@@ -233,6 +310,21 @@ class Report(unittest.TestCase):
         self.open(folder)
         self.assertIn("--plan plan.json", self.text("command"))
         self.assertIn("--imatrix auto", self.text("command"))
+
+    def test_a_study_is_drawn_from_what_the_paper_compares_by(self):
+        measured = [{"name": type, "memory_bytes": memory, "latency_ms": latency, "perplexity": perplexity}
+                    for type, memory, latency, perplexity in FIVE]
+        mix = {"name": "mix", "memory_bytes": 4_300_000, "latency_ms": 1.9, "perplexity": 19.8,
+               "allocation": {layer["layer"]: "q4_K" for layer in scores(4)["layers"]}}
+        setting = {"category": "fairness", "weights": {"memory": 1, "latency": 1, "accuracy": 1}, "distribution": {"q4_K": 4},
+                   "closeness": 0.7, "estimate": {"memory_bytes": 4_400_000, "latency_ms": 1.8, "perplexity": 19.9}}
+        study = {"schema": "apreqel.study/1", "model": "m", "reference": {**measured[4], "name": "reference"}, "uniform": measured,
+                 "settings": [setting], "models": [mix], "orders": [{"order": "contribution", "models": [0]}]}
+        folder = self.workspace("studied", profile=profile(4, FIVE), scores=scores(4), study=study)
+        self.open(folder)
+        for place, pictures in (("fronts", 3), ("errors", 3), ("bits-chart", 1), ("orders-chart", 1)):
+            self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, f"#{place} svg")), pictures, place)
+        self.assertIn("fairness", self.text("tables"))
 
     def test_data_from_files_is_shown_as_text(self):
         named = profile(4, [(HOSTILE, 5_000_000, 2, 20), *FIVE[1:2]], HOSTILE)
@@ -290,8 +382,8 @@ def screenshots(folder, model):
     subprocess.run([PROGRAM, "report", model, "-o", page, "--force"], check=True)
     with tempfile.TemporaryDirectory() as scratch:
         driver = browser(scratch, "--hide-scrollbars")
-        for name, width, dark, media in (("light", 1200, False, ""), ("dark", 1200, True, ""), ("phone", 390, False, ""),
-                                         ("print", 800, False, "print")):
+        for name, width, dark, media in (("light", 1440, False, ""), ("dark", 1440, True, ""), ("phone", 390, False, ""),
+                                         ("phone-dark", 390, True, ""), ("print", 800, False, "print")):
             driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                                    {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500})
             driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [
