@@ -37,12 +37,13 @@ struct Ship {
     std::string because;             ///< one line for people
 };
 
+inline constexpr std::size_t kMostAttempts = 3;
+
 /// The paper's method builds its plan and ships it. The front method corrects its predictions by what was measured and plans
 /// again, as long as that changes the plan and for at most `kMostAttempts` attempts; then it ships the best measured of all
 /// attempts and uniform types: those that keep the limits first, then by closeness. `scores` for the paper's method,
 /// `sensitivity` for the front.
 /// Errors: those of make_plan and make_front_plan for the first plan.
-inline constexpr std::size_t kMostAttempts = 3;
 [[nodiscard]] Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Scores* scores,
                                                          const Sensitivity* sensitivity, const PlanRequest& request,
                                                          const Session& session);

@@ -237,6 +237,11 @@ Result<> check_method(const PlanRequest& request)
     const std::string_view method = method_name(request.method);
     if (limited && request.method != Method::front)
         return usage_error("--method {} knows no limits: add --method front", method);
+    for (std::size_t c = 0; c < kCriteria && request.method == Method::paper; ++c) {
+        const auto stands_in = [&](std::size_t objective) { return criteria()[objective].weight == criteria()[c].weight; };
+        if (request.weights[c] > 0 && std::ranges::none_of(paper_objectives(), stands_in))
+            return usage_error("--method {} does not weigh {}: add --method front", method, criteria()[c].name);
+    }
     if (request.mix_embedding && request.method != Method::front)
         return usage_error("--method {} does not mix the embedding: add --method front", method);
     return {};

@@ -40,7 +40,7 @@ Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensi
     auto plans = make_spread(profile, sensitivity, flags.request, worst_of(uniform), flags.spread);
     if (!plans) return std::unexpected(plans.error());
     if (plans->empty())
-        return fail("plan: no mix is better than the worst uniform type in every metric, so none can be chosen for a spread");
+        return fail("plan: no mix is better than the worst uniform type in every criterion, so none can be chosen for a spread");
     std::ranges::sort(*plans, {}, [](const Plan& plan) { return plan.chosen().estimate[kMemory]; });
     if (!flags.output.empty()) {
         std::error_code error;
@@ -67,14 +67,18 @@ Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensi
     return print_result(flags.json ? spread_json(*plans, files) : format_table(rows), flags.json);
 }
 
-/// The profile named: one document of both parts, or the model's with the device's beside it.
+/// The profile named; with `--device`, what that says of the device, and of the profile what is true of the model.
 Result<Profile> read_parts(const PlanFlags& flags, const std::filesystem::path& path)
 {
     if (flags.device.empty()) return read_profile(path);
-    auto model = read_model_profile(path);
-    if (!model) return std::unexpected(model.error());
     auto device = read_device_profile(flags.device);
     if (!device) return std::unexpected(device.error());
+    auto profile = read_profile(path);
+    auto model = profile ? Result<ModelProfile>(std::move(profile->model)) : read_model_profile(path);
+    if (!model) return std::unexpected(profile.error());
+    if (!model->model.empty() && !device->model.empty() && model->model != device->model) {
+        return fail("plan: {} is of model {}, {} is of {}", path.string(), model->model, flags.device.string(), device->model);
+    }
     return Profile{.model = std::move(*model), .device = std::move(*device)};
 }
 
@@ -138,7 +142,7 @@ void add_plan(CLI::App& app, Action& chosen)
     auto flags = std::make_shared<PlanFlags>();
     verb->add_option("--profile", flags->profile, "What each type measures [DIR/profile.json]")->type_name("FILE");
     verb->add_option("--device", flags->device,
-                     "Speed of the types on another device; --profile is then what is true of the model alone")
+                     "Speed of the types on another device, a profile/device-….json of a workspace there")
         ->type_name("FILE");
     verb->add_option("--scores", flags->scores, "Contribution of each layer [DIR/scores.json]")->type_name("FILE");
     verb->add_option("--sensitivity", flags->sensitivity,

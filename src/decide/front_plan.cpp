@@ -40,6 +40,17 @@ Plan plan_of(const Profile& profile, const Sensitivity& sensitivity, const PlanR
     return plan;
 }
 
+/// "memory 1048576 bytes", "latency 0.33 ms": exact enough to set a limit by.
+std::string stated(const Criterion& criterion, double value)
+{
+    switch (criterion.dimension) {
+        case Dimension::bytes: return std::format("{} {:.0f} bytes", criterion.name, value);
+        case Dimension::milliseconds: return std::format("{} {:.4g} ms", criterion.name, value);
+        case Dimension::share: return std::format("{} {:.3g} %", criterion.name, 100 * value);
+        default: return std::format("{} {:.4g}", criterion.name, value);
+    }
+}
+
 /// Nothing keeps the limits: what comes nearest, criterion by criterion.
 std::unexpected<Error> infeasible(const Candidate& nearest, double excess, double kv_bytes)
 {
@@ -48,11 +59,11 @@ std::unexpected<Error> infeasible(const Candidate& nearest, double excess, doubl
     std::string values;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (std::isnan(metrics[c]) || criteria()[c].limit.empty()) continue;
-        values += std::format("{}{} {:.{}f}", values.empty() ? "" : ", ", criteria()[c].field, metrics[c], c == kMemory ? 0 : 5);
+        values += (values.empty() ? "" : ", ") + stated(criteria()[c], metrics[c]);
     }
     return std::unexpected(Error{ErrorCode::infeasible, "plan: no mix of these types keeps the limits",
                                  std::format("the nearest has {}{}: {:.1f} % over; raise a limit, or offer more types", values,
-                                             kv_bytes > 0 ? " (KV cache included)" : "", 100 * (excess - 1))});
+                                             kv_bytes > 0 ? ", KV cache included" : "", 100 * (excess - 1))});
 }
 
 Result<> check(const PlanRequest& request, const Sensitivity& sensitivity)

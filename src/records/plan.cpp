@@ -56,11 +56,11 @@ void columns_fields(Archive& archive, Costs& columns, const Objectives& objectiv
 
 void scale_fields(Archive& archive, Scale& scale, const Objectives& objectives)
 {
-    archive.object("normalization", "what the objectives were divided by, and their best and worst weighted values", [&] {
+    archive.object("normalization", "what the objectives were divided by, and their best and worst weighted values; missing where none was ranked", [&] {
         archive.object("norm", "", [&] { columns_fields(archive, scale.norm, objectives, Rule::positive); });
         archive.object("ideal", "", [&] { columns_fields(archive, scale.ideal, objectives, Rule::none); });
         archive.object("anti_ideal", "", [&] { columns_fields(archive, scale.anti_ideal, objectives, Rule::none); });
-    });
+    }, !scale.norm.empty());
 }
 
 void method_field(Archive& archive, Method& method)

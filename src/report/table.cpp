@@ -196,13 +196,24 @@ std::string format_candidates(double count)
     return count < 1e15 ? std::format("{:.0f}", count) : std::format("{:.3g}", count);
 }
 
-/// "memory at most 4.00 MiB, ms/token at most 40.000".
+/// Where a table has it in its heading.
+std::string_view unit_of(Dimension dimension)
+{
+    switch (dimension) {
+        case Dimension::milliseconds: return " ms/token";
+        case Dimension::nats: return " nats/token";
+        default: return "";
+    }
+}
+
+/// "memory at most 4.00 MiB, latency at most 40.000 ms/token".
 std::string format_limits(const Limits& limits)
 {
     std::string text;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (limits.most[c] == kUnlimited) continue;
-        text += std::format("{}{} at most {}", text.empty() ? "" : ", ", criteria()[c].name, format_criterion(c, limits.most[c]));
+        text += std::format("{}{} at most {}{}", text.empty() ? "" : ", ", criteria()[c].name, format_criterion(c, limits.most[c]),
+                            unit_of(criteria()[c].dimension));
         if (c == kMemory && limits.context > 0) text += std::format(" with the KV cache of {} tokens", limits.context);
     }
     return text.empty() ? "none" : text;
@@ -264,6 +275,7 @@ std::string format_reasons(const Plan& plan)
 {
     const Candidate& chosen = plan.chosen();
     const Scale& scale = plan.ranking.scale;
+    if (scale.norm.empty()) return "";  // a file that does not say
     std::string text =
         std::format("\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
                     chosen.distance_ideal, chosen.distance_anti_ideal);

@@ -86,6 +86,11 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
         return std::unexpected(ready.error());
     if (!front)
         if (auto ready = check_ready(study.inventory, "run", {Task::score}); !ready) return std::unexpected(ready.error());
+    if (request.limits.context > 0 && study.inventory.kv_bytes_per_token == 0)
+        return usage_error("run: the size of this model's KV cache is not known, so it cannot be counted as memory");
+    const bool prompts = request.weights[kPromptLatency] > 0 || request.limits.most[kPromptLatency] < kUnlimited;
+    if (prompts && study.settings.speed.prompt == 0)
+        return usage_error("run: prompt latency has a weight or a limit, so a prompt must be timed: --prompt-tokens is 0");
     if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
     if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
         return std::unexpected(enough.error());

@@ -99,6 +99,39 @@ TEST_CASE("plan explains itself from files alone", "[cli]")
     CHECK(json.out == read_text(folder / "plan.json").value());
 }
 
+TEST_CASE("a plan takes another device's speeds, and no other model's", "[cli]")
+{
+    const TempDir folder;
+    std::string profile = kProfile;
+    profile.insert(profile.find("\"layers\""), R"("model":"abc",)");
+    REQUIRE(write_text(folder / "profile.json", profile));
+    REQUIRE(write_text(folder / "scores.json", kScores));
+    const auto device = [&](const char* model) {
+        return std::format(R"({{"schema":"apreqel.device/1","model":"{}","models":[{{"name":"q3_K","latency_ms":1}},
+                              {{"name":"q4_K","latency_ms":2}},{{"name":"q8_0","latency_ms":3}}]}})",
+                           model);
+    };
+    REQUIRE(write_text(folder / "board.json", device("abc")));
+    REQUIRE(write_text(folder / "other.json", device("def")));
+    const auto fastest = apreqel(folder, {"plan", "-C", ".", "-w", "0,1,0", "--device", "board.json"});
+    CHECK(fastest.out.contains("q3_K × 4"));
+    CHECK(apreqel(folder, {"plan", "-C", ".", "-w", "0,1,0"}).out.contains("q4_K × 4"));
+    check_error(apreqel(folder, {"plan", "-C", ".", "-w", "0,1,0", "--device", "other.json"}), 1, "is of def");
+}
+
+TEST_CASE("what a method cannot weigh or limit is refused before anything is measured", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    const auto run = [&](std::vector<std::string> flags) {
+        flags.insert(flags.begin(), {"run", "m.gguf", "-o", "out.gguf"});
+        return apreqel(folder, flags);
+    };
+    check_error(run({"--weights", "memory=.5,prompt=.5"}), 2, "does not weigh prompt latency");
+    check_error(run({"--method", "front", "--weights", "prompt=1", "--prompt-tokens", "0"}), 2, "a prompt must be timed");
+    check_error(run({"--method", "front", "--max-prompt-latency", "1ms", "--prompt-tokens", "0"}), 2, "a prompt must be timed");
+}
+
 TEST_CASE("inspect shows the demo model to the byte", "[cli]")
 {
     const TempDir folder;

@@ -124,7 +124,7 @@ TEST_CASE("limits that cannot be kept name the plan that comes nearest", "[decid
     const auto plan = c.plan("1,1,1", at_most(kMemory, 1200));
     REQUIRE(!plan);
     CHECK(plan.error().code == ErrorCode::infeasible);
-    CHECK(plan.error().hint.contains("memory_bytes 1400"));
+    CHECK(plan.error().hint.contains("memory 1400 bytes"));
 }
 
 TEST_CASE("a sensitivity without layers, or with a group that misses types, is refused", "[decide]")
