@@ -73,13 +73,13 @@ Result<> run_run(const RunFlags& flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
-    if (auto possible = check_method(flags.request); !possible) return possible;
+    PlanRequest request = flags.request;
+    request.weights = *weights;
+    if (auto possible = check_method(request); !possible) return possible;
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
     auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
-    PlanRequest request = flags.request;
-    request.weights = *weights;
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
     const auto result = run(*study, request, flags.sensing, flags.output);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
