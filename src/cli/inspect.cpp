@@ -130,9 +130,14 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
                                    printable_line(inventory.name), printable_line(inventory.architecture), inventory.blocks,
                                    inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
                                    format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
+    if (inventory.extra_blocks > 0)
+        text += std::format(", {} extra for multi-token prediction, kept as they are", inventory.extra_blocks);
     if (inventory.experts > 0) text += std::format(", {} experts", inventory.experts);
     if (inventory.tied_embeddings) text += ", embedding tied to output";
     if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
+    text += inventory.kv_bytes_per_token == 0
+                ? "\nKV cache: size not known, so --kv-context cannot count it"
+                : std::format("\nKV cache: {} a token in f16", format_bytes(static_cast<double>(inventory.kv_bytes_per_token)));
     if (!inventory.importance.empty()) text += std::format("\nImportance matrix: {}", inventory.importance);
     text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
     if (weights.empty())

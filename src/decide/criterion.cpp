@@ -87,6 +87,9 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .of_device = false,
      .of = perplexity_increase},
 }};
+static_assert(kTable[kMemory].name == "memory" && kTable[kLatency].name == "latency" &&
+              kTable[kPromptLatency].name == "prompt latency" && kTable[kDivergence].name == "KL divergence" &&
+              kTable[kPerplexity].name == "perplexity" && kTable[kPerplexityIncrease].name == "increase of perplexity");
 
 /// The names that three bare numbers weigh.
 constexpr std::array<std::string_view, 3> kPaperWeights{"memory", "latency", "accuracy"};

@@ -69,7 +69,8 @@ Result<> open_rest(std::vector<Shard>& shards, const fs::path& path)
 void set_aside_nextn(Inventory& inventory, const Container& container)
 {
     // Fewer than the blocks: check_metadata has seen to it.
-    inventory.blocks -= container.natural(inventory.architecture + ".nextn_predict_layers").value_or(0);
+    inventory.extra_blocks = container.natural(inventory.architecture + ".nextn_predict_layers").value_or(0);
+    inventory.blocks -= inventory.extra_blocks;
     for (Tensor& tensor : inventory.tensors)
         if (block_of(tensor.name).value_or(0) >= inventory.blocks) tensor.place = TensorPlace::fixed;
 }

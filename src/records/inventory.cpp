@@ -104,6 +104,7 @@ void fields(Archive& archive, InventoryDocument& document)
     archive.optional("architecture", inventory.architecture, "`general.architecture`");
     archive.optional("files", files, "the shards in their order");
     archive.optional("blocks", inventory.blocks, "their number");
+    archive.optional("extra_blocks", inventory.extra_blocks, "behind these, for multi-token prediction; kept as they are");
     archive.optional("experts", inventory.experts, "per FFN, 0 for a dense model");
     archive.optional("parameters", parameters, "weights of all tensors");
     archive.optional("tensor_bytes", bytes, "of all tensors");

@@ -60,6 +60,7 @@ TEST_CASE("blocks for multi-token prediction are no layers", "[model]")
     const TempDir folder;
     const auto nextn = [](gguf_context* metadata) { gguf_set_val_u32(metadata, "llama.nextn_predict_layers", 1); };
     const Inventory inventory = tiny(folder, {.blocks = 3, .edit = nextn});
+    CHECK(inventory.extra_blocks == 1);
     CHECK(inventory.blocks == 2);
     CHECK(inventory.layers.size() == 4);
     CHECK(inventory.residual == Residual::sequential);
