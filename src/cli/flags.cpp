@@ -97,7 +97,8 @@ void add_palette(CLI::App& verb, Flags& flags)
 void add_weights(CLI::App& verb, Flags& flags)
 {
     verb.add_option("-w,--weights", flags.weights,
-                    "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2")
+                    "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2, and with "
+                    "--method front prompt=.1")
         ->type_name("balanced|memory|latency|accuracy|NUMBERS")
         ->capture_default_str();
 }
