@@ -69,15 +69,15 @@ private:
 
     Result<Quality> run_quality(const Inventory& inventory, const std::string& name)
     {
-        const auto model = LoadedModel::load(inventory.files.front(), study_.settings.run);
+        const auto model = study_.runtime->load(inventory.files.front(), study_.settings.run);
         if (!model) return std::unexpected(model.error());
-        const auto tokens = model->tokenize(text_);
+        const auto tokens = (*model)->tokenize(text_);
         if (!tokens) return std::unexpected(tokens.error());
         const auto chunks = count_chunks(tokens->size(), study_.settings.quality);
         if (!chunks) return std::unexpected(chunks.error());
 
         study_.monitor.begin(name + ": perplexity", static_cast<double>(*chunks));
-        const auto quality = evaluate(*model, *tokens, inventory.fingerprint == study_.inventory.fingerprint);
+        const auto quality = evaluate(**model, *tokens, inventory.fingerprint == study_.inventory.fingerprint);
         if (!quality) return quality;
         study_.monitor.end(std::format("{:.4f} ± {:.4f}", quality->perplexity, quality->perplexity_error));
         if (auto written = write_text(path_of(inventory), to_json(*quality)); !written) return std::unexpected(written.error());
@@ -92,14 +92,14 @@ private:
     {
     }
 
-    Result<Quality> evaluate(const LoadedModel& model, const std::vector<Token>& tokens, bool is_reference)
+    Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool is_reference)
     {
         const std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
         const std::string identity = digest({facts_.key(kReferenceLogits), words});
         const QualitySettings& settings = study_.settings.quality;
-        if (settings.kld_chunks == 0) return evaluate_quality(model, tokens, settings, std::nullopt, identity, study_.monitor);
-        if (!is_reference) return evaluate_quality(model, tokens, settings, logits_, identity, study_.monitor);
-        auto quality = record_reference(model, tokens, settings, logits_, identity, study_.monitor);
+        if (settings.kld_chunks == 0) return model.evaluate_quality(tokens, settings, std::nullopt, identity, study_.monitor);
+        if (!is_reference) return model.evaluate_quality(tokens, settings, logits_, identity, study_.monitor);
+        auto quality = model.record_reference(tokens, settings, logits_, identity, study_.monitor);
         if (!quality) return quality;
         if (auto sealed = study_.workspace.seal(logits_, study_.monitor); !sealed) return std::unexpected(sealed.error());
         return quality;
@@ -151,7 +151,7 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
         auto kept = read_kept(artifact, read_speeds, study.monitor);
         if (kept && kept->size() == models.size()) return std::move(*kept);
     }
-    auto speeds = measure_speed(paths, study.settings.run, study.settings.speed, study.monitor);
+    auto speeds = study.runtime->measure_speed(paths, study.settings.run, study.settings.speed, study.monitor);
     if (!speeds) return speeds;
     if (auto written = write_text(artifact, to_json(*speeds)); !written) return std::unexpected(written.error());
     return speeds;

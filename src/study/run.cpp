@@ -112,7 +112,7 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
             shipped = std::move(std::get<Ship>(*decision));
         }
     }
-    if (auto written = quantize(study.inventory, shipped->plan, study.workspace, output, thread_count(study.settings.run),
+    if (auto written = quantize(study.inventory, shipped->plan, study.workspace, output, study.platform().threads,
                                 study.monitor, study.settings.types);
         !written) {
         return std::unexpected(written.error());

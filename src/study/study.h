@@ -4,11 +4,7 @@
 
 #include "base/monitor.h"
 #include "quantize/variant.h"
-#include "runtime/importance.h"
-#include "runtime/quality.h"
-#include "runtime/sample.h"
-#include "runtime/session.h"
-#include "runtime/speed.h"
+#include "runtime/runtime.h"
 #include "records/format.h"
 #include "study/workspace.h"
 
@@ -53,10 +49,12 @@ struct Study {
     Workspace workspace;
     StudySettings settings;
     Monitor& monitor;
+    std::shared_ptr<Runtime> runtime = llama_runtime();
     std::shared_ptr<const WorkspaceLock> lock{};  ///< held as long as the study or a copy of it lives
     std::shared_ptr<bool> finite = std::make_shared<bool>(false);  ///< its weights were read once and found to be numbers
 
     [[nodiscard]] const std::filesystem::path& model() const { return inventory.files.front(); }
+    [[nodiscard]] Platform platform() const { return runtime->platform(settings.run); }
 };
 
 /// What each of the study's types would weigh. Nothing is quantized.
@@ -135,7 +133,7 @@ struct EvaluationSettings {
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);
 
-/// "apreqel 0.1.0, libllama 0.7.0, libggml 0.27.0".
-[[nodiscard]] std::string tool_version();
+/// "apreqel 0.1.0, libllama 0.7.0, libggml 0.27.0". `libllama`: the version of the one that measured.
+[[nodiscard]] std::string tool_version(std::string_view libllama = libllama_version());
 
 }  // namespace apreqel
