@@ -8,6 +8,7 @@
 #include <apreqel/statistics.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace apreqel {
@@ -79,6 +80,8 @@ private:
         study_.monitor.begin(name + ": perplexity", static_cast<double>(*chunks));
         const auto quality = evaluate(**model, *tokens, inventory.fingerprint == study_.inventory.fingerprint);
         if (!quality) return quality;
+        if (auto finite = check_figures(name, {quality->perplexity, quality->perplexity_error, quality->kld}); !finite)
+            return std::unexpected(finite.error());
         study_.monitor.end(std::format("{:.4f} ± {:.4f}", quality->perplexity, quality->perplexity_error));
         if (auto written = write_text(path_of(inventory), to_json(*quality)); !written) return std::unexpected(written.error());
         return quality;
@@ -153,11 +156,21 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
     }
     auto speeds = study.runtime->measure_speed(paths, study.settings.run, study.settings.speed, study.monitor);
     if (!speeds) return speeds;
+    for (const Speed& speed : *speeds) {
+        if (auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median}); !finite)
+            return std::unexpected(finite.error());
+    }
     if (auto written = write_text(artifact, to_json(*speeds)); !written) return std::unexpected(written.error());
     return speeds;
 }
 
 }  // namespace
+
+Result<> check_figures(std::string_view measured, std::initializer_list<double> figures)
+{
+    if (std::ranges::all_of(figures, [](double figure) { return std::isfinite(figure); })) return {};
+    return fail("measure {}: what was measured is not a finite number", measured);
+}
 
 Result<Measurement> measure_reference(const Study& study)
 {

@@ -56,7 +56,7 @@ Prober::~Prober()
 Result<> Prober::record()
 {
     const auto recorded = model_->record_reference(tokens_, quality(), logits_, identity_, unseen_);
-    return recorded ? Result<>() : std::unexpected(recorded.error());
+    return recorded ? check_figures("full precision", {recorded->perplexity}) : std::unexpected(recorded.error());
 }
 
 Result<Probe> Prober::probe(std::span<const std::size_t> tensors, const TypeAssignment& assignment)
@@ -77,7 +77,11 @@ Result<Probe> Prober::probe(std::span<const std::size_t> tensors, const TypeAssi
 
 Result<Quality> Prober::measure()
 {
-    return model_->evaluate_quality(tokens_, quality(), logits_, identity_, unseen_);
+    auto measured = model_->evaluate_quality(tokens_, quality(), logits_, identity_, unseen_);
+    if (!measured) return measured;
+    if (auto finite = check_figures("a probe", {measured->kld, measured->kld_error}); !finite)
+        return std::unexpected(finite.error());
+    return measured;
 }
 
 Result<double> Prober::squared_error(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool apply)

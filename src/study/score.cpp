@@ -34,6 +34,9 @@ Result<Scores> score(const Study& study)
     }
     auto layers = (*model)->score_layers(inventory, tokens, study.settings.gamma, study.monitor);
     if (!layers) return std::unexpected(layers.error());
+    for (const LayerScore& layer : *layers)
+        if (auto finite = check_figures(layer.layer, {layer.score, layer.mean_similarity}); !finite)
+            return std::unexpected(finite.error());
 
     Scores scores{.model = inventory.fingerprint,
                   .model_name = inventory.name,
