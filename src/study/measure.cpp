@@ -47,7 +47,7 @@ public:
 private:
     Result<Quality> measure_quality(const Inventory& inventory, const std::string& name)
     {
-        if (!study_.settings.remeasure) {
+        if (!study_.settings.remeasure || study_.measured->contains(path_of(inventory))) {
             if (auto kept = read_kept(path_of(inventory), read_quality, study_.monitor)) return *kept;
         }
         if (auto enough = check_texts(study_, {measuring(study_)}); !enough) return std::unexpected(enough.error());
@@ -84,6 +84,7 @@ private:
             return std::unexpected(finite.error());
         study_.monitor.end(std::format("{:.4f} ± {:.4f}", quality->perplexity, quality->perplexity_error));
         if (auto written = write_text(path_of(inventory), to_json(*quality)); !written) return std::unexpected(written.error());
+        study_.measured->insert(path_of(inventory));
         return quality;
     }
 

@@ -16,6 +16,7 @@ namespace {
 Result<> measure(const Study& study, const std::string& name, const std::vector<std::filesystem::path>& attempts,
                  Session& session)
 {
+    if (auto built = build_variants(study); !built) return built;  // a profile is kept without them
     std::vector<ModelFile> files = variant_files(study);
     const std::size_t uniform = files.size();
     for (std::size_t a = 0; a < attempts.size(); ++a)

@@ -15,6 +15,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,6 +52,8 @@ struct Study {
     Monitor& monitor;
     std::shared_ptr<Runtime> runtime = llama_runtime();
     std::shared_ptr<const WorkspaceLock> lock{};  ///< held as long as the study or a copy of it lives
+    /// Qualities that it or a copy of it measured: what is measured again is so once.
+    std::shared_ptr<std::set<std::filesystem::path>> measured = std::make_shared<std::set<std::filesystem::path>>();
     std::shared_ptr<bool> finite = std::make_shared<bool>(false);  ///< its weights were read once and found to be numbers
 
     [[nodiscard]] const std::filesystem::path& model() const { return inventory.files.front(); }

@@ -1,7 +1,7 @@
 // The stages of a study in a world without libllama: every call fails once, is stopped once, and gives nonsense once.
 #include "base/file.h"
 #include "study/study.h"
-#include "study/text.h"
+#include "study/variants.h"
 #include "support/fake_runtime.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
@@ -99,7 +99,7 @@ struct Pair {
 };
 
 /// What is not done again.
-const std::vector<std::string> kWork{"sample", "score", "record", "evaluate", "probe", "speed"};
+const std::vector<std::string> kWork{"sample", "score", "collect", "record", "evaluate", "probe", "speed"};
 
 std::map<std::string, std::size_t> work_of(const FakeRuntime& runtime)
 {
@@ -123,6 +123,7 @@ Pair interrupted(Lab& lab, const Verb& verb, const std::string& name, const std:
     lab.monitor.asked = lab.monitor.asked_at = 0;
     auto second = verb(lab.study(name), folder);
     if (!second) FAIL(second.error().message);
+    CHECK(files_in(lab.folder / name / "mixes") == 0);
     std::filesystem::remove_all(lab.folder / name);
     std::filesystem::remove_all(folder);
     return {.first = std::move(first), .done_at_first = done, .second = std::move(*second), .done = work_of(*lab.runtime)};
@@ -334,6 +335,131 @@ TEST_CASE("probes predict what files measure, in a world where they add up", "[s
         for (const GroupSensitivity& group : sensitivity->groups) sum += group.probes[group.fixed_type.empty() ? q : 2].kld;
         CHECK(std::abs(sum / profiled->model.types[q].quality.kld - 1) < 1e-5);
     }
+}
+
+TEST_CASE("measuring again measures each thing once", "[study][fake]")
+{
+    const auto& verb = GENERATE(kRunPaper, kRunFront);
+    Lab lab;
+    const auto work = [&] {
+        lab.runtime->start_again();
+        const auto result = verb(lab.study(), lab.folder.path());
+        if (!result) FAIL(result.error().message);
+        return work_of(*lab.runtime);
+    };
+    const auto first = work();
+    lab.settings.remeasure = true;
+    for (const auto& [kind, count] : work()) {
+        INFO(kind);
+        CHECK(count == (kind == "sample" ? 0 : first.at(kind)));
+    }
+}
+
+TEST_CASE("a sense that was short of time, or fast, is completed to what it would have been", "[study][fake]")
+{
+    Lab lab;
+    const Whole whole = uninterrupted(lab, kSense);
+    SenseSettings less = kProbing;
+    const bool fast = GENERATE(false, true);
+    if (fast)
+        less.fast = true;
+    else
+        less.minutes = 1e-12;
+    lab.runtime->start_again();
+    const auto partial = sense(lab.study(), less);
+    REQUIRE(partial);
+    const std::size_t made = lab.runtime->done("probe");
+    CHECK(made == (fast ? 1 + 1 + 2 * 5 : 1 + 1));  // what the embedding is fixed to is measured in any case
+    CHECK(partial->groups[0].probes[2].measured == false);
+    CHECK(partial->groups[0].probes[2].kld > 0);
+    lab.runtime->start_again();
+    const auto completed = sense(lab.study(), kProbing);
+    REQUIRE(completed);
+    CHECK(to_json(*completed) == whole.result);
+    CHECK(lab.runtime->done("probe") == whole.done.at("probe") - (made - 1));
+}
+
+/// Every artifact of a workspace, in an order.
+std::set<std::filesystem::path> artifacts_in(const std::filesystem::path& workspace)
+{
+    std::set<std::filesystem::path> paths;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(workspace)) {
+        const std::string name = entry.path().filename().string();
+        if (entry.is_regular_file() && !name.starts_with(".") && !name.ends_with(".damaged") && name != "lock")
+            paths.insert(entry.path());
+    }
+    return paths;
+}
+
+TEST_CASE("whichever artifact of a run is damaged or gone, the same command ends the same", "[study][fake]")
+{
+    const auto& verb = GENERATE(kRunPaper, kRunFront);
+    const auto harm = GENERATE(as<void (*)(const std::filesystem::path&)>(),
+                               [](const std::filesystem::path& path) {
+                                   std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+                               },
+                               [](const std::filesystem::path& path) { std::filesystem::remove(path); });
+    Lab lab(false);
+    const auto result = [&] {
+        lab.runtime->start_again();
+        auto text = verb(lab.study(), lab.folder.path());
+        if (!text) FAIL(text.error().message);
+        return *text;
+    };
+    const std::string whole = result();
+    const auto made = artifacts_in(lab.folder / "workspace");
+    CHECK(made.size() > 12);
+    for (const auto& path : made) {
+        INFO(path);
+        harm(path);
+        CHECK(result() == whole);
+        auto work = work_of(*lab.runtime);
+        work["record"] = work["probe"] = 0;  // a probe is compared with what is recorded for it
+        std::size_t again = 0;
+        for (const auto& [kind, count] : work) again += count;
+        CHECK(again <= 1);
+    }
+}
+
+TEST_CASE("an importance matrix is collected once, and again from any call that failed", "[study][fake]")
+{
+    Lab lab(false);
+    const Verb verb = [](const Study& study, const auto&) -> Result<std::string> {
+        Study weighted = study;
+        if (auto collected = use_own_importance(weighted); !collected) return std::unexpected(collected.error());
+        weighted.settings.types = {Variant(*parse_type("q4_0"), true), *parse_type("q8_0")};
+        return as_text(sense(weighted, kProbing)).transform([&](std::string text) { return weighted.inventory.importance + text; });
+    };
+    const Whole whole = uninterrupted(lab, verb);
+    for (const std::size_t n : whole.calls) {
+        const Pair pair = interrupted(lab, verb, std::to_string(n), [&] { lab.runtime->faults.fail_at = n; });
+        INFO("call " << n);
+        REQUIRE(!pair.first);
+        CHECK(pair.second == whole.result);
+        CHECK(pair.done_at_first.at("sample") + pair.done.at("sample") == whole.done.at("sample"));
+        CHECK(pair.done_at_first.at("collect") + pair.done.at("collect") == 1);
+    }
+}
+
+TEST_CASE("an evaluation goes on from any call that failed and measures no model twice", "[study][fake]")
+{
+    Lab lab;
+    lab.settings.types.pop_back();
+    const Verb verb = [](const Study& study, const auto&) {
+        return as_text(evaluate(study, {.ablation = false, .sense = kProbing}));
+    };
+    const Whole whole = uninterrupted(lab, verb);
+    for (std::size_t c = 0; c < whole.calls.size(); c += 7) {
+        const Pair pair = interrupted(lab, verb, std::to_string(c), [&] { lab.runtime->faults.fail_at = whole.calls[c]; });
+        INFO("call " << whole.calls[c]);
+        REQUIRE(!pair.first);
+        CHECK(pair.second == whole.result);
+        for (const char* kind : {"score", "evaluate", "speed"})
+            CHECK(pair.done_at_first.at(kind) + pair.done.at(kind) == whole.done.at(kind));
+    }
+    REQUIRE(verb(lab.study(), lab.folder.path()));
+    for (const ModelFile& variant : variant_files(lab.study())) std::filesystem::remove(variant.path);
+    CHECK(verb(lab.study(), lab.folder.path()) == whole.result);
 }
 
 /// What the front method ships in a world where mixes are not as their parts say.
