@@ -143,7 +143,8 @@ public:
                                                 const ImportanceSettings& settings, Monitor& monitor) override
     {
         if (auto begun = runtime_.begin("collect", &monitor); !begun) return std::unexpected(begun.error());
-        ImportanceMatrix matrix{.tensors = {}, .text = {}, .context = settings.context, .chunks = tokens.size() / settings.context};
+        ImportanceMatrix matrix{
+            .tensors = {}, .text = {}, .context = settings.context, .chunks = tokens.size() / settings.context};
         for (const Tensor& tensor : inventory.tensors) {
             if (tensor.place != TensorPlace::layer) continue;
             const auto matrices = static_cast<std::size_t>(tensor.shape[2]);

@@ -16,9 +16,9 @@ namespace apreqel {
 /// What the world is like. KL divergence is the sum over all tensors of how far each is from full precision, times what it is
 /// worth; a token takes the sum of what the bytes of each tensor cost in its type.
 struct FakeWorld {
-    double noise = 0.001;           ///< of a round's times, as a share
-    double mixed_divergence = 1;    ///< factor on the KL divergence of a file whose layers are not all of one type
-    double mixed_latency = 1;       ///< and on its time
+    double noise = 0.001;         ///< of a round's times, as a share
+    double mixed_divergence = 1;  ///< factor on the KL divergence of a file whose layers are not all of one type
+    double mixed_latency = 1;     ///< and on its time
 };
 
 /// Calls are counted from 1 on; 0: never.
