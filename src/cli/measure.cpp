@@ -43,7 +43,7 @@ Result<> run_measure(MeasureFlags flags)
     const auto measurements = measure(*study, files);
     if (!measurements) return std::unexpected(with_resume_hint(measurements.error(), *study));
 
-    const std::string device = device_name(study->settings.run);
+    const std::string device = study->platform().device;
     if (flags.json) return print_result(to_json(*measurements, device, text_source(*study)), flags.json);
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     for (const Measurement& measurement : *measurements) rows.push_back(measurement_row(measurement));

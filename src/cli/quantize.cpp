@@ -3,6 +3,7 @@
 #include "cli/verbs.h"
 #include "model/importance.h"
 #include "report/table.h"
+#include "runtime/session.h"
 
 #include <algorithm>
 #include <memory>

@@ -9,11 +9,6 @@
 
 namespace apreqel {
 
-struct ImportanceSettings {
-    std::size_t context = 512;  ///< tokens of one chunk
-    std::size_t chunks = 0;     ///< chunks of text to run; 0: all
-};
-
 /// Runs the text chunk by chunk, the first token of each replaced by BOS, and sums up the inputs of every weight that takes a
 /// layer's type, as llama-imatrix does. `text` of the result is left empty. Weights and experts that saw no input are warned of.
 /// Errors: fewer tokens than one context; inputs that are not finite; a graph that uses none of the weights.

@@ -13,16 +13,6 @@
 
 namespace apreqel {
 
-struct QualitySettings {
-    std::size_t context = 512;    ///< tokens of one chunk; the second half of each is scored
-    std::size_t chunks = 0;       ///< chunks of text to score; 0: all
-    std::size_t kld_chunks = 16;  ///< leading chunks to compare with the full-precision model as well
-};
-
-/// Chunks that `tokens` tokens of text give under `settings`.
-/// Error: fewer tokens than two contexts, or a context libllama cannot score.
-[[nodiscard]] Result<std::size_t> count_chunks(std::size_t tokens, const QualitySettings& settings);
-
 /// Scores the full-precision model and keeps its logits in the file `logits`, for `evaluate_quality` to compare with.
 /// 4 bytes × vocabulary × scored tokens of the KLD chunks on disk. `identity` says what they are the logits of.
 [[nodiscard]] Result<Quality> record_reference(const LoadedModel& model, std::span<const Token> tokens,

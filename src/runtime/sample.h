@@ -6,12 +6,6 @@
 
 namespace apreqel {
 
-struct SampleSettings {
-    std::size_t sequences = 16;
-    std::size_t tokens = 512;  ///< per sequence
-    std::uint64_t seed = 1;
-};
-
 /// Texts sampled at temperature 1 from the beginning of a sequence (BOS) and a line break, end tokens excluded. Without
 /// the line break some models, trained on text that never begins, write noise. The same seed and device give the same
 /// texts. Valid UTF-8.

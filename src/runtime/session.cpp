@@ -2,6 +2,7 @@
 
 #include "gguf/log.h"
 #include "runtime/context.h"
+#include "runtime/runtime.h"
 
 #include <ggml-backend.h>
 #include <llama.h>
@@ -125,8 +126,6 @@ void on_abort(void (*report)(const char*)) { ggml_set_abort_callback(report); }
 std::string libllama_version() { return llama_version(); }
 
 std::string libggml_version() { return ggml_version(); }
-
-std::string backend_version() { return std::format("libllama {}, libggml {}", libllama_version(), libggml_version()); }
 
 void LoadedModel::Deleter::operator()(llama_model* model) const { llama_model_free(model); }
 

@@ -1,6 +1,8 @@
 // A model loaded by libllama, and its tokenizer. llama.h stays behind this folder's .cpp files.
 #pragma once
 
+#include "runtime/settings.h"
+
 #include <apreqel/error.h>
 
 #include <cstddef>
@@ -18,14 +20,6 @@ struct llama_vocab;
 
 namespace apreqel {
 
-using Token = std::int32_t;
-
-/// Where and with how many threads a model runs.
-struct RunSettings {
-    unsigned threads = 0;  ///< 0: one per physical core this process may use
-    int gpu_layers = -1;   ///< blocks on the GPU where libllama finds one; negative: all
-};
-
 /// The number of threads `settings` stands for.
 [[nodiscard]] unsigned thread_count(const RunSettings& settings);
 
@@ -42,16 +36,6 @@ struct RunSettings {
 
 /// `report` is called with libggml's message when it is about to abort the program; it may end the program itself.
 void on_abort(void (*report)(const char* message));
-
-[[nodiscard]] std::string libllama_version();
-[[nodiscard]] std::string libggml_version();
-
-/// "libllama 0.7.0, libggml 0.27.0".
-[[nodiscard]] std::string backend_version();
-
-/// Whether the weights stay as in the file, mapped or repacked as libllama likes best, or may be overwritten; or are not read
-/// at all, where only the tokenizer is wanted.
-enum class WeightAccess { fixed, writable, none };
 
 /// A GGUF model in memory, ready to run.
 class LoadedModel {

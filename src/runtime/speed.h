@@ -12,13 +12,6 @@
 
 namespace apreqel {
 
-struct SpeedSettings {
-    std::size_t repetitions = 10;
-    std::size_t generated = 128;  ///< tokens generated per repetition (tg)
-    std::size_t prompt = 512;     ///< tokens of the prompt processed per repetition (pp); 0: not measured
-    std::uint64_t seed = 1;       ///< of the order of the models in each round
-};
-
 /// Measures each model once per round, in an order drawn anew for each, so that neither a drift of the machine's speed nor the
 /// model before favours one, and takes the drift out (`without_drift`). A prompt longer than libllama's batch is processed in
 /// pieces, as llama-bench does. Models stay loaded if together they fit in half of the free memory, else each round loads them

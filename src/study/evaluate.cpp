@@ -167,6 +167,7 @@ std::optional<std::size_t> uniform_variant(const MixedModel& model, const std::v
 /// Measures all models and the uniform variants in the same rounds: only then do their latencies compare.
 Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t uniform, bool keep_models)
 {
+    if (auto ready = build_variants(study); !ready) return ready;  // a profile is kept without them
     std::vector<ModelFile> files = variant_files(study);
     std::vector<std::size_t> file_of;  // of each model
     std::vector<std::vector<GroupType>> mixes;

@@ -10,11 +10,11 @@ namespace {
 Result<ImportanceMatrix> collect_on(const Study& study, const std::string& text, const ImportanceSettings& settings,
                                     const std::filesystem::path& output)
 {
-    const auto model = LoadedModel::load(study.model(), study.settings.run);
+    const auto model = study.runtime->load(study.model(), study.settings.run);
     if (!model) return std::unexpected(model.error());
-    const auto tokens = model->tokenize(text);
+    const auto tokens = (*model)->tokenize(text);
     if (!tokens) return std::unexpected(tokens.error());
-    auto matrix = collect_importance(*model, study.inventory, *tokens, settings, study.monitor);
+    auto matrix = (*model)->collect_importance(study.inventory, *tokens, settings, study.monitor);
     if (!matrix) return matrix;
     matrix->text = calibration_source(study);
     if (auto written = write_importance(output, *matrix); !written) return std::unexpected(written.error());

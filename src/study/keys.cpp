@@ -21,7 +21,6 @@ Facts Facts::of(const Inventory& inventory, QuantType embedding_type)
     facts.values_ = {{Input::model, inventory.fingerprint},
                      {Input::embedding, type_name(embedding_type)},
                      {Input::apreqel, std::string(kVersion)},
-                     {Input::libllama, libllama_version()},
                      {Input::libggml, libggml_version()}};
     return facts;
 }
@@ -29,6 +28,7 @@ Facts Facts::of(const Inventory& inventory, QuantType embedding_type)
 Facts Facts::of(const Study& study)
 {
     const StudySettings& settings = study.settings;
+    const Platform platform = study.platform();
     std::string types;
     for (const Variant& variant : settings.types) types += made_with(study.inventory, variant) + " ";
     Facts facts = of(study.inventory, settings.embedding_type);
@@ -39,9 +39,10 @@ Facts Facts::of(const Study& study)
                           {Input::speed, std::format("{} rounds of {} + {} tokens, order {}", settings.speed.repetitions,
                                                      settings.speed.prompt, settings.speed.generated, settings.speed.seed)},
                           {Input::types, digest({types})},
-                          {Input::offload, offloading(settings.run)},
-                          {Input::threads, std::to_string(thread_count(settings.run))},
-                          {Input::device, digest({machine_identity()})}});
+                          {Input::offload, platform.offloading},
+                          {Input::threads, std::to_string(platform.threads)},
+                          {Input::device, digest({platform.machine})},
+                          {Input::libllama, platform.libllama}});
     return facts;
 }
 

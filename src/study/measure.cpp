@@ -8,6 +8,7 @@
 #include <apreqel/statistics.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace apreqel {
@@ -46,7 +47,7 @@ public:
 private:
     Result<Quality> measure_quality(const Inventory& inventory, const std::string& name)
     {
-        if (!study_.settings.remeasure) {
+        if (!study_.settings.remeasure || study_.measured->contains(path_of(inventory))) {
             if (auto kept = read_kept(path_of(inventory), read_quality, study_.monitor)) return *kept;
         }
         if (auto enough = check_texts(study_, {measuring(study_)}); !enough) return std::unexpected(enough.error());
@@ -69,18 +70,21 @@ private:
 
     Result<Quality> run_quality(const Inventory& inventory, const std::string& name)
     {
-        const auto model = LoadedModel::load(inventory.files.front(), study_.settings.run);
+        const auto model = study_.runtime->load(inventory.files.front(), study_.settings.run);
         if (!model) return std::unexpected(model.error());
-        const auto tokens = model->tokenize(text_);
+        const auto tokens = (*model)->tokenize(text_);
         if (!tokens) return std::unexpected(tokens.error());
         const auto chunks = count_chunks(tokens->size(), study_.settings.quality);
         if (!chunks) return std::unexpected(chunks.error());
 
         study_.monitor.begin(name + ": perplexity", static_cast<double>(*chunks));
-        const auto quality = evaluate(*model, *tokens, inventory.fingerprint == study_.inventory.fingerprint);
+        const auto quality = evaluate(**model, *tokens, inventory.fingerprint == study_.inventory.fingerprint);
         if (!quality) return quality;
+        if (auto finite = check_figures(name, {quality->perplexity, quality->perplexity_error, quality->kld}); !finite)
+            return std::unexpected(finite.error());
         study_.monitor.end(std::format("{:.4f} ± {:.4f}", quality->perplexity, quality->perplexity_error));
         if (auto written = write_text(path_of(inventory), to_json(*quality)); !written) return std::unexpected(written.error());
+        study_.measured->insert(path_of(inventory));
         return quality;
     }
 
@@ -92,14 +96,14 @@ private:
     {
     }
 
-    Result<Quality> evaluate(const LoadedModel& model, const std::vector<Token>& tokens, bool is_reference)
+    Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool is_reference)
     {
         const std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
         const std::string identity = digest({facts_.key(kReferenceLogits), words});
         const QualitySettings& settings = study_.settings.quality;
-        if (settings.kld_chunks == 0) return evaluate_quality(model, tokens, settings, std::nullopt, identity, study_.monitor);
-        if (!is_reference) return evaluate_quality(model, tokens, settings, logits_, identity, study_.monitor);
-        auto quality = record_reference(model, tokens, settings, logits_, identity, study_.monitor);
+        if (settings.kld_chunks == 0) return model.evaluate_quality(tokens, settings, std::nullopt, identity, study_.monitor);
+        if (!is_reference) return model.evaluate_quality(tokens, settings, logits_, identity, study_.monitor);
+        auto quality = model.record_reference(tokens, settings, logits_, identity, study_.monitor);
         if (!quality) return quality;
         if (auto sealed = study_.workspace.seal(logits_, study_.monitor); !sealed) return std::unexpected(sealed.error());
         return quality;
@@ -151,13 +155,23 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
         auto kept = read_kept(artifact, read_speeds, study.monitor);
         if (kept && kept->size() == models.size()) return std::move(*kept);
     }
-    auto speeds = measure_speed(paths, study.settings.run, study.settings.speed, study.monitor);
+    auto speeds = study.runtime->measure_speed(paths, study.settings.run, study.settings.speed, study.monitor);
     if (!speeds) return speeds;
+    for (const Speed& speed : *speeds) {
+        if (auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median}); !finite)
+            return std::unexpected(finite.error());
+    }
     if (auto written = write_text(artifact, to_json(*speeds)); !written) return std::unexpected(written.error());
     return speeds;
 }
 
 }  // namespace
+
+Result<> check_figures(std::string_view measured, std::initializer_list<double> figures)
+{
+    if (std::ranges::all_of(figures, [](double figure) { return std::isfinite(figure); })) return {};
+    return fail("measure {}: what was measured is not a finite number", measured);
+}
 
 Result<Measurement> measure_reference(const Study& study)
 {

@@ -31,7 +31,7 @@ Sensitivity outline(const Study& study, std::span<const Group> groups)
     Sensitivity sensitivity{.model = inventory.fingerprint,
                             .model_name = inventory.name,
                             .text = calibration_source(study),
-                            .version = tool_version(),
+                            .version = tool_version(study.platform().libllama),
                             .fixed_bytes = inventory.size_bytes(),
                             .kv_bytes_per_token = inventory.kv_bytes_per_token,
                             .types = {},

@@ -17,31 +17,29 @@ Result<std::unique_ptr<Prober>> Prober::open(const Study& study, const SenseSett
                                              std::span<const Group> groups, const std::string& text,
                                              std::filesystem::path logits, std::string identity)
 {
-    auto model = LoadedModel::load(study.model(), study.settings.run, WeightAccess::writable);
+    auto model = study.runtime->load(study.model(), study.settings.run, WeightAccess::writable);
     if (!model) return std::unexpected(model.error());
-    auto tokens = model->tokenize(text);
+    auto tokens = (*model)->tokenize(text);
     if (!tokens) return std::unexpected(tokens.error());
     std::vector<Tensor> wanted;
     for (const Group& group : groups)
         for (const std::size_t t : group.tensors) wanted.push_back(study.inventory.tensors[t]);
-    auto weights = ModelWeights::find(*model, wanted, study.monitor);
-    if (!weights) return std::unexpected(weights.error());
+    if (auto found = (*model)->find_weights(wanted, study.monitor); !found) return std::unexpected(found.error());
     std::vector<InputFile> sources;
     for (const auto& file : study.inventory.files) {
         auto opened = InputFile::open(file);
         if (!opened) return std::unexpected(opened.error());
         sources.push_back(std::move(*opened));
     }
-    return std::unique_ptr<Prober>(new Prober(study, settings, std::move(*model), std::move(*weights), std::move(sources),
-                                              std::move(*tokens), std::move(logits), std::move(identity)));
+    return std::unique_ptr<Prober>(new Prober(study, settings, std::move(*model), std::move(sources), std::move(*tokens),
+                                              std::move(logits), std::move(identity)));
 }
 
-Prober::Prober(const Study& study, const SenseSettings& settings, LoadedModel model, ModelWeights weights,
+Prober::Prober(const Study& study, const SenseSettings& settings, std::unique_ptr<RunnableModel> model,
                std::vector<InputFile> sources, std::vector<Token> tokens, std::filesystem::path logits, std::string identity)
     : study_(study),
       settings_(settings),
       model_(std::move(model)),
-      weights_(std::move(weights)),
       sources_(std::move(sources)),
       tokens_(std::move(tokens)),
       logits_(std::move(logits)),
@@ -57,8 +55,8 @@ Prober::~Prober()
 
 Result<> Prober::record()
 {
-    const auto recorded = record_reference(model_, tokens_, quality(), logits_, identity_, unseen_);
-    return recorded ? Result<>() : std::unexpected(recorded.error());
+    const auto recorded = model_->record_reference(tokens_, quality(), logits_, identity_, unseen_);
+    return recorded ? check_figures("full precision", {recorded->perplexity}) : std::unexpected(recorded.error());
 }
 
 Result<Probe> Prober::probe(std::span<const std::size_t> tensors, const TypeAssignment& assignment)
@@ -79,7 +77,11 @@ Result<Probe> Prober::probe(std::span<const std::size_t> tensors, const TypeAssi
 
 Result<Quality> Prober::measure()
 {
-    return evaluate_quality(model_, tokens_, quality(), logits_, identity_, unseen_);
+    auto measured = model_->evaluate_quality(tokens_, quality(), logits_, identity_, unseen_);
+    if (!measured) return measured;
+    if (auto finite = check_figures("a probe", {measured->kld, measured->kld_error}); !finite)
+        return std::unexpected(finite.error());
+    return measured;
 }
 
 Result<double> Prober::squared_error(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool apply)
@@ -134,7 +136,7 @@ Result<> Prober::convert(const Slab& slab, RowConverter::Distortion& distortion,
     const auto image = slab.origin->foreign ? foreign_image(slab, converter, distortion)
                                             : converter.image(slab.type, slab.origin->importance, distortion);
     if (!image) return std::unexpected(image.error());
-    if (apply) weights_.write(from.name, offset, *image);
+    if (apply) model_->overwrite(from.name, offset, *image);
     return {};
 }
 
@@ -157,7 +159,7 @@ Result<> Prober::restore(std::span<const std::size_t> tensors)
     for (const std::size_t t : tensors) {
         std::vector<std::byte> stored(tensor(t).size_bytes);
         if (auto read = sources_[tensor(t).file].read_at(tensor(t).offset, stored); !read) return read;
-        weights_.write(tensor(t).name, 0, stored);
+        model_->overwrite(tensor(t).name, 0, stored);
     }
     return {};
 }

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "quantize/convert.h"
 #include "quantize/write_models.h"
-#include "runtime/weights.h"
 #include "study/study.h"
 
 #include <filesystem>
@@ -58,7 +57,7 @@ private:
         const Monitor& watched_;
     };
 
-    Prober(const Study& study, const SenseSettings& settings, LoadedModel model, ModelWeights weights,
+    Prober(const Study& study, const SenseSettings& settings, std::unique_ptr<RunnableModel> model,
            std::vector<InputFile> sources, std::vector<Token> tokens, std::filesystem::path logits, std::string identity);
 
     [[nodiscard]] QualitySettings quality() const;
@@ -71,8 +70,7 @@ private:
 
     const Study& study_;
     SenseSettings settings_;
-    LoadedModel model_;
-    ModelWeights weights_;
+    std::unique_ptr<RunnableModel> model_;
     std::vector<InputFile> sources_;
     std::vector<Token> tokens_;
     std::filesystem::path logits_;

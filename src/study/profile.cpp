@@ -38,7 +38,10 @@ std::vector<std::vector<GroupType>> telling_mixes(const Study& study)
 
 }  // namespace
 
-std::string tool_version() { return std::format("apreqel {}, {}", kVersion, backend_version()); }
+std::string tool_version(std::string_view libllama)
+{
+    return std::format("apreqel {}, libllama {}, libggml {}", kVersion, libllama, libggml_version());
+}
 
 Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
                                             QuantType embedding_type)
@@ -98,16 +101,17 @@ Result<Profile> measure_profile(const Study& study, const Artifacts& artifacts)
     if (!measurements) return std::unexpected(measurements.error());
     remove_mixes(study, *mixed);
 
+    const Platform platform = study.platform();
     Profile profile{.model = {.model = study.inventory.fingerprint,
                               .model_name = study.inventory.name,
                               .layers = study.inventory.layers.size(),
                               .embedding_type = type_name(study.settings.embedding_type),
                               .text = text_source(study),
-                              .version = tool_version(),
+                              .version = tool_version(platform.libllama),
                               .types = {}},
                     .device = {.model = study.inventory.fingerprint,
-                               .device = device_name(study.settings.run),
-                               .version = tool_version(),
+                               .device = platform.device,
+                               .version = tool_version(platform.libllama),
                                .models = {}}};
     if (study.settings.quality.kld_chunks > 0) {  // then it was measured, for the others to be compared with
         const auto reference = measure_reference(study);

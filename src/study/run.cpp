@@ -16,6 +16,7 @@ namespace {
 Result<> measure(const Study& study, const std::string& name, const std::vector<std::filesystem::path>& attempts,
                  Session& session)
 {
+    if (auto built = build_variants(study); !built) return built;  // a profile is kept without them
     std::vector<ModelFile> files = variant_files(study);
     const std::size_t uniform = files.size();
     for (std::size_t a = 0; a < attempts.size(); ++a)
@@ -117,7 +118,7 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
             shipped = std::move(std::get<Ship>(*decision));
         }
     }
-    if (auto written = quantize(study.inventory, shipped->plan, study.workspace, output, thread_count(study.settings.run),
+    if (auto written = quantize(study.inventory, shipped->plan, study.workspace, output, study.platform().threads,
                                 study.monitor, study.settings.types);
         !written) {
         return std::unexpected(written.error());

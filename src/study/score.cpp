@@ -1,6 +1,5 @@
 #include "base/file.h"
 #include "model/readiness.h"
-#include "runtime/contribution.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -25,16 +24,19 @@ Result<Scores> score(const Study& study)
     }
     if (auto enough = check_texts(study, {scoring()}); !enough) return std::unexpected(enough.error());
 
-    const auto model = LoadedModel::load(study.model(), study.settings.run);
+    const auto model = study.runtime->load(study.model(), study.settings.run);
     if (!model) return std::unexpected(model.error());
     std::vector<std::vector<Token>> tokens;
     for (const std::string& prompt : *prompts) {
-        auto tokenized = model->tokenize(prompt);
+        auto tokenized = (*model)->tokenize(prompt);
         if (!tokenized) return std::unexpected(tokenized.error());
         if (!tokenized->empty()) tokens.push_back(std::move(*tokenized));
     }
-    auto layers = score_layers(*model, inventory, tokens, study.settings.gamma, study.monitor);
+    auto layers = (*model)->score_layers(inventory, tokens, study.settings.gamma, study.monitor);
     if (!layers) return std::unexpected(layers.error());
+    for (const LayerScore& layer : *layers)
+        if (auto finite = check_figures(layer.layer, {layer.score, layer.mean_similarity}); !finite)
+            return std::unexpected(finite.error());
 
     Scores scores{.model = inventory.fingerprint,
                   .model_name = inventory.name,

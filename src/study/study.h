@@ -4,11 +4,7 @@
 
 #include "base/monitor.h"
 #include "quantize/variant.h"
-#include "runtime/importance.h"
-#include "runtime/quality.h"
-#include "runtime/sample.h"
-#include "runtime/session.h"
-#include "runtime/speed.h"
+#include "runtime/runtime.h"
 #include "records/format.h"
 #include "study/workspace.h"
 
@@ -19,6 +15,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -53,10 +50,14 @@ struct Study {
     Workspace workspace;
     StudySettings settings;
     Monitor& monitor;
+    std::shared_ptr<Runtime> runtime = llama_runtime();
     std::shared_ptr<const WorkspaceLock> lock{};  ///< held as long as the study or a copy of it lives
+    /// Qualities that it or a copy of it measured: what is measured again is so once.
+    std::shared_ptr<std::set<std::filesystem::path>> measured = std::make_shared<std::set<std::filesystem::path>>();
     std::shared_ptr<bool> finite = std::make_shared<bool>(false);  ///< its weights were read once and found to be numbers
 
     [[nodiscard]] const std::filesystem::path& model() const { return inventory.files.front(); }
+    [[nodiscard]] Platform platform() const { return runtime->platform(settings.run); }
 };
 
 /// What each of the study's types would weigh. Nothing is quantized.
@@ -132,10 +133,14 @@ struct EvaluationSettings {
 /// Error: a weight of the study's model is not a finite number. Reads it once, before the first long step that needs it.
 [[nodiscard]] Result<> check_finite(const Study& study);
 
+/// Error: one of `figures` is not a finite number. What was measured is checked before it is kept: it would else be taken up again
+/// by every later command.
+[[nodiscard]] Result<> check_figures(std::string_view measured, std::initializer_list<double> figures);
+
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);
 
-/// "apreqel 0.1.0, libllama 0.7.0, libggml 0.27.0".
-[[nodiscard]] std::string tool_version();
+/// "apreqel 0.1.0, libllama 0.7.0, libggml 0.27.0". `libllama`: the version of the one that measured.
+[[nodiscard]] std::string tool_version(std::string_view libllama = libllama_version());
 
 }  // namespace apreqel

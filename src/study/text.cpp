@@ -5,7 +5,7 @@
 #include "study/keys.h"
 
 #include <functional>
-#include <optional>
+#include <memory>
 
 namespace apreqel {
 namespace {
@@ -34,9 +34,9 @@ Result<std::filesystem::path> sampled(const Study& study, const Artifact& kind, 
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
     if (auto finite = check_finite(study); !finite) return std::unexpected(finite.error());
-    const auto model = LoadedModel::load(study.model(), study.settings.run);
+    const auto model = study.runtime->load(study.model(), study.settings.run);
     if (!model) return std::unexpected(model.error());
-    const auto texts = sample_texts(*model, settings, study.monitor);
+    const auto texts = (*model)->sample_texts(settings, study.monitor);
     if (!texts) return std::unexpected(texts.error());
     if (auto written = write_text(path, join(*texts)); !written) return std::unexpected(written.error());
     if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return std::unexpected(sealed.error());
@@ -152,14 +152,14 @@ std::string calibration_source(const Study& study)
 Result<> check_finite(const Study& study)
 {
     if (*study.finite) return {};
-    auto checked = check_weights(study.inventory, thread_count(study.settings.run), study.monitor);
+    auto checked = check_weights(study.inventory, study.platform().threads, study.monitor);
     if (checked) *study.finite = true;
     return checked;
 }
 
 Result<> check_texts(const Study& study, const std::vector<TextNeed>& needs)
 {
-    std::optional<LoadedModel> model;
+    std::unique_ptr<RunnableModel> model;
     for (const bool given : {true, false}) {  // to sample takes long: first what can be refused at once
         if (!given)
             if (auto finite = check_finite(study); !finite) return finite;
@@ -169,9 +169,9 @@ Result<> check_texts(const Study& study, const std::vector<TextNeed>& needs)
             const auto texts = named.read(study);
             if (!texts) return std::unexpected(texts.error());
             if (!model) {
-                auto loaded = LoadedModel::load(study.model(), study.settings.run, WeightAccess::none);
+                auto loaded = study.runtime->load(study.model(), study.settings.run, WeightAccess::none);
                 if (!loaded) return std::unexpected(loaded.error());
-                model.emplace(std::move(*loaded));
+                model = std::move(*loaded);
             }
             std::size_t tokens = 0;
             for (const std::string& text : *texts) {

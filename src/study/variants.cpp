@@ -80,7 +80,7 @@ Result<> build_variants(const Study& study)
                            .origins = std::move(assignment.origins)});
     }
     if (missing.empty()) return {};
-    const unsigned threads = thread_count(study.settings.run);
+    const unsigned threads = study.platform().threads;
     if (auto written = write_models(study.inventory, missing, {}, threads, study.monitor); !written) return written;
     for (const ModelSpec& spec : missing)
         if (auto sealed = study.workspace.seal(spec.path, study.monitor); !sealed) return sealed;
@@ -95,7 +95,7 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
-    if (auto built = quantize(study.inventory, plan, study.workspace, path, thread_count(study.settings.run), monitor,
+    if (auto built = quantize(study.inventory, plan, study.workspace, path, study.platform().threads, monitor,
                               study.settings.types);
         !built) {
         return std::unexpected(built.error());

@@ -10,9 +10,9 @@ namespace apreqel {
 
 class TempDir {
 public:
-    TempDir()
+    explicit TempDir(const std::filesystem::path& parent = std::filesystem::temp_directory_path())
     {
-        std::string name = (std::filesystem::temp_directory_path() / "apreqel-test-XXXXXX").string();
+        std::string name = (parent / "apreqel-test-XXXXXX").string();
         if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder: " + name);
         path_ = name;
     }

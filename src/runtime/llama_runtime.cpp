@@ -1,0 +1,97 @@
+#include "runtime/contribution.h"
+#include "runtime/importance.h"
+#include "runtime/quality.h"
+#include "runtime/runtime.h"
+#include "runtime/sample.h"
+#include "runtime/session.h"
+#include "runtime/speed.h"
+#include "runtime/weights.h"
+
+namespace apreqel {
+namespace {
+
+class LlamaModel : public RunnableModel {
+public:
+    explicit LlamaModel(LoadedModel model) : model_(std::move(model)) {}
+
+    Result<std::vector<Token>> tokenize(std::string_view text) override { return model_.tokenize(text); }
+
+    Result<std::vector<std::string>> sample_texts(const SampleSettings& settings, Monitor& monitor) override
+    {
+        return apreqel::sample_texts(model_, settings, monitor);
+    }
+
+    Result<std::vector<LayerScore>> score_layers(const Inventory& inventory, std::span<const std::vector<Token>> prompts,
+                                                 double gamma, Monitor& monitor) override
+    {
+        return apreqel::score_layers(model_, inventory, prompts, gamma, monitor);
+    }
+
+    Result<ImportanceMatrix> collect_importance(const Inventory& inventory, std::span<const Token> tokens,
+                                                const ImportanceSettings& settings, Monitor& monitor) override
+    {
+        return apreqel::collect_importance(model_, inventory, tokens, settings, monitor);
+    }
+
+    Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,
+                                     const std::filesystem::path& logits, std::string_view identity, Monitor& monitor) override
+    {
+        return apreqel::record_reference(model_, tokens, settings, logits, identity, monitor);
+    }
+
+    Result<Quality> evaluate_quality(std::span<const Token> tokens, const QualitySettings& settings,
+                                     const std::optional<std::filesystem::path>& logits, std::string_view identity,
+                                     Monitor& monitor) override
+    {
+        return apreqel::evaluate_quality(model_, tokens, settings, logits, identity, monitor);
+    }
+
+    Result<> find_weights(std::span<const Tensor> tensors, Monitor& monitor) override
+    {
+        auto found = ModelWeights::find(model_, tensors, monitor);
+        if (!found) return std::unexpected(found.error());
+        weights_ = std::move(*found);
+        return {};
+    }
+
+    void overwrite(const std::string& tensor, std::uint64_t offset, std::span<const std::byte> bytes) override
+    {
+        weights_.write(tensor, offset, bytes);
+    }
+
+private:
+    LoadedModel model_;
+    ModelWeights weights_;
+};
+
+class LlamaRuntime : public Runtime {
+public:
+    Platform platform(const RunSettings& settings) override
+    {
+        return {.libllama = libllama_version(),
+                .device = device_name(settings),
+                .machine = machine_identity(),
+                .offloading = offloading(settings),
+                .threads = thread_count(settings)};
+    }
+
+    Result<std::unique_ptr<RunnableModel>> load(const std::filesystem::path& path, const RunSettings& settings,
+                                                WeightAccess access) override
+    {
+        auto loaded = LoadedModel::load(path, settings, access);
+        if (!loaded) return std::unexpected(loaded.error());
+        return std::make_unique<LlamaModel>(std::move(*loaded));
+    }
+
+    Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
+                                             const SpeedSettings& settings, Monitor& monitor) override
+    {
+        return apreqel::measure_speed(models, run, settings, monitor);
+    }
+};
+
+}  // namespace
+
+std::shared_ptr<Runtime> llama_runtime() { return std::make_shared<LlamaRuntime>(); }
+
+}  // namespace apreqel

@@ -1,0 +1,82 @@
+// What runs models, as the stages of a study see it: libllama, or in tests a world made of numbers.
+#pragma once
+
+#include "base/monitor.h"
+#include "model/importance.h"
+#include "runtime/settings.h"
+
+#include <apreqel/contribution.h>
+#include <apreqel/inventory.h>
+#include <apreqel/measurement.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace apreqel {
+
+/// What computes, and where: all that a measurement can depend on beside the model, the text and the settings.
+struct Platform {
+    std::string libllama;    ///< its version
+    std::string device;      ///< for people: processor, accelerators and threads
+    std::string machine;     ///< tells this machine from any other; not for people
+    std::string offloading;  ///< how many blocks go to which accelerators
+    unsigned threads = 1;
+};
+
+/// A model that is ready to run. Every function fails if the model cannot do that, and stops when its monitor asks to. What
+/// they compute is said where libllama does it: in the header of this folder that has a function of the same name.
+class RunnableModel {
+public:
+    virtual ~RunnableModel() = default;
+
+    [[nodiscard]] virtual Result<std::vector<Token>> tokenize(std::string_view text) = 0;
+    [[nodiscard]] virtual Result<std::vector<std::string>> sample_texts(const SampleSettings& settings, Monitor& monitor) = 0;
+    [[nodiscard]] virtual Result<std::vector<LayerScore>> score_layers(const Inventory& inventory,
+                                                                       std::span<const std::vector<Token>> prompts,
+                                                                       double gamma, Monitor& monitor) = 0;
+    [[nodiscard]] virtual Result<ImportanceMatrix> collect_importance(const Inventory& inventory, std::span<const Token> tokens,
+                                                                      const ImportanceSettings& settings, Monitor& monitor) = 0;
+    [[nodiscard]] virtual Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,
+                                                           const std::filesystem::path& logits, std::string_view identity,
+                                                           Monitor& monitor) = 0;
+    [[nodiscard]] virtual Result<Quality> evaluate_quality(std::span<const Token> tokens, const QualitySettings& settings,
+                                                           const std::optional<std::filesystem::path>& logits,
+                                                           std::string_view identity, Monitor& monitor) = 0;
+
+    /// Finds the weights of `tensors`, which `overwrite` may change from then on, in a model loaded as WeightAccess::writable.
+    [[nodiscard]] virtual Result<> find_weights(std::span<const Tensor> tensors, Monitor& monitor) = 0;
+
+    /// Replaces bytes of a tensor that was found, from `offset` on. Safe from several threads for bytes that do not overlap.
+    virtual void overwrite(const std::string& tensor, std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+};
+
+class Runtime {
+public:
+    virtual ~Runtime() = default;
+
+    [[nodiscard]] virtual Platform platform(const RunSettings& settings) = 0;
+
+    /// Error: the file cannot be loaded.
+    [[nodiscard]] virtual Result<std::unique_ptr<RunnableModel>> load(const std::filesystem::path& path,
+                                                                      const RunSettings& settings,
+                                                                      WeightAccess access = WeightAccess::fixed) = 0;
+
+    /// The speed of each of `models`, measured in the same rounds.
+    [[nodiscard]] virtual Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models,
+                                                                   const RunSettings& run, const SpeedSettings& settings,
+                                                                   Monitor& monitor) = 0;
+};
+
+/// libllama.
+[[nodiscard]] std::shared_ptr<Runtime> llama_runtime();
+
+/// Versions of the libraries this program is linked with. libggml quantizes, whatever runs the models.
+[[nodiscard]] std::string libllama_version();
+[[nodiscard]] std::string libggml_version();
+
+}  // namespace apreqel

@@ -1,0 +1,51 @@
+// How models are run: what callers say, whatever runs them.
+#pragma once
+
+#include <apreqel/error.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace apreqel {
+
+using Token = std::int32_t;
+
+/// Where and with how many threads a model runs.
+struct RunSettings {
+    unsigned threads = 0;  ///< 0: one per physical core this process may use
+    int gpu_layers = -1;   ///< blocks on the GPU where libllama finds one; negative: all
+};
+
+/// Whether the weights stay as in the file, mapped or repacked as libllama likes best, or may be overwritten; or are not read
+/// at all, where only the tokenizer is wanted.
+enum class WeightAccess { fixed, writable, none };
+
+struct SampleSettings {
+    std::size_t sequences = 16;
+    std::size_t tokens = 512;  ///< per sequence
+    std::uint64_t seed = 1;
+};
+
+struct ImportanceSettings {
+    std::size_t context = 512;  ///< tokens of one chunk
+    std::size_t chunks = 0;     ///< chunks of text to run; 0: all
+};
+
+struct QualitySettings {
+    std::size_t context = 512;    ///< tokens of one chunk; the second half of each is scored
+    std::size_t chunks = 0;       ///< chunks of text to score; 0: all
+    std::size_t kld_chunks = 16;  ///< leading chunks to compare with the full-precision model as well
+};
+
+/// Chunks that `tokens` tokens of text give under `settings`.
+/// Error: fewer tokens than two contexts, or a context libllama cannot score.
+[[nodiscard]] Result<std::size_t> count_chunks(std::size_t tokens, const QualitySettings& settings);
+
+struct SpeedSettings {
+    std::size_t repetitions = 10;
+    std::size_t generated = 128;  ///< tokens generated per repetition (tg)
+    std::size_t prompt = 512;     ///< tokens of the prompt processed per repetition (pp); 0: not measured
+    std::uint64_t seed = 1;       ///< of the order of the models in each round
+};
+
+}  // namespace apreqel

@@ -1,0 +1,2 @@
+#include "runtime/runtime.h"
+#include "runtime/session.h"

@@ -1,0 +1,342 @@
+#include "support/fake_runtime.h"
+
+#include "base/file.h"
+
+#include <apreqel/statistics.h>
+#include <ggml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <random>
+#include <ranges>
+#include <set>
+
+namespace apreqel {
+namespace {
+
+/// What a model's logits are here: its weights, by tensor.
+using Weights = std::map<std::string, std::vector<float>>;
+
+std::vector<float> to_floats(const Tensor& tensor, std::span<const std::byte> stored)
+{
+    const std::uint64_t rows = stored.size() / row_bytes(tensor.type, tensor.columns());
+    std::vector<float> values(rows * static_cast<std::size_t>(tensor.columns()));
+    const auto* traits = ggml_get_type_traits(static_cast<ggml_type>(tensor.type.id));
+    if (tensor.type.id == GGML_TYPE_F32)
+        std::memcpy(values.data(), stored.data(), stored.size());
+    else
+        traits->to_float(stored.data(), values.data(), static_cast<std::int64_t>(values.size()));
+    return values;
+}
+
+/// All weights that take a type.
+Result<Weights> read_weights(const Inventory& inventory)
+{
+    Weights weights;
+    for (const Tensor& tensor : inventory.tensors) {
+        if (tensor.place == TensorPlace::fixed) continue;
+        const auto file = InputFile::open(inventory.files[tensor.file]);
+        if (!file) return std::unexpected(file.error());
+        std::vector<std::byte> stored(tensor.size_bytes);
+        if (auto read = file->read_at(tensor.offset, stored); !read) return std::unexpected(read.error());
+        weights.emplace(tensor.name, to_floats(tensor, stored));
+    }
+    return weights;
+}
+
+/// Later blocks matter more, and attention more than FFN.
+double worth(const Tensor& tensor)
+{
+    const double block = tensor.name.starts_with("blk.") ? std::stod(tensor.name.substr(4)) : 0;
+    return (1 + block) * (tensor.role.starts_with("attn") ? 2 : 1);
+}
+
+/// How much more a byte costs in some types than in others.
+double cost(QuantType type) { return 1 + 0.05 * (type.id % 3); }
+
+bool is_mixed(const Inventory& inventory)
+{
+    std::set<QuantType> types;
+    for (const Group& layer : inventory.layers)
+        for (const std::size_t t : layer.tensors) types.insert(inventory.tensors[t].type);
+    return types.size() > 1;
+}
+
+std::uint64_t hash(std::string_view text)
+{
+    std::uint64_t value = 14695981039346656037U;  // FNV-1a: the same with every standard library
+    for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 1099511628211U;
+    return value;
+}
+
+/// The mean of a figure that differs from chunk to chunk, with its standard error and the sums of the chunks.
+struct Spread {
+    double mean;
+    double error;
+    std::vector<double> sums;
+};
+
+Spread spread(double value, std::size_t chunks, std::size_t tokens)
+{
+    Mean mean;
+    std::vector<double> sums;
+    for (std::size_t c = 0; c < chunks; ++c) {
+        const double here = value * (c % 2 == 0 ? 1.01 : 0.99);
+        mean.add(here);
+        sums.push_back(here * static_cast<double>(tokens));
+    }
+    return {mean.mean(), mean.standard_error(), std::move(sums)};
+}
+
+class FakeModel : public RunnableModel {
+public:
+    FakeModel(FakeRuntime& runtime, Inventory inventory, Weights weights)
+        : runtime_(runtime), inventory_(std::move(inventory)), weights_(std::move(weights))
+    {
+    }
+
+    /// Words.
+    Result<std::vector<Token>> tokenize(std::string_view text) override
+    {
+        if (auto begun = runtime_.begin("tokenize"); !begun) return std::unexpected(begun.error());
+        std::vector<Token> tokens;
+        for (std::size_t at = 0; (at = text.find_first_not_of(" \n", at)) != std::string_view::npos;) {
+            const std::size_t end = std::min(text.find_first_of(" \n", at), text.size());
+            tokens.push_back(static_cast<Token>(hash(text.substr(at, end - at)) % 1000));
+            at = end;
+        }
+        return tokens;
+    }
+
+    Result<std::vector<std::string>> sample_texts(const SampleSettings& settings, Monitor& monitor) override
+    {
+        if (auto begun = runtime_.begin("sample", &monitor); !begun) return std::unexpected(begun.error());
+        std::vector<std::string> texts(settings.sequences);
+        for (std::size_t s = 0; s < texts.size(); ++s)
+            for (std::size_t t = 0; t < settings.tokens; ++t)
+                texts[s] += std::to_string((settings.seed * 31 + s * 7 + t) % 997) + " ";
+        return texts;
+    }
+
+    Result<std::vector<LayerScore>> score_layers(const Inventory& inventory, std::span<const std::vector<Token>> prompts,
+                                                 double gamma, Monitor& monitor) override
+    {
+        if (auto begun = runtime_.begin("score", &monitor); !begun) return std::unexpected(begun.error());
+        std::uint64_t tokens = 0;
+        for (const auto& prompt : prompts) tokens += prompt.size();
+        std::vector<LayerScore> scores;
+        for (std::size_t l = 0; l < inventory.layers.size(); ++l) {
+            const std::uint64_t rewards = tokens * (l + 1) / (inventory.layers.size() + 1);
+            scores.push_back({.layer = inventory.layers[l].name,
+                              .score = 2 * static_cast<double>(rewards) - static_cast<double>(tokens),
+                              .rewards = rewards,
+                              .penalties = tokens - rewards,
+                              .mean_similarity = runtime_.figure(gamma)});
+        }
+        return scores;
+    }
+
+    Result<ImportanceMatrix> collect_importance(const Inventory& inventory, std::span<const Token> tokens,
+                                                const ImportanceSettings& settings, Monitor& monitor) override
+    {
+        if (auto begun = runtime_.begin("collect", &monitor); !begun) return std::unexpected(begun.error());
+        ImportanceMatrix matrix{
+            .tensors = {}, .text = {}, .context = settings.context, .chunks = tokens.size() / settings.context};
+        for (const Tensor& tensor : inventory.tensors) {
+            if (tensor.place != TensorPlace::layer) continue;
+            const auto matrices = static_cast<std::size_t>(tensor.shape[2]);
+            InputSums sums{.tensor = tensor.name, .squares = {}, .inputs = std::vector<std::uint64_t>(matrices, tokens.size())};
+            for (std::size_t c = 0; c < matrices * static_cast<std::size_t>(tensor.columns()); ++c)
+                sums.squares.push_back(static_cast<double>(tokens.size()) * static_cast<double>(1 + c % 5));
+            matrix.tensors.push_back(std::move(sums));
+        }
+        return matrix;
+    }
+
+    Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,
+                                     const std::filesystem::path& logits, std::string_view identity, Monitor& monitor) override
+    {
+        if (auto begun = runtime_.begin("record", &monitor); !begun) return std::unexpected(begun.error());
+        std::string bytes(identity);
+        for (const auto& [name, values] : weights_)
+            bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+        if (auto written = write_text(logits, bytes); !written) return std::unexpected(written.error());
+        return quality(tokens, settings, std::nullopt);
+    }
+
+    Result<Quality> evaluate_quality(std::span<const Token> tokens, const QualitySettings& settings,
+                                     const std::optional<std::filesystem::path>& logits, std::string_view identity,
+                                     Monitor& monitor) override
+    {
+        const std::string file = inventory_.files.front().filename().string();
+        if (auto begun = runtime_.begin(found_ ? "probe" : "evaluate " + file, &monitor); !begun)
+            return std::unexpected(begun.error());
+        if (!logits) return quality(tokens, settings, std::nullopt);
+        const auto reference = read_text(*logits);
+        if (!reference) return std::unexpected(reference.error());
+        if (!reference->starts_with(identity)) return fail("fake: the reference is of something else");
+        const double factor = is_mixed(inventory_) ? runtime_.world.mixed_divergence : 1;
+        return quality(tokens, settings, factor * divergence(std::string_view(*reference).substr(identity.size())));
+    }
+
+    Result<> find_weights(std::span<const Tensor> tensors, Monitor& monitor) override
+    {
+        if (auto begun = runtime_.begin("find", &monitor); !begun) return begun;
+        for (const Tensor& tensor : tensors)
+            if (!weights_.contains(tensor.name)) return fail("fake: no tensor {}", tensor.name);
+        found_ = true;
+        return {};
+    }
+
+    void overwrite(const std::string& name, std::uint64_t offset, std::span<const std::byte> bytes) override
+    {
+        const Tensor& tensor = *std::ranges::find(inventory_.tensors, name, &Tensor::name);
+        const std::uint64_t row = offset / row_bytes(tensor.type, tensor.columns());
+        std::ranges::copy(to_floats(tensor, bytes),
+                          weights_.at(name).begin() + static_cast<std::ptrdiff_t>(row) * tensor.columns());
+    }
+
+private:
+    [[nodiscard]] double divergence(std::string_view reference) const
+    {
+        double sum = 0;
+        for (const Tensor& tensor : inventory_.tensors) {
+            if (tensor.place == TensorPlace::fixed) continue;
+            double error = 0;
+            double energy = 0;
+            std::size_t at = 0;  // the reference has its tensors in the order of their names
+            for (const auto& [name, values] : weights_) {
+                if (name == tensor.name) break;
+                at += values.size() * sizeof(float);
+            }
+            for (const float value : weights_.at(tensor.name)) {
+                float whole = 0;
+                std::memcpy(&whole, reference.data() + at, sizeof whole);
+                at += sizeof whole;
+                error += std::pow(double{value} - whole, 2);
+                energy += double{whole} * whole;
+            }
+            sum += worth(tensor) * error / energy;
+        }
+        return sum;
+    }
+
+    /// Perplexity by the types of the file.
+    Result<Quality> quality(std::span<const Token> tokens, const QualitySettings& settings, std::optional<double> kld) const
+    {
+        const auto chunks = count_chunks(tokens.size(), settings);
+        if (!chunks) return std::unexpected(chunks.error());
+        double nll = std::log(20);
+        for (const Tensor& tensor : inventory_.tensors)
+            if (is_quantized(tensor.type)) nll += worth(tensor) * std::exp2(-2 * bits_per_weight(tensor.type));
+        const std::size_t scored = settings.context - 1 - settings.context / 2;
+        Spread surprise = spread(nll, *chunks, scored);
+        Quality quality{.perplexity = runtime_.figure(std::exp(surprise.mean)),
+                        .perplexity_error = std::exp(surprise.mean) * surprise.error,
+                        .tokens = *chunks * scored,
+                        .chunk_nll = std::move(surprise.sums)};
+        if (!kld) return quality;
+        const std::size_t compared = std::min(*chunks, settings.kld_chunks);
+        Spread apart = spread(*kld, compared, scored);
+        quality.kld = runtime_.figure(apart.mean);
+        quality.kld_error = apart.error;
+        quality.same_top = std::exp(-apart.mean);
+        quality.kld_tokens = compared * scored;
+        quality.chunk_kld = std::move(apart.sums);
+        return quality;
+    }
+
+    FakeRuntime& runtime_;
+    Inventory inventory_;
+    Weights weights_;
+    bool found_ = false;
+};
+
+}  // namespace
+
+std::size_t FakeRuntime::done(std::string_view call) const
+{
+    return static_cast<std::size_t>(
+        std::ranges::count_if(done_, [&](const std::string& made) { return made.starts_with(call); }));
+}
+
+void FakeRuntime::start_again()
+{
+    calls.clear();
+    done_.clear();
+    faults = {};
+    stopping = false;
+}
+
+Platform FakeRuntime::platform(const RunSettings& settings)
+{
+    Platform platform = here;
+    if (settings.threads > 0) platform.threads = settings.threads;
+    return platform;
+}
+
+Result<std::unique_ptr<RunnableModel>> FakeRuntime::load(const std::filesystem::path& path, const RunSettings& /*settings*/,
+                                                         WeightAccess access)
+{
+    if (auto begun = begin("load " + path.filename().string()); !begun) return std::unexpected(begun.error());
+    auto inventory = read_inventory(path);
+    if (!inventory) return std::unexpected(inventory.error());
+    auto weights = access == WeightAccess::none ? Result<Weights>(std::in_place) : read_weights(*inventory);
+    if (!weights) return std::unexpected(weights.error());
+    return std::make_unique<FakeModel>(*this, std::move(*inventory), std::move(*weights));
+}
+
+Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::filesystem::path> models, const RunSettings& /*run*/,
+                                                      const SpeedSettings& settings, Monitor& monitor)
+{
+    if (auto begun = begin("speed", &monitor); !begun) return std::unexpected(begun.error());
+    const double slowness = faults.slow_from > 0 && calls.size() >= faults.slow_from ? 2 : 1;
+    std::vector<Speed> speeds;
+    for (const auto& path : models) {
+        const auto inventory = read_inventory(path);
+        if (!inventory) return std::unexpected(inventory.error());
+        double latency = 0.1;
+        for (const Tensor& tensor : inventory->tensors)
+            latency += 1e-4 * static_cast<double>(tensor.size_bytes) * cost(tensor.type);
+        if (is_mixed(*inventory)) latency *= world.mixed_latency;
+        std::mt19937_64 random(settings.seed ^ hash(inventory->fingerprint));
+        std::vector<double> latencies;
+        std::vector<double> speeds_of_prompt;
+        for (std::size_t r = 0; r < settings.repetitions; ++r) {
+            const double noise = world.noise * (static_cast<double>(random() >> 11) * 0x1p-53 - 0.5);
+            latencies.push_back(figure(latency * slowness * (1 + noise)));
+            if (settings.prompt > 0) speeds_of_prompt.push_back(figure(5000 / (latency * slowness * (1 + noise))));
+        }
+        speeds.push_back({.latency_ms = summarize(latencies), .prompt_tokens_per_second = summarize(speeds_of_prompt)});
+        speeds.back().latency_ms.raw = latencies;
+        speeds.back().prompt_tokens_per_second.raw = speeds_of_prompt;
+    }
+    return speeds;
+}
+
+Result<> FakeRuntime::begin(std::string call, const Monitor* monitor)
+{
+    calls.push_back(std::move(call));
+    if (calls.size() == faults.fail_at) return fail("fake: {} fails", calls.back());
+    if (calls.size() == faults.stop_at) stopping = true;
+    if (monitor != nullptr && monitor->stop_requested())
+        return std::unexpected(Error{ErrorCode::interrupted, "fake: interrupted"});
+    done_.push_back(calls.back());
+    return {};
+}
+
+double FakeRuntime::figure(double value) const
+{
+    return calls.size() == faults.nan_at ? std::numeric_limits<double>::quiet_NaN() : value;
+}
+
+bool FakeMonitor::stop_requested() const
+{
+    ++asked;
+    return runtime_.stopping || (asked_at > 0 && asked >= asked_at);
+}
+
+}  // namespace apreqel

@@ -1,0 +1,82 @@
+// A runtime without libllama: a small world in which the logits of a model are its weights, so that quality and speed follow
+// from a GGUF file alone, and in which any call can fail, be stopped, or give nonsense. Same calls, same results.
+#pragma once
+
+#include "runtime/runtime.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace apreqel {
+
+/// What the world is like. KL divergence is the sum over all tensors of how far each is from full precision, times what it is
+/// worth; a token takes the sum of what the bytes of each tensor cost in its type.
+struct FakeWorld {
+    double noise = 0.001;         ///< of a round's times, as a share
+    double mixed_divergence = 1;  ///< factor on the KL divergence of a file whose layers are not all of one type
+    double mixed_latency = 1;     ///< and on its time
+};
+
+/// Calls are counted from 1 on; 0: never.
+struct FakeFaults {
+    std::size_t fail_at = 0;    ///< this call is an error
+    std::size_t stop_at = 0;    ///< during this call somebody asks to stop
+    std::size_t nan_at = 0;     ///< the figures of this call are no numbers
+    std::size_t slow_from = 0;  ///< from this call on everything takes twice as long
+};
+
+class FakeRuntime : public Runtime {
+public:
+    FakeWorld world{};
+    FakeFaults faults{};
+    Platform here{.libllama = "fake", .device = "fake device", .machine = "fake machine", .offloading = "none", .threads = 1};
+
+    /// Calls that were begun: "load llama.gguf", "tokenize", "sample", "score", "collect", "record", "evaluate q4_0…gguf",
+    /// "probe", "find", "speed".
+    std::vector<std::string> calls;
+    /// Of these, how many succeeded and begin like that.
+    [[nodiscard]] std::size_t done(std::string_view call) const;
+
+    /// Somebody asked to stop, and nobody has started again.
+    bool stopping = false;
+
+    /// Forgets calls, faults and the wish to stop.
+    void start_again();
+
+    Platform platform(const RunSettings& settings) override;
+    Result<std::unique_ptr<RunnableModel>> load(const std::filesystem::path& path, const RunSettings& settings,
+                                                WeightAccess access) override;
+    Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
+                                             const SpeedSettings& settings, Monitor& monitor) override;
+
+    /// Counts a call that begins. Error: it is to fail, or to stop, as `monitor` says.
+    [[nodiscard]] Result<> begin(std::string call, const Monitor* monitor = nullptr);
+    /// `value`, or no number if the last call is to give none.
+    [[nodiscard]] double figure(double value) const;
+
+private:
+    std::vector<std::string> done_;
+};
+
+/// Asks to stop where the runtime was told to, or at its own `asked_at`th answer, and keeps warnings.
+class FakeMonitor : public Monitor {
+public:
+    explicit FakeMonitor(const FakeRuntime& runtime) : runtime_(runtime) {}
+    void begin(std::string_view step, double /*total*/) override { steps.emplace_back(step); }
+    void warn(std::string_view message) override { warnings.emplace_back(message); }
+    [[nodiscard]] bool stop_requested() const override;
+
+    std::vector<std::string> steps;
+    std::vector<std::string> warnings;
+    std::size_t asked_at = 0;       ///< 0: never
+    mutable std::size_t asked = 0;  ///< how often it was asked, by one thread
+
+private:
+    const FakeRuntime& runtime_;
+};
+
+}  // namespace apreqel
