@@ -133,8 +133,8 @@ struct EvaluationSettings {
 /// Error: a weight of the study's model is not a finite number. Reads it once, before the first long step that needs it.
 [[nodiscard]] Result<> check_finite(const Study& study);
 
-/// Error: one of `figures` is not a finite number. What was measured is checked before it is kept: it would else be taken up again
-/// by every later command.
+/// Error: one of `figures` is not a finite number. What was measured is checked before it is kept: every later command would
+/// else take it up again.
 [[nodiscard]] Result<> check_figures(std::string_view measured, std::initializer_list<double> figures);
 
 /// Where the study's text comes from, for people.

@@ -62,16 +62,12 @@ private:
     std::vector<std::string> done_;
 };
 
-/// Asks to stop where the runtime was told to, or at its own `asked_at`th answer, and keeps warnings.
+/// Asks to stop where the runtime was told to, or at its own `asked_at`th answer.
 class FakeMonitor : public Monitor {
 public:
     explicit FakeMonitor(const FakeRuntime& runtime) : runtime_(runtime) {}
-    void begin(std::string_view step, double /*total*/) override { steps.emplace_back(step); }
-    void warn(std::string_view message) override { warnings.emplace_back(message); }
     [[nodiscard]] bool stop_requested() const override;
 
-    std::vector<std::string> steps;
-    std::vector<std::string> warnings;
     std::size_t asked_at = 0;       ///< 0: never
     mutable std::size_t asked = 0;  ///< how often it was asked, by one thread
 
