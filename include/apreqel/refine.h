@@ -41,7 +41,7 @@ inline constexpr std::size_t kMostAttempts = 3;
 
 /// The paper's method builds its plan and ships it. The front method corrects its predictions by what was measured and plans
 /// again, as long as that changes the plan and for at most `kMostAttempts` attempts; then it ships the best measured of all
-/// attempts and uniform types: those that keep the limits first, then by closeness. `scores` for the paper's method,
+/// attempts and uniform types: what keeps the limits, or comes nearest, first, then by closeness. `scores` for the paper's method,
 /// `sensitivity` for the front.
 /// Errors: those of make_plan and make_front_plan for the first plan.
 [[nodiscard]] Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Scores* scores,

@@ -73,12 +73,12 @@ Plan uniform_plan(Plan plan, const Profile& profile, const Measurement& uniform,
     return plan;
 }
 
-/// Of all that was measured: those that keep the limits first, then the closest, then mixes, then the earlier.
+/// Of all that was measured: what keeps the limits, or comes nearest; then the closest, then mixes, then the earlier.
 Ship best_measured(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request, const Session& session)
 {
     struct Entry {
         const Measurement* model;
-        bool kept;
+        double excess;  ///< of the limits; 1: kept
         double closeness;
         bool mix;
     };
@@ -86,13 +86,13 @@ Ship best_measured(const Profile& profile, const Sensitivity& sensitivity, const
     std::vector<Entry> entries;
     const auto add = [&](const Measurement& model, bool mix) {
         const Metrics metrics = paced_metrics(profile, session, model);
-        entries.push_back({&model, limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token) <= 1,
+        entries.push_back({&model, std::max(1.0, limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token)),
                            measured_closeness(first, metrics), mix});
     };
     for (const Attempt& attempt : session.attempts) add(attempt.measurement, true);
     for (const Measurement& uniform : session.uniform)
         if (std::ranges::contains(first.types, uniform.name)) add(uniform, false);
-    const auto rank = [](const Entry& entry) { return std::tuple(entry.kept, entry.closeness, entry.mix); };
+    const auto rank = [](const Entry& entry) { return std::tuple(-entry.excess, entry.closeness, entry.mix); };
     const auto best = std::ranges::max_element(entries, {}, rank);
     const auto mixes = std::ranges::subrange(entries.begin(), entries.begin() + std::ssize(session.attempts));
     const auto best_mix = std::ranges::max_element(mixes, {}, rank);
@@ -101,7 +101,7 @@ Ship best_measured(const Profile& profile, const Sensitivity& sensitivity, const
     Ship ship{.plan = session.attempts[attempt].plan,
               .attempt = attempt,
               .measurement = *best->model,
-              .limits_kept = best->kept,
+              .limits_kept = best->excess <= 1,
               .because = {}};
     const std::string measured = std::format("closeness {:.4f} as measured", best->closeness);
     if (best->mix) {

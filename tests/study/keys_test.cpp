@@ -1,3 +1,4 @@
+#include "runtime/session.h"
 #include "study/keys.h"
 
 #include "base/file.h"
