@@ -38,11 +38,12 @@ enum class Dimension { bytes, milliseconds, nats, one, share };
 
 /// Something models are compared by. Less is better; a speed is told as time.
 struct Criterion {
-    std::string_view name;     ///< "memory"
-    std::string_view weight;   ///< what its weight is called; criteria of one name stand in for each other: a method has one of them
-    std::string_view limit;    ///< what its limit is called: "max-memory"; empty: it has none
-    std::string_view field;    ///< in files: "memory_bytes"
-    std::string_view heading;  ///< in tables: "ms/token"
+    std::string_view name;  ///< "memory"
+    std::string_view
+        weight;  ///< what its weight is called; criteria of one name stand in for each other: a method has one of them
+    std::string_view limit;          ///< what its limit is called: "max-memory"; empty: it has none
+    std::string_view field;          ///< in files: "memory_bytes"
+    std::string_view heading;        ///< in tables: "ms/token"
     std::string_view limit_meaning;  ///< of its limit, for people: "Most memory"
     Dimension dimension;
     int digits;  ///< after the point, in tables; of bytes in MiB

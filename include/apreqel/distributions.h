@@ -20,8 +20,8 @@ struct RankedDistribution {
 };
 
 struct DistributionRanking {
-    double candidates = 0;                ///< C(L + M − 1, M − 1)
-    Scale scale{};                        ///< over all of them
+    double candidates = 0;                 ///< C(L + M − 1, M − 1)
+    Scale scale{};                         ///< over all of them
     std::vector<RankedDistribution> best;  ///< by closeness, descending
 };
 

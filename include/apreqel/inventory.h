@@ -85,12 +85,13 @@ struct Inventory {
     std::string name;                          ///< general.name, or the file name
     std::string architecture;                  ///< general.architecture
     std::size_t blocks = 0;
-    std::size_t extra_blocks = 0;  ///< behind these, for multi-token prediction: text never reaches them, they are kept as they are
-    std::size_t experts = 0;       ///< experts per FFN, 0 for a dense model
+    std::size_t extra_blocks =
+        0;                    ///< behind these, for multi-token prediction: text never reaches them, they are kept as they are
+    std::size_t experts = 0;  ///< experts per FFN, 0 for a dense model
     std::uint64_t kv_bytes_per_token = 0;  ///< of an f16 KV cache; 0: not known
-    bool tied_embeddings = false;  ///< no output.weight: token_embd serves as output too
+    bool tied_embeddings = false;          ///< no output.weight: token_embd serves as output too
     Residual residual = Residual::sequential;
-    std::string residual_reason;  ///< why it is not sequential, for people; empty if it is
+    std::string residual_reason;      ///< why it is not sequential, for people; empty if it is
     std::vector<Obstacle> obstacles;  ///< what cannot be done, as far as the header tells
     std::vector<Tensor> tensors;
     std::vector<Group> layers;  ///< the groups of Granularity::layer in the blocks, attention before FFN

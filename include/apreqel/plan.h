@@ -20,7 +20,7 @@ namespace apreqel {
 
 /// A distribution of types, ranked by TOPSIS.
 struct Candidate {
-    std::vector<std::size_t> counts;          ///< z_i: layers, or groups that are free to choose, given to type i
+    std::vector<std::size_t> counts;  ///< z_i: layers, or groups that are free to choose, given to type i
     Metrics estimate = every_criterion(kUnknown);
     double closeness = 0;            ///< d⁻ / (d⁻ + d*), in [0, 1]
     double distance_ideal = 0;       ///< d*
@@ -52,10 +52,10 @@ enum class Method {
 struct PlanRequest {
     Method method = Method::paper;
     Weights weights{};
-    Limits limits{};                                     ///< method front, as are the next two
+    Limits limits{};  ///< method front, as are the next two
     Normalization normalization = Normalization::minmax;
-    bool mix_embedding = false;                          ///< groups of a fixed type may have any
-    std::size_t runners_up = 4;                          ///< next-best candidates to keep
+    bool mix_embedding = false;  ///< groups of a fixed type may have any
+    std::size_t runners_up = 4;  ///< next-best candidates to keep
 };
 
 /// A decision, complete: what was asked, what was chosen and why, and the type of every group.

@@ -14,8 +14,8 @@ namespace apreqel {
 
 /// The whole model in one type, as far as no device matters: a row of the paper's matrix C without its latency.
 struct UniformVariant {
-    std::string type;             ///< "q4_K"
-    double bits_per_weight = 0;   ///< of the type itself; orders types by precision
+    std::string type;            ///< "q4_K"
+    double bits_per_weight = 0;  ///< of the type itself; orders types by precision
     std::uint64_t memory_bytes = 0;
     double file_bits_per_weight = 0;  ///< of the whole file: 8 × memory_bytes ÷ parameters
     Quality quality;
@@ -36,8 +36,8 @@ struct ModelProfile {
 
 /// A model whose speed was measured.
 struct TimedModel {
-    std::string name;                      ///< the type of a uniform variant, or any other name of a mix
-    std::vector<GroupType> allocation{};   ///< of a mix; empty: uniform
+    std::string name;                     ///< the type of a uniform variant, or any other name of a mix
+    std::vector<GroupType> allocation{};  ///< of a mix; empty: uniform
     Speed speed;
 };
 

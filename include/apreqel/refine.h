@@ -17,9 +17,9 @@ struct Attempt {
 
 /// What was measured together, in the same rounds: only then do latencies compare.
 struct Session {
-    std::vector<Attempt> attempts;      ///< in the order they were planned
-    std::vector<Measurement> uniform;   ///< in the order of the profile's types
-    Quality reference{};                ///< of the full-precision model
+    std::vector<Attempt> attempts;     ///< in the order they were planned
+    std::vector<Measurement> uniform;  ///< in the order of the profile's types
+    Quality reference{};               ///< of the full-precision model
 };
 
 /// Build this, measure it with all that was built before, and ask again.
@@ -30,11 +30,11 @@ struct TryNext {
 /// Ship this.
 struct Ship {
     Plan plan;
-    std::size_t attempt;             ///< index; of the nearest attempt where a uniform type is shipped
-    std::string uniform{};           ///< the uniform type that measured better than every mix, or empty
-    Measurement measurement;         ///< of what is shipped
-    bool limits_kept = true;         ///< as measured
-    std::string because;             ///< one line for people
+    std::size_t attempt;      ///< index; of the nearest attempt where a uniform type is shipped
+    std::string uniform{};    ///< the uniform type that measured better than every mix, or empty
+    Measurement measurement;  ///< of what is shipped
+    bool limits_kept = true;  ///< as measured
+    std::string because;      ///< one line for people
 };
 
 inline constexpr std::size_t kMostAttempts = 3;

@@ -96,9 +96,10 @@ void add_palette(CLI::App& verb, Flags& flags)
 
 void add_weights(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("-w,--weights", flags.weights,
-                    "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2, and with "
-                    "--method front prompt=.1")
+    verb.add_option(
+            "-w,--weights", flags.weights,
+            "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2, and with "
+            "--method front prompt=.1")
         ->type_name("balanced|memory|latency|accuracy|NUMBERS")
         ->capture_default_str();
 }
@@ -128,8 +129,7 @@ void add_limits(CLI::App& verb, Limits& limits)
             ->transform(positive_quantity(units));
     }
     verb.add_option_function<double>(
-            "--min-speed",
-            [&limits](double speed) { limits.most[kLatency] = std::min(limits.most[kLatency], 1000 / speed); },
+            "--min-speed", [&limits](double speed) { limits.most[kLatency] = std::min(limits.most[kLatency], 1000 / speed); },
             "Fewest generated tokens per second; method front")
         ->type_name("NUMBER")
         ->transform(positive_quantity(kNoUnits));
@@ -139,8 +139,9 @@ void add_limits(CLI::App& verb, Limits& limits)
 
 void add_method(CLI::App& verb, PlanRequest& request)
 {
-    verb.add_option("--method", request.method,
-                    "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
+    verb.add_option(
+            "--method", request.method,
+            "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
         ->type_name("paper|front")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Method>{{"paper", Method::paper}, {"front", Method::front}})
                         .description(""))
@@ -300,7 +301,8 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     settings.types = std::move(*types);
     const auto embedding = parse_type(trimmed(flags.embedding_type));
     if (!embedding) return std::unexpected(embedding.error());
-    if (auto possible = check_target_type(*embedding, !flags.imatrix.empty()); !possible) return std::unexpected(possible.error());
+    if (auto possible = check_target_type(*embedding, !flags.imatrix.empty()); !possible)
+        return std::unexpected(possible.error());
     settings.embedding_type = *embedding;
     // A missing file is better found before hours of work than after.
     for (const auto& file : {settings.text, settings.prompts, settings.calibration}) {

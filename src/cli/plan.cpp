@@ -40,7 +40,8 @@ Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensi
     auto plans = make_spread(profile, sensitivity, flags.request, worst_of(uniform), flags.spread);
     if (!plans) return std::unexpected(plans.error());
     if (plans->empty())
-        return fail("plan: no mix is better than the worst uniform type in every criterion, so none can be chosen for a spread");
+        return fail(
+            "plan: no mix is better than the worst uniform type in every criterion, so none can be chosen for a spread");
     std::ranges::sort(*plans, {}, [](const Plan& plan) { return plan.chosen().estimate[kMemory]; });
     if (!flags.output.empty()) {
         std::error_code error;
@@ -89,7 +90,8 @@ Result<> run_plan(PlanFlags flags)
     flags.request.weights = *weights;
     if (auto possible = check_method(flags.request); !possible) return possible;
     if (flags.spread > 0 && flags.request.method != Method::front)
-        return usage_error("--method {} has no front to spread plans over: add --method front", method_name(flags.request.method));
+        return usage_error("--method {} has no front to spread plans over: add --method front",
+                           method_name(flags.request.method));
     const auto profile_path = input_path(flags.profile, flags.workspace, "--profile", "profile.json");
     if (!profile_path) return std::unexpected(profile_path.error());
     const bool front = flags.request.method == Method::front;

@@ -56,8 +56,9 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
         const bool same =
             std::ranges::all_of(result.plan.allocation, [&](const GroupType& l) { return l.type == uniform.name; });
         if (same || !dominates(columns_of(metrics_of(uniform), objectives), mix)) continue;
-        better += std::format("\nAll {} measured no worse in every criterion: take that one, or measure again on a quieter machine.\n",
-                              uniform.name);
+        better += std::format(
+            "\nAll {} measured no worse in every criterion: take that one, or measure again on a quieter machine.\n",
+            uniform.name);
     }
     return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
                        format_plan(result.plan), printable_line(result.device), printable_line(result.text), format_table(rows),

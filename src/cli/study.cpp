@@ -55,9 +55,10 @@ Result<> run_study(StudyFlags flags)
     const Profile& profile = evaluation->profile;
     std::vector<Fallback> fallbacks;
     for (const UniformVariant& variant : profile.model.types) fallbacks.append_range(variant.fallbacks);
-    const std::string heading = std::format(
-        "{}, {} layers, {} models measured on {}; text: {}", printable_line(profile.model.model_name), profile.model.layers,
-        evaluation->models.size() + evaluation->uniform.size(), printable_line(profile.device.device), printable_line(profile.model.text));
+    const std::string heading =
+        std::format("{}, {} layers, {} models measured on {}; text: {}", printable_line(profile.model.model_name),
+                    profile.model.layers, evaluation->models.size() + evaluation->uniform.size(),
+                    printable_line(profile.device.device), printable_line(profile.model.text));
     const auto write = [](const std::filesystem::path& path, const std::string& text) -> Result<> {
         return path.empty() ? Result<>() : write_text(path, text);
     };

@@ -48,8 +48,8 @@ double count_distributions(std::size_t layers, std::size_t types)
     return std::round(count);
 }
 
-Result<DistributionRanking> rank_distributions(std::size_t layers, std::span<const Costs> costs, const Costs& weights, std::size_t keep,
-                                   std::uint64_t most_steps)
+Result<DistributionRanking> rank_distributions(std::size_t layers, std::span<const Costs> costs, const Costs& weights,
+                                               std::size_t keep, std::uint64_t most_steps)
 {
     const double candidates = count_distributions(layers, costs.size());
     if (candidates == 0) return usage_error("plan: at least one layer and one type are needed");

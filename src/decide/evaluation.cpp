@@ -40,7 +40,8 @@ std::vector<double> smallest_type_divergences(const std::vector<LayerScore>& lay
         if (group == sensitivity.groups.end()) return {};
         const Probe* smallest = nullptr;
         for (const Probe& probe : group->probes)
-            if (probe.memory_bytes > 0 && (smallest == nullptr || probe.memory_bytes < smallest->memory_bytes)) smallest = &probe;
+            if (probe.memory_bytes > 0 && (smallest == nullptr || probe.memory_bytes < smallest->memory_bytes))
+                smallest = &probe;
         if (smallest == nullptr) return {};
         divergences.push_back(smallest->kld);
     }
@@ -144,8 +145,7 @@ std::vector<CategoryResult> compare_categories(const Evaluation& evaluation)
 
 std::vector<std::vector<std::string>> best_categories(const Evaluation& evaluation)
 {
-    const std::vector<Costs> costs =
-        costs_of(models_of(evaluation, evaluation.orders.front().models), paper_objectives());
+    const std::vector<Costs> costs = costs_of(models_of(evaluation, evaluation.orders.front().models), paper_objectives());
     const Costs best = best_of(costs);
     std::vector<std::vector<std::string>> winners(best.size());
     for (std::size_t j = 0; j < best.size(); ++j) {

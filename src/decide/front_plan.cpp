@@ -107,7 +107,8 @@ Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitiv
         nearest_excess = excess;
     }
     if (feasible.empty()) {
-        const double kv_bytes = static_cast<double>(request.limits.context) * static_cast<double>(sensitivity.kv_bytes_per_token);
+        const double kv_bytes =
+            static_cast<double>(request.limits.context) * static_cast<double>(sensitivity.kv_bytes_per_token);
         return infeasible(candidate_of(*prediction, front->points[nearest]), nearest_excess, kv_bytes);
     }
 

@@ -78,8 +78,8 @@ void Leaders::consider(const std::vector<std::size_t>& counts)
     candidate_.distance_anti_ideal = d.anti_ideal;
     candidate_.closeness = closeness(d.ideal, d.anti_ideal);
     if (full() && !better(candidate_, ranking_.best.back())) return;
-    const auto place = std::ranges::upper_bound(ranking_.best, candidate_,
-                                                [&](const RankedDistribution& a, const RankedDistribution& b) { return better(a, b); });
+    const auto place = std::ranges::upper_bound(
+        ranking_.best, candidate_, [&](const RankedDistribution& a, const RankedDistribution& b) { return better(a, b); });
     ranking_.best.insert(place, candidate_);
     if (ranking_.best.size() > keep_) ranking_.best.pop_back();
 }

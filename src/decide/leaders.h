@@ -51,7 +51,7 @@ private:
     std::size_t keep_;
     DistributionRanking& ranking_;
     double layers_;
-    Costs tie_scale_;      ///< of each criterion: one of its costs, in units of which ties are told
+    Costs tie_scale_;               ///< of each criterion: one of its costs, in units of which ties are told
     RankedDistribution candidate_;  ///< that is considered
     bool all_equal_ = false;
     double noise_ = 0;

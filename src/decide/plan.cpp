@@ -90,8 +90,7 @@ Result<Plan> make_plan(const Profile& profile, const Scores& scores, const PlanR
         bits.push_back(model.types[q].bits_per_weight);
         costs.push_back(columns_of(plan.costs[q], plan.objectives));
     }
-    auto ranked =
-        rank_distributions(model.layers, costs, columns_of(request.weights, plan.objectives), request.runners_up + 1);
+    auto ranked = rank_distributions(model.layers, costs, columns_of(request.weights, plan.objectives), request.runners_up + 1);
     if (!ranked) return std::unexpected(ranked.error());
     plan.ranking = {.candidates = ranked->candidates, .scale = std::move(ranked->scale), .best = {}};
     for (RankedDistribution& distribution : ranked->best) {

@@ -24,7 +24,8 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
     std::set<std::string_view> layers;
     for (const GroupSensitivity& group : sensitivity.groups) {
         if (!is_group_name(group.group))
-            return fail("plan: the sensitivity has a group \"{}\", groups are named blk.N.attn, blk.N.ffn or by their tensors", group.group);
+            return fail("plan: the sensitivity has a group \"{}\", groups are named blk.N.attn, blk.N.ffn or by their tensors",
+                        group.group);
         if (!seen.insert(group.group).second) return fail("plan: the sensitivity has {} twice", group.group);
         if (group.parameters == 0) return fail("plan: the sensitivity's {} has no weights", group.group);
         if (group.probes.size() != sensitivity.types.size())
@@ -161,7 +162,8 @@ private:
     {
         double& fixed = prediction_.costs.fixed[column];
         fixed = static_cast<double>(sensitivity_.fixed_bytes);
-        for (const GroupSensitivity* group : fixed_) fixed += static_cast<double>(probe(*group, group->fixed_type).memory_bytes);
+        for (const GroupSensitivity* group : fixed_)
+            fixed += static_cast<double>(probe(*group, group->fixed_type).memory_bytes);
         for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
             cost = static_cast<double>(probe(group, type).memory_bytes);
         });
@@ -175,7 +177,8 @@ private:
         std::vector<std::string> parts;
         std::vector<double> weights;
         for (const GroupSensitivity* group : prediction_.groups) {
-            if (!group->fixed_type.empty() && !std::ranges::contains(types, group->fixed_type)) types.push_back(group->fixed_type);
+            if (!group->fixed_type.empty() && !std::ranges::contains(types, group->fixed_type))
+                types.push_back(group->fixed_type);
             const std::size_t part = index_of(parts, group->part);
             if (part == parts.size()) {
                 parts.push_back(group->part);
@@ -209,7 +212,9 @@ private:
             add(speed, false, [&](const GroupSensitivity& group) { return type_in(type, group); });
         }
         const auto add_mix = [&](const std::vector<GroupType>& allocation, const Speed& speed) {
-            const auto differs = [&](const GroupSensitivity* group) { return type_in(allocation, *group) != group->fixed_type; };
+            const auto differs = [&](const GroupSensitivity* group) {
+                return type_in(allocation, *group) != group->fixed_type;
+            };
             if (std::ranges::any_of(fixed_, differs)) return;  // a group is another type there than it will be
             add(speed, true, [&](const GroupSensitivity& group) { return type_in(allocation, group); });
         };
@@ -241,7 +246,7 @@ private:
         for (const GroupSensitivity* group : fixed_) fixed += probe(*group, group->fixed_type).kld;
         std::vector<double> factors;
         for (const std::string& type : prediction_.types) {
-            double sum = 0;      // of the groups that are of this type in its uniform variant
+            double sum = 0;  // of the groups that are of this type in its uniform variant
             double others = 0;
             for (const GroupSensitivity& group : sensitivity_.groups)
                 (group.fixed_type.empty() ? sum : others) += probe(group, type_in(type, group)).kld;

@@ -21,12 +21,13 @@ struct PerplexityLine {
 
 struct Prediction {
     Objectives objectives;
-    std::vector<std::string> types;                 ///< those that profile and sensitivity share
-    std::vector<const GroupSensitivity*> groups;    ///< that are free to choose
-    std::vector<std::vector<std::uint8_t>> choices; ///< of each group: which of `types` it can have
-    AdditiveCosts costs;                            ///< columns: `objectives`; a group's types: its `choices`
+    std::vector<std::string> types;                  ///< those that profile and sensitivity share
+    std::vector<const GroupSensitivity*> groups;     ///< that are free to choose
+    std::vector<std::vector<std::uint8_t>> choices;  ///< of each group: which of `types` it can have
+    AdditiveCosts costs;                             ///< columns: `objectives`; a group's types: its `choices`
     PerplexityLine perplexity;
-    double latency_error = 0;  ///< largest relative error of a measured latency that was left out of its prediction; 0: not known
+    double latency_error =
+        0;  ///< largest relative error of a measured latency that was left out of its prediction; 0: not known
 };
 
 /// Memory is exact, times and KL divergence are sums over groups. `measured`: mixes that were built and measured.

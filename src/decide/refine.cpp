@@ -105,8 +105,9 @@ Ship best_measured(const Profile& profile, const Sensitivity& sensitivity, const
               .because = {}};
     const std::string measured = std::format("closeness {:.4f} as measured", best->closeness);
     if (best->mix) {
-        ship.because = session.attempts.size() > 1 ? std::format("plan {} of {}: {}", attempt + 1, session.attempts.size(), measured)
-                                                   : measured;
+        ship.because = session.attempts.size() > 1
+                           ? std::format("plan {} of {}: {}", attempt + 1, session.attempts.size(), measured)
+                           : measured;
     } else {
         ship.uniform = best->model->name;
         ship.plan = uniform_plan(std::move(ship.plan), profile, *best->model, best->closeness);

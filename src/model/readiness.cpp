@@ -20,8 +20,8 @@ bool is_split_expert(std::string_view role)
 /// Weights of a type that libggml multiplies with nothing. Tables of indices are integers rightly.
 bool is_not_computable(const Tensor& tensor)
 {
-    return tensor.name.ends_with(".weight") && !tensor.name.contains("tid2eid") &&
-           !is_quantized(tensor.type) && !is_full_precision(tensor.type);
+    return tensor.name.ends_with(".weight") && !tensor.name.contains("tid2eid") && !is_quantized(tensor.type) &&
+           !is_full_precision(tensor.type);
 }
 
 /// The values of a key that is one number for all blocks or one for each.
@@ -53,8 +53,8 @@ std::optional<std::uint64_t> kv_bytes(const Inventory& inventory, const Containe
     // libllama's default for both lengths: the width over the heads of the first block.
     if (!kv_heads || heads->empty() || heads->front() == 0) return std::nullopt;
     const std::uint64_t share = *width / heads->front();
-    const std::uint64_t length =
-        container.natural(key("attention.key_length")).value_or(share) + container.natural(key("attention.value_length")).value_or(share);
+    const std::uint64_t length = container.natural(key("attention.key_length")).value_or(share) +
+                                 container.natural(key("attention.value_length")).value_or(share);
     std::uint64_t bytes = 0;
     for (const std::uint64_t count : *kv_heads) {
         if (count > kMost || length > kMost) return std::nullopt;
@@ -72,9 +72,11 @@ void find_obstacles(Inventory& inventory, const Container& container)
     const auto& tensors = inventory.tensors;
     const auto split = std::ranges::find_if(tensors, [](const Tensor& tensor) { return is_split_expert(tensor.role); });
     if (split != tensors.end())
-        add(Task::load, std::format("{} is one expert's alone, the layout of before 2024; convert the model again", split->name));
+        add(Task::load,
+            std::format("{} is one expert's alone, the layout of before 2024; convert the model again", split->name));
     if (const auto odd = std::ranges::find_if(tensors, is_not_computable); odd != tensors.end()) {
-        const std::string reason = std::format("{} is {}, which libggml does not compute with", odd->name, type_name(odd->type));
+        const std::string reason =
+            std::format("{} is {}, which libggml does not compute with", odd->name, type_name(odd->type));
         add(Task::load, reason);
         add(Task::quantize, reason);
     }

@@ -155,8 +155,8 @@ TypeAssignment assign_types(const Inventory& inventory, std::span<const GroupVar
             assignment.origins[t] = std::move(storage.origin);
             if (!storage.fallback) continue;
             const std::string layer(tensor.place == TensorPlace::layer ? group.name : "");
-            assignment.fallbacks.push_back({layer, tensor.name, variant.name, type_name(storage.type),
-                                            static_cast<std::uint64_t>(tensor.columns())});
+            assignment.fallbacks.push_back(
+                {layer, tensor.name, variant.name, type_name(storage.type), static_cast<std::uint64_t>(tensor.columns())});
         }
     }
     return assignment;

@@ -44,8 +44,9 @@ void setting_fields(Archive& archive, SettingResult& setting, const Profile& pro
 bool complete(std::span<const Measurement> models)
 {
     const auto measured = [](double metric) { return metric > 0; };
-    return std::ranges::all_of(models,
-                               [&](const Measurement& model) { return std::ranges::all_of(columns_of(metrics_of(model), paper_objectives()), measured); });
+    return std::ranges::all_of(models, [&](const Measurement& model) {
+        return std::ranges::all_of(columns_of(metrics_of(model), paper_objectives()), measured);
+    });
 }
 
 /// Indices into the study's models.

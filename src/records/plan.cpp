@@ -56,11 +56,15 @@ void columns_fields(Archive& archive, Costs& columns, const Objectives& objectiv
 
 void scale_fields(Archive& archive, Scale& scale, const Objectives& objectives)
 {
-    archive.object("normalization", "what the objectives were divided by, and their best and worst weighted values; missing where none was ranked", [&] {
-        archive.object("norm", "", [&] { columns_fields(archive, scale.norm, objectives, Rule::positive); });
-        archive.object("ideal", "", [&] { columns_fields(archive, scale.ideal, objectives, Rule::none); });
-        archive.object("anti_ideal", "", [&] { columns_fields(archive, scale.anti_ideal, objectives, Rule::none); });
-    }, !scale.norm.empty());
+    archive.object(
+        "normalization",
+        "what the objectives were divided by, and their best and worst weighted values; missing where none was ranked",
+        [&] {
+            archive.object("norm", "", [&] { columns_fields(archive, scale.norm, objectives, Rule::positive); });
+            archive.object("ideal", "", [&] { columns_fields(archive, scale.ideal, objectives, Rule::none); });
+            archive.object("anti_ideal", "", [&] { columns_fields(archive, scale.anti_ideal, objectives, Rule::none); });
+        },
+        !scale.norm.empty());
 }
 
 void method_field(Archive& archive, Method& method)
@@ -105,7 +109,8 @@ void metric_fields(Archive& archive, Metrics& metrics, const Objectives& needed)
     for (std::size_t c = 0; c < kCriteria; ++c) {
         const Criterion& criterion = criteria()[c];
         if (std::ranges::contains(needed, c)) {
-            archive.required(criterion.field, metrics[c], criterion.heading, {.rule = Rule::not_negative, .whole = c == kMemory});
+            archive.required(criterion.field, metrics[c], criterion.heading,
+                             {.rule = Rule::not_negative, .whole = c == kMemory});
             continue;
         }
         std::optional<double> value = std::isnan(metrics[c]) ? std::nullopt : std::optional(metrics[c]);
@@ -127,7 +132,8 @@ void fields(Archive& archive, Candidate& candidate, std::span<const std::string>
     archive.object("distribution", "layers of each type, by its name", [&] {
         for (std::size_t i = 0; i < types.size(); ++i) archive.optional(types[i], candidate.counts[i], "layers that have it");
     });
-    archive.required("closeness", candidate.closeness, "TOPSIS: d⁻ ÷ (d⁻ + d*); of what was measured it may lie outside 0 to 1");
+    archive.required("closeness", candidate.closeness,
+                     "TOPSIS: d⁻ ÷ (d⁻ + d*); of what was measured it may lie outside 0 to 1");
     archive.optional("distance_to_ideal", candidate.distance_ideal, "d*", {.rule = Rule::not_negative});
     archive.optional("distance_to_anti_ideal", candidate.distance_anti_ideal, "d⁻", {.rule = Rule::not_negative});
     archive.expect("estimate");
@@ -176,9 +182,10 @@ void fields(Archive& archive, Plan& plan)
     scale_fields(archive, ranking.scale, plan.objectives);
     archive.required("types", rows, "the metrics the plan was made from");
     std::vector<Candidate> others(ranking.best.begin() + 1, ranking.best.end());
-    archive.list("runners_up", others, "the next-best candidates: `distribution` to `estimate` of each", [&](Candidate& candidate) {
-        if (!archive.documenting()) fields(archive, candidate, types);
-    });
+    archive.list("runners_up", others, "the next-best candidates: `distribution` to `estimate` of each",
+                 [&](Candidate& candidate) {
+                     if (!archive.documenting()) fields(archive, candidate, types);
+                 });
     if (!archive.reading()) return;
     ranking.best.insert(ranking.best.end(), others.begin(), others.end());
     plan.types = std::move(types);

@@ -13,7 +13,8 @@ bool distinct(std::span<const std::string> names) { return std::set(names.begin(
 
 void fields(Archive& archive, UniformVariant& variant)
 {
-    archive.required("type", variant.type, "ggml's name; with the importance matrix, `q4_K+imatrix`; or the name of a `--variant`",
+    archive.required("type", variant.type,
+                     "ggml's name; with the importance matrix, `q4_K+imatrix`; or the name of a `--variant`",
                      {.rule = Rule::name});
     archive.optional("bits_per_weight", variant.bits_per_weight,
                      "of the type; orders types by precision. ggml's, if `type` is one of its names; required otherwise",
@@ -67,8 +68,9 @@ void heading_fields(Archive& archive, ModelProfile& profile)
     archive.optional("embedding_type", profile.embedding_type, "type of embedding and output tensors", {.rule = Rule::label});
     archive.optional("text", profile.text, "file name, or how it was sampled");
     archive.optional("version", profile.version, "of apreqel and libllama");
-    archive.object("reference", "the full-precision model", [&] { quality_fields(archive, profile.reference, true); },
-                   profile.reference.perplexity > 0);
+    archive.object(
+        "reference", "the full-precision model", [&] { quality_fields(archive, profile.reference, true); },
+        profile.reference.perplexity > 0);
 }
 
 void demand_types(Archive& archive, const std::vector<std::string>& names)
@@ -112,8 +114,9 @@ void fields(Archive& archive, Profile& profile)
     std::vector<std::string> names;
     for (const ProfiledType& type : types) names.push_back(type.variant.type);
     demand_types(archive, names);
-    archive.optional("mixes", mixes,
-                     "mixed models that were timed in the rounds of the types; the front method's latencies are fitted to them");
+    archive.optional(
+        "mixes", mixes,
+        "mixed models that were timed in the rounds of the types; the front method's latencies are fitted to them");
     if (!archive.reading()) return;
     profile.device.model = profile.model.model;
     profile.device.version = profile.model.version;

@@ -38,7 +38,8 @@ namespace {
 /// `types`: how many probes there must be.
 void group_fields(Archive& archive, GroupSensitivity& group, std::size_t types)
 {
-    archive.required("group", group.group, "a layer, `blk.0.attn`; or some of its tensors, `blk.0.ffn_gate+ffn_up`; or `embedding`",
+    archive.required("group", group.group,
+                     "a layer, `blk.0.attn`; or some of its tensors, `blk.0.ffn_gate+ffn_up`; or `embedding`",
                      {.rule = Rule::group});
     if (archive.reading()) {
         group.layer = layer_of(group.group);
@@ -47,7 +48,8 @@ void group_fields(Archive& archive, GroupSensitivity& group, std::size_t types)
     archive.optional("layer", group.layer, "the layer it is part of; empty outside the blocks", {.rule = Rule::label});
     archive.optional("part", group.part, "where it does its work: `attn`, `ffn`, `embedding`", {.rule = Rule::group});
     archive.required("parameters", group.parameters, "weights that take the group's type", {.rule = Rule::positive});
-    archive.optional("fixed_type", group.fixed_type, "the type it has in every uniform variant, and in a plan unless that frees it",
+    archive.optional("fixed_type", group.fixed_type,
+                     "the type it has in every uniform variant, and in a plan unless that frees it",
                      {.rule = Rule::label, .written = !group.fixed_type.empty()});
     archive.required("probes", group.probes, "one for each type");
     archive.demand(group.probes.size() == types, "probes", "must be one for each type");

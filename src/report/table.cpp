@@ -212,8 +212,8 @@ std::string format_limits(const Limits& limits)
     std::string text;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (limits.most[c] == kUnlimited) continue;
-        text += std::format("{}{} at most {}{}", text.empty() ? "" : ", ", criteria()[c].name, format_criterion(c, limits.most[c]),
-                            unit_of(criteria()[c].dimension));
+        text += std::format("{}{} at most {}{}", text.empty() ? "" : ", ", criteria()[c].name,
+                            format_criterion(c, limits.most[c]), unit_of(criteria()[c].dimension));
         if (c == kMemory && limits.context > 0) text += std::format(" with the KV cache of {} tokens", limits.context);
     }
     return text.empty() ? "none" : text;
@@ -234,7 +234,8 @@ std::vector<std::size_t> shown_criteria(const Plan& plan)
     std::vector<std::size_t> shown;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (criteria()[c].weight.empty()) continue;
-        if (std::ranges::any_of(plan.ranking.best, [&](const Candidate& candidate) { return !std::isnan(candidate.estimate[c]); }))
+        if (std::ranges::any_of(plan.ranking.best,
+                                [&](const Candidate& candidate) { return !std::isnan(candidate.estimate[c]); }))
             shown.push_back(c);
     }
     return shown;
@@ -260,11 +261,11 @@ std::string name_of(const Plan& plan) { return plan.model_name.empty() ? "the mo
 
 std::string format_front_plan(const Plan& plan)
 {
-    std::string text = std::format(
-        "Plan for {}: {}, the best of a front of {} ({})\nweights: {}; limits: {}\n", name_of(plan),
-        format_distribution(plan.types, plan.chosen().counts), format_candidates(plan.ranking.candidates),
-        plan.epsilon ? std::format("ε {:.2g} %", 100 * *plan.epsilon) : "how complete is not known", format_weights(plan),
-        format_limits(plan.request.limits));
+    std::string text =
+        std::format("Plan for {}: {}, the best of a front of {} ({})\nweights: {}; limits: {}\n", name_of(plan),
+                    format_distribution(plan.types, plan.chosen().counts), format_candidates(plan.ranking.candidates),
+                    plan.epsilon ? std::format("ε {:.2g} %", 100 * *plan.epsilon) : "how complete is not known",
+                    format_weights(plan), format_limits(plan.request.limits));
     if (plan.latency_error > 0)
         text += std::format("latencies that were left out were predicted within {:.1f} %\n", 100 * plan.latency_error);
     return text + "\n" + format_candidates_table(plan);
@@ -276,17 +277,19 @@ std::string format_reasons(const Plan& plan)
     const Candidate& chosen = plan.chosen();
     const Scale& scale = plan.ranking.scale;
     if (scale.norm.empty()) return "";  // a file that does not say
-    std::string text =
-        std::format("\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
-                    chosen.distance_ideal, chosen.distance_anti_ideal);
-    std::vector<std::vector<std::string>> rows{{"criterion", "ideal", "this plan", "anti-ideal", "share of the distance to the ideal"}};
+    std::string text = std::format(
+        "\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
+        chosen.distance_ideal, chosen.distance_anti_ideal);
+    std::vector<std::vector<std::string>> rows{
+        {"criterion", "ideal", "this plan", "anti-ideal", "share of the distance to the ideal"}};
     for (std::size_t column = 0; column < plan.objectives.size(); ++column) {
         const std::size_t c = plan.objectives[column];
         const double value = chosen.estimate[c] / scale.norm[column] * plan.request.weights[c];
         const double gap = (value - scale.ideal[column]) * (value - scale.ideal[column]);
         const double all = chosen.distance_ideal * chosen.distance_ideal;
-        rows.push_back({std::string(criteria()[c].name), std::format("{:.4g}", scale.ideal[column]), std::format("{:.4g}", value),
-                        std::format("{:.4g}", scale.anti_ideal[column]), all > 0 ? std::format("{:.0f} %", 100 * gap / all) : "—"});
+        rows.push_back({std::string(criteria()[c].name), std::format("{:.4g}", scale.ideal[column]),
+                        std::format("{:.4g}", value), std::format("{:.4g}", scale.anti_ideal[column]),
+                        all > 0 ? std::format("{:.0f} %", 100 * gap / all) : "—"});
     }
     return text + format_table(rows);
 }

@@ -74,9 +74,7 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
 /// Table 2 and Figure 5 of the paper.
 Table category_table(const Evaluation& evaluation)
 {
-    Table table{.title = "Mean difference to the best value, by category",
-                .rows = {{"category"}},
-                .note = {}};
+    Table table{.title = "Mean difference to the best value, by category", .rows = {{"category"}}, .note = {}};
     for (const std::size_t c : paper_objectives()) table.rows.front().emplace_back(criteria()[c].name);
     table.rows.front().append_range(std::array<std::string, 2>{"bpw", "± deviation"});
     for (const CategoryResult& category : compare_categories(evaluation)) {

@@ -81,9 +81,11 @@ inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) 
 inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) | kQuantized | kCompared};
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
-inline constexpr std::array kArtifacts{kSampledText, kSampledPrompts, kSampledCalibration, kScores,       kImatrix,
-                                       kVariant,     kMix,            kReferenceLogits,    kQuality,      kSpeed,
-                                       kProbes,      kProbeLogits,    kSensitivity,        kModelProfile, kDeviceProfile};
+inline constexpr std::array kArtifacts{kSampledText, kSampledPrompts,  kSampledCalibration,
+                                       kScores,      kImatrix,         kVariant,
+                                       kMix,         kReferenceLogits, kQuality,
+                                       kSpeed,       kProbes,          kProbeLogits,
+                                       kSensitivity, kModelProfile,    kDeviceProfile};
 
 /// The inputs that are known, as text.
 class Facts {

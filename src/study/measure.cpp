@@ -1,6 +1,6 @@
 #include "base/file.h"
-#include "quantize/write_models.h"
 #include "model/readiness.h"
+#include "quantize/write_models.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"

@@ -11,8 +11,7 @@
 namespace apreqel {
 
 /// The model with all its groups in `variant` that can be.
-[[nodiscard]] TypeAssignment assign_all(const Inventory& inventory, std::span<const Group> groups,
-                                        const Variant& variant);
+[[nodiscard]] TypeAssignment assign_all(const Inventory& inventory, std::span<const Group> groups, const Variant& variant);
 
 /// Bytes of the group's tensors in `types`, one for each tensor of the inventory.
 [[nodiscard]] std::uint64_t bytes_of(const Inventory& inventory, const Group& group, std::span<const QuantType> types);

@@ -13,9 +13,8 @@ constexpr std::int64_t kSlabWeights = 1 << 20;
 
 }  // namespace
 
-Result<std::unique_ptr<Prober>> Prober::open(const Study& study, const SenseSettings& settings,
-                                             std::span<const Group> groups, const std::string& text,
-                                             std::filesystem::path logits, std::string identity)
+Result<std::unique_ptr<Prober>> Prober::open(const Study& study, const SenseSettings& settings, std::span<const Group> groups,
+                                             const std::string& text, std::filesystem::path logits, std::string identity)
 {
     auto model = study.runtime->load(study.model(), study.settings.run, WeightAccess::writable);
     if (!model) return std::unexpected(model.error());
@@ -106,9 +105,7 @@ Result<double> Prober::squared_error(std::span<const std::size_t> tensors, const
 
 QualitySettings Prober::quality() const
 {
-    return {.context = study_.settings.quality.context,
-            .chunks = settings_.chunks,
-            .kld_chunks = settings_.chunks};
+    return {.context = study_.settings.quality.context, .chunks = settings_.chunks, .kld_chunks = settings_.chunks};
 }
 
 std::vector<Prober::Slab> Prober::cut(std::span<const std::size_t> tensors, const TypeAssignment& assignment) const

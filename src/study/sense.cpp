@@ -247,11 +247,10 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
     const std::vector<Place> order = probe_order(study, table, settings.fast);
     const bool measured = std::ranges::all_of(
         order, [&](const Place& place) { return table.columns()[place.column].probes[place.group].measured; });
-    const bool known =
-        std::ranges::all_of(table.columns(), [](const Column& column) {
-            return std::ranges::all_of(column.probes,
-                                       [](const Probe& probe) { return probe.memory_bytes == 0 || Column::is_known(probe); });
-        });
+    const bool known = std::ranges::all_of(table.columns(), [](const Column& column) {
+        return std::ranges::all_of(column.probes,
+                                   [](const Probe& probe) { return probe.memory_bytes == 0 || Column::is_known(probe); });
+    });
     if (study.settings.remeasure || !measured || !known) {
         if (auto enough = check_texts(study, {probing(study)}); !enough) return std::unexpected(enough.error());
         const auto prober = Prober::open(study, settings, table.groups(), *text,

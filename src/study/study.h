@@ -4,8 +4,8 @@
 
 #include "base/monitor.h"
 #include "quantize/variant.h"
-#include "runtime/runtime.h"
 #include "records/format.h"
+#include "runtime/runtime.h"
 #include "study/workspace.h"
 
 #include <apreqel/evaluation.h>

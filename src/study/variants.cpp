@@ -95,8 +95,8 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
-    if (auto built = quantize(study.inventory, plan, study.workspace, path, study.platform().threads, monitor,
-                              study.settings.types);
+    if (auto built =
+            quantize(study.inventory, plan, study.workspace, path, study.platform().threads, monitor, study.settings.types);
         !built) {
         return std::unexpected(built.error());
     }

@@ -209,7 +209,8 @@ TEST_CASE("a quantized source is refused, and can still be inspected", "[cli]")
     CHECK(apreqel(folder, {"quantize", "m.gguf", "--plan", "plan.json", "--dry-run"}).out ==
           std::format("{} bytes\n", std::filesystem::file_size(folder / "small.gguf")));
     check_error(apreqel(folder, {"profile", "small.gguf"}), 1, "small.gguf: it cannot be quantized: token_embd.weight is");
-    check_error(apreqel(folder, {"quantize", "small.gguf", "--plan", "plan.json", "-o", "smaller.gguf"}), 1, "small.gguf: it cannot be quantized: token_embd.weight is");
+    check_error(apreqel(folder, {"quantize", "small.gguf", "--plan", "plan.json", "-o", "smaller.gguf"}), 1,
+                "small.gguf: it cannot be quantized: token_embd.weight is");
     CHECK(apreqel(folder, {"inspect", "small.gguf"}).out.contains("quantized already"));
 }
 

@@ -42,8 +42,8 @@ TEST_CASE("every criterion that has a weight can be weighed by its name", "[deci
 TEST_CASE("weights that mean nothing are refused", "[decide]")
 {
     for (const char* text :
-         {"", "1", "1,2", "1,2,3,4", "0,0,0", "-1,1,1", "nan,1,1", "inf,1,1", "1,2,x", "1,2,3x", "memory=1,memory=2", "speed=1", "=1",
-          "memory=,latency=1", "fast", "1e999,1,1", "memory=1,0.5,0.5"}) {
+         {"", "1", "1,2", "1,2,3,4", "0,0,0", "-1,1,1", "nan,1,1", "inf,1,1", "1,2,x", "1,2,3x", "memory=1,memory=2", "speed=1",
+          "=1", "memory=,latency=1", "fast", "1e999,1,1", "memory=1,0.5,0.5"}) {
         INFO(text);
         const auto weights = parse_weights(text);
         REQUIRE(!weights);

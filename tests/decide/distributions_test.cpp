@@ -113,7 +113,7 @@ TEST_CASE("ranking equals TOPSIS on the whole matrix of candidates", "[decide]")
 
 /// Every candidate by the plain formulas, in the order of the ranking: what `rank_distributions` must find without visiting all.
 std::vector<RankedDistribution> ranked_by_enumeration(std::size_t layers, const std::vector<Costs>& costs, const Costs& weights,
-                                             const DistributionRanking& ranking)
+                                                      const DistributionRanking& ranking)
 {
     bool equal = true;
     for (std::size_t j = 0; j < weights.size(); ++j)

@@ -73,8 +73,8 @@ TEST_CASE("a plan keeps the fallbacks of the types it chose", "[decide]")
 {
     Profile profile = small_profile();
     profile.model.types[0].fallbacks = {{"", "token_embd.weight", "q6_K", "q8_0"},
-                                  {"blk.0.attn", "blk.0.attn_q.weight", "q4_K", "q5_0"},
-                                  {"blk.1.ffn", "blk.1.ffn_up.weight", "q4_K", "q5_0"}};
+                                        {"blk.0.attn", "blk.0.attn_q.weight", "q4_K", "q5_0"},
+                                        {"blk.1.ffn", "blk.1.ffn_up.weight", "q4_K", "q5_0"}};
     profile.model.types[1].fallbacks = {profile.model.types[0].fallbacks[0]};
     const auto all_small = make_plan(profile, small_scores(), weighing("1,0,0"));
     REQUIRE(all_small);
@@ -102,7 +102,8 @@ TEST_CASE("a profile or scores that do not fit are refused with the cause", "[de
     CHECK(message(profile, scores).contains("twice"));
     scores.layers[1].layer = "head";
     CHECK(message(profile, scores).contains("head"));
-    for (const char* name : {"blk..attn", "blk.x.ffn", "blk.0\n.*=q2_K\nblk.attn", "blk.0.attn ", "blk.-1.ffn", "blk.0.1.ffn"}) {
+    for (const char* name :
+         {"blk..attn", "blk.x.ffn", "blk.0\n.*=q2_K\nblk.attn", "blk.0.attn ", "blk.-1.ffn", "blk.0.1.ffn"}) {
         scores.layers[1].layer = name;
         CHECK(message(profile, scores).contains("layers are named"));
     }

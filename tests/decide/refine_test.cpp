@@ -31,10 +31,8 @@ struct Case {
     {
         for (const TypeData& type : kTypes) {
             const Measurement measured = uniform(type);
-            profile.model.types.push_back({.type = type.name,
-                                           .bits_per_weight = type.bits,
-                                           .memory_bytes = type.bytes,
-                                           .quality = measured.quality});
+            profile.model.types.push_back(
+                {.type = type.name, .bits_per_weight = type.bits, .memory_bytes = type.bytes, .quality = measured.quality});
             profile.device.models.push_back({.name = type.name, .speed = measured.speed});
         }
         for (const char* layer : {"blk.0.attn", "blk.0.ffn", "blk.1.attn", "blk.1.ffn"}) {
@@ -177,7 +175,8 @@ TEST_CASE("what was measured to be better in everything is never passed over", "
     for (int trial = 0; trial < 200; ++trial) {
         Case c;
         Weights& weights = c.request.weights;
-        for (const std::size_t criterion : {kMemory, kLatency, kDivergence}) weights[criterion] = random() % 4 == 0 ? 0 : factor();
+        for (const std::size_t criterion : {kMemory, kLatency, kDivergence})
+            weights[criterion] = random() % 4 == 0 ? 0 : factor();
         if (weights[kMemory] + weights[kLatency] + weights[kDivergence] == 0) continue;
         Session session{.reference = {.perplexity = 10}};
         for (const TypeData& type : kTypes) session.uniform.push_back(Case::uniform(type));
@@ -204,7 +203,8 @@ TEST_CASE("the paper's method ships its plan, whatever it measures", "[decide]")
 {
     Case c;
     c.request.method = Method::paper;
-    Scores scores{.model = "m", .layers = {{.layer = "blk.0.attn"}, {.layer = "blk.0.ffn"}, {.layer = "blk.1.attn"}, {.layer = "blk.1.ffn"}}};
+    Scores scores{.model = "m",
+                  .layers = {{.layer = "blk.0.attn"}, {.layer = "blk.0.ffn"}, {.layer = "blk.1.attn"}, {.layer = "blk.1.ffn"}}};
     Session session;
     auto decision = refine(c.profile, &scores, nullptr, c.request, session);
     REQUIRE(decision);

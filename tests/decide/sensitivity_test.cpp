@@ -10,7 +10,7 @@ namespace {
 
 using Catch::Matchers::WithinRel;
 
-Probe measured(double kld, double squared_error) 
+Probe measured(double kld, double squared_error)
 {
     return {.memory_bytes = 1, .measured = true, .kld = kld, .squared_error = squared_error};
 }

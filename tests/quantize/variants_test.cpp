@@ -249,8 +249,8 @@ TEST_CASE("a spliced mix equals the mix quantized directly and by llama-quantize
     std::string overrides;
     for (std::size_t i = 0; i < inventory.layers.size(); ++i) {
         const Group& layer = inventory.layers[i];
-        overrides += " --tensor-type '^blk\\." + std::to_string(layer.block) +
-                     (layer.part == kFfn ? "\\.ffn_" : "\\.attn_") + ".*='" + layers[i].name;
+        overrides += " --tensor-type '^blk\\." + std::to_string(layer.block) + (layer.part == kFfn ? "\\.ffn_" : "\\.attn_") +
+                     ".*='" + layers[i].name;
     }
     REQUIRE(llama_quantize(model, folder / "theirs.gguf", "q4_K", fixed_embedding("q4_K") + overrides));
     CHECK(different_tensor(folder / "spliced.gguf", folder / "theirs.gguf").empty());

@@ -162,9 +162,7 @@ TEST_CASE("damaged profiles and scores are refused, or planned with", "[records]
     const std::size_t profiles = accepted(to_json(plausible_profile()), 1, [](const std::string& text) {
         const auto profile = parse_profile(text);
         if (!profile) return without_value(profile);
-        if (const auto front = make_front_plan(*profile, plausible_sensitivity(), equal(true));
-            front)
-            CHECK(use(front));
+        if (const auto front = make_front_plan(*profile, plausible_sensitivity(), equal(true)); front) CHECK(use(front));
         return use(make_plan(*profile, plausible_scores(), equal()));
     });
     const std::size_t scores = accepted(to_json(plausible_scores()), 2, [](const std::string& text) {

@@ -59,7 +59,8 @@ Measurement RandomRecords::measurement(std::string name)
 std::vector<Fallback> RandomRecords::fallbacks()
 {
     std::vector<Fallback> fallbacks(below(3));
-    for (Fallback& entry : fallbacks) entry = {below(2) == 0 ? "" : layer_name(below(9)), text() + "t", "q3_K", text() + "u", below(999)};
+    for (Fallback& entry : fallbacks)
+        entry = {below(2) == 0 ? "" : layer_name(below(9)), text() + "t", "q3_K", text() + "u", below(999)};
     return fallbacks;
 }
 
@@ -67,7 +68,8 @@ std::vector<GroupType> RandomRecords::allocation(const Profile& profile)
 {
     std::vector<GroupType> allocation;
     const auto& types = profile.model.types;
-    for (std::size_t l = 0; l < profile.model.layers; ++l) allocation.push_back({layer_name(l), types[below(types.size())].type});
+    for (std::size_t l = 0; l < profile.model.layers; ++l)
+        allocation.push_back({layer_name(l), types[below(types.size())].type});
     return allocation;
 }
 
@@ -154,11 +156,8 @@ Sensitivity RandomRecords::sensitivity(const Profile& profile)
 
 Candidate RandomRecords::candidate(std::size_t types)
 {
-    Candidate candidate{.counts = {},
-                        .estimate = metrics(),
-                        .closeness = share(),
-                        .distance_ideal = number(),
-                        .distance_anti_ideal = number()};
+    Candidate candidate{
+        .counts = {}, .estimate = metrics(), .closeness = share(), .distance_ideal = number(), .distance_anti_ideal = number()};
     for (std::size_t t = 0; t < types; ++t) candidate.counts.push_back(below(99));
     return candidate;
 }

@@ -107,7 +107,8 @@ TEST_CASE("whatever is damaged in a workspace is named once, set aside, and made
     for (const auto& path : made) {
         INFO(path);
         const std::string name = path.filename().string();
-        const bool result = name == "plan.json" || name == "run.json" || name == "profile.json";  // what nobody reads is just written again
+        const bool result =
+            name == "plan.json" || name == "run.json" || name == "profile.json";  // what nobody reads is just written again
         CHECK(named(second, path) == (result ? 0 : 1));
         CHECK(std::filesystem::exists(path.string() + ".damaged") == !result);
         CHECK(std::filesystem::exists(path));
@@ -197,10 +198,12 @@ TEST_CASE("a change of input is seen by the files that depend on it", "[study]")
     using Folders = std::set<std::string>;
     CHECK(grown([] {}).empty());
     CHECK(grown([&] { study.settings.run.threads = 2; }) == Folders{"profile", "speed"});
-    CHECK(grown([&] { study.settings.run.gpu_layers = 0; }) == Folders{"", "profile", "quality", "speed", "sense"});  // "": logits
+    CHECK(grown([&] { study.settings.run.gpu_layers = 0; }) ==
+          Folders{"", "profile", "quality", "speed", "sense"});  // "": logits
     CHECK(grown([&] { study.settings.speed.repetitions = 3; }) == Folders{"profile", "speed"});
     CHECK(grown([&] { study.settings.quality.chunks = 3; }) == Folders{"", "profile", "quality"});
-    CHECK(grown([&] { study.settings.embedding_type = *parse_type("q8_0"); }) == Folders{"profile", "variants", "quality", "speed"});
+    CHECK(grown([&] { study.settings.embedding_type = *parse_type("q8_0"); }) ==
+          Folders{"profile", "variants", "quality", "speed"});
     CHECK(grown([&] { REQUIRE(write_text(folder / "text.txt", words(400))); }) == Folders{"", "profile", "quality", "sense"});
 }
 

@@ -1,5 +1,5 @@
-#include "runtime/session.h"
 #include "study/keys.h"
+#include "runtime/session.h"
 
 #include "base/file.h"
 #include "support/temp_dir.h"
@@ -27,8 +27,7 @@ Names changed(const Facts& before, const Facts& after)
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
 const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json",
-                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/model.json",
-                 "profile/device.json"};
+                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/model.json",   "profile/device.json"};
 const Names kProfiles{"profile/model.json", "profile/device.json"};
 const Names kBuilt{"variants/*.gguf", "mixes/mix.gguf"};
 

@@ -113,8 +113,7 @@ TEST_CASE("a front run ships what measured best, names what else it tried, and d
     study.settings.types = {*parse_type("q3_K"), *parse_type("q4_K"), *parse_type("q8_0")};
     study.settings.calibration = study.settings.text;
     study.settings.mixes = Mixes::with_embedding;
-    const PlanRequest request{
-        .method = Method::front, .weights = *parse_weights("0.3,0.3,0.4"), .mix_embedding = true};
+    const PlanRequest request{.method = Method::front, .weights = *parse_weights("0.3,0.3,0.4"), .mix_embedding = true};
     const SenseSettings sensing{.chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)};
     const auto result = run(study, request, sensing, output);
     REQUIRE(result);
@@ -227,7 +226,8 @@ TEST_CASE("an interrupted run keeps what is done and goes on from there", "[stud
         if (step == stopping.steps.back()) continue;
         INFO(step);
         const auto times = std::ranges::count(resumed.steps, step);
-        CHECK((times == 0 || step.contains("latency") || step.contains("write") || step == "weights"));  // the output's, not the variants'
+        CHECK((times == 0 || step.contains("latency") || step.contains("write") ||
+               step == "weights"));  // the output's, not the variants'
     }
 }
 
