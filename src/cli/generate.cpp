@@ -172,7 +172,7 @@ std::string bash_completion(const CLI::App& app)
         for (const Argument& argument : arguments_of(*verb)) {
             if (argument.positional || argument.value.empty()) continue;
             std::vector<std::string> patterns = argument.names;
-            for (std::string& name : patterns) name = verb->get_name() + ":" + name;
+            for (std::string& name : patterns) name.insert(0, verb->get_name() + ":");
             const std::string words = shell_quoted(joined(argument.words(), " "));
             values += std::format("        {}) words={}; value=1 ;;\n", joined(patterns, "|"), words);
         }

@@ -10,7 +10,7 @@ namespace {
 
 std::string describe(const Profile& profile)
 {
-    std::string text = std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n",
+    const std::string text = std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n",
                                    printable_line(profile.model.model_name), printable_line(profile.device.device),
                                    printable_line(profile.model.text), profile.model.embedding_type);
     std::vector<std::vector<std::string>> rows{measurement_header("type")};

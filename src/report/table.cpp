@@ -277,7 +277,7 @@ std::string format_reasons(const Plan& plan)
     const Candidate& chosen = plan.chosen();
     const Scale& scale = plan.ranking.scale;
     if (scale.norm.empty()) return "";  // a file that does not say
-    std::string text = std::format(
+    const std::string text = std::format(
         "\nWhy: its distance to the ideal is {:.3g}, to the anti-ideal {:.3g}; weighted, normalised, smaller is better:\n",
         chosen.distance_ideal, chosen.distance_anti_ideal);
     std::vector<std::vector<std::string>> rows{
