@@ -66,8 +66,10 @@ void add_calibration(CLI::App& verb, Flags& flags, const std::string& descriptio
 
 void add_renamed(CLI::App& verb, const std::string& old, const std::string& now)
 {
-    verb.add_option_function<std::string>(
-            old, [old, now](const std::string&) { throw CLI::ValidationError(old, "here it is called " + now); })
+    verb.add_option(old)
+        ->expected(1)
+        ->check(
+            [old, now](const std::string&) -> std::string { throw CLI::ArgumentMismatch(old + ": here it is called " + now); })
         ->group("");
 }
 

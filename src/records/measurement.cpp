@@ -100,7 +100,7 @@ void fields(Archive& archive, MeasuredModels& measured)
 
 std::string to_json(const std::vector<Measurement>& measurements, const std::string& device, const std::string& text)
 {
-    MeasuredModels all{.device = device, .text = text, .models = measurements};
+    const MeasuredModels all{.device = device, .text = text, .models = measurements};
     return write_record(kMeasurementsSchema, all);
 }
 
