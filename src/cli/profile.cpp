@@ -11,8 +11,8 @@ namespace {
 std::string describe(const Profile& profile)
 {
     const std::string text = std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n",
-                                   printable_line(profile.model.model_name), printable_line(profile.device.device),
-                                   printable_line(profile.model.text), profile.model.embedding_type);
+                                         printable_line(profile.model.model_name), printable_line(profile.device.device),
+                                         printable_line(profile.model.text), profile.model.embedding_type);
     std::vector<std::vector<std::string>> rows{measurement_header("type")};
     for (const UniformVariant& variant : profile.model.types)
         rows.push_back(measurement_row(measurement_of(profile, variant.type)));
