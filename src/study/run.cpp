@@ -80,9 +80,9 @@ RunResult result_of(Ship ship, Session session, Measurement reference, const Mod
 Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
                       const std::filesystem::path& output)
 {
-    if (request.method == Method::front && study.settings.quality.kld_chunks == 0)
-        return usage_error("run: the front method chooses by KL divergence, so chunks must be compared with full precision");
     const bool front = request.method == Method::front;
+    if (front && study.settings.quality.kld_chunks == 0)
+        return usage_error("run: the front method chooses by KL divergence, so chunks must be compared with full precision");
     if (auto ready = check_ready(study.inventory, "run", {Task::load, Task::text, Task::quantize}); !ready)
         return std::unexpected(ready.error());
     if (!front)

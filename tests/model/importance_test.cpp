@@ -3,6 +3,7 @@
 
 #include "gguf/header_writer.h"
 #include "support/compare.h"
+#include "support/recorder.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -12,15 +13,6 @@
 
 namespace apreqel {
 namespace {
-
-struct Recorder : Monitor {
-    void begin(std::string_view step, double) override { steps.emplace_back(step); }
-    void end(std::string_view outcome) override { outcomes.emplace_back(outcome); }
-    void warn(std::string_view message) override { warnings.emplace_back(message); }
-    std::vector<std::string> steps;
-    std::vector<std::string> outcomes;
-    std::vector<std::string> warnings;
-};
 
 InputSums sums_of(const Tensor& tensor, std::uint64_t inputs = 4)
 {

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "study/study.h"
 #include "study/variants.h"
+#include "support/recorder.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -13,13 +14,6 @@
 
 namespace apreqel {
 namespace {
-
-struct Recorder : Monitor {
-    void begin(std::string_view step, double) override { steps.emplace_back(step); }
-    void warn(std::string_view message) override { warnings.emplace_back(message); }
-    std::vector<std::string> steps;
-    std::vector<std::string> warnings;
-};
 
 std::string words(int count)
 {

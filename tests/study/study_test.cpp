@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "gguf/container.h"
 #include "support/compare.h"
+#include "support/recorder.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
@@ -16,23 +17,6 @@
 
 namespace apreqel {
 namespace {
-
-/// Records the steps, and asks to stop when a step of that name has begun.
-struct Recorder : Monitor {
-    explicit Recorder(std::string stop = "") : stop_at(std::move(stop)) {}
-    void begin(std::string_view step, double) override
-    {
-        steps.emplace_back(step);
-        stopped = stopped || (!stop_at.empty() && step.contains(stop_at));
-    }
-    void warn(std::string_view message) override { warnings.emplace_back(message); }
-    [[nodiscard]] bool stop_requested() const override { return stopped; }
-
-    std::string stop_at;
-    bool stopped = false;
-    std::vector<std::string> steps;
-    std::vector<std::string> warnings;
-};
 
 /// Settings for a study of seconds. With `text`, on a text and prompts beside the model instead of sampled ones.
 Study small_study(const std::filesystem::path& model, Monitor& monitor, bool text = true)

@@ -5,6 +5,7 @@
 #include "quantize/audit.h"
 #include "quantize/write_models.h"
 #include "support/compare.h"
+#include "support/recorder.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -12,13 +13,6 @@
 
 namespace apreqel {
 namespace {
-
-struct Recorder : Monitor {
-    void begin(std::string_view step, double) override { steps.emplace_back(step); }
-    void warn(std::string_view message) override { warnings.emplace_back(message); }
-    std::vector<std::string> steps;
-    std::vector<std::string> warnings;
-};
 
 Study study_of(const std::filesystem::path& model, Monitor& monitor, std::vector<Variant> types)
 {
