@@ -161,6 +161,12 @@ Result<> OutputFile::reserve(std::uint64_t bytes)
     return fail("write {}: {} ({} bytes needed)", destination_.string(), std::strerror(error), bytes);
 }
 
+Result<> OutputFile::extend(std::uint64_t bytes)
+{
+    if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) == 0) return {};
+    return fail("write {}: {} ({} bytes needed)", destination_.string(), reason(), bytes);
+}
+
 Result<> OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes)
 {
     while (!bytes.empty()) {

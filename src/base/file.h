@@ -59,6 +59,8 @@ public:
 
     /// Reserves `bytes` on disk, so that a full disk is an error now and not hours later.
     [[nodiscard]] Result<> reserve(std::uint64_t bytes);
+    /// Makes the file that long; what is not written is a hole, which reads as zeros and takes no room.
+    [[nodiscard]] Result<> extend(std::uint64_t bytes);
     [[nodiscard]] Result<> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
     /// What was written so far is on the disk.
     [[nodiscard]] Result<> sync();
