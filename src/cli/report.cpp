@@ -43,7 +43,9 @@ void add_models(Artifact& artifact, const RunResult& run)
     artifact.models.emplace_back("/reference", metrics_of(run.reference, reference));
     artifact.models.emplace_back("/mix", metrics_of(run.mix, reference));
     add_models(artifact, "uniform", run.uniform, reference);
-    add_models(artifact, "tried", run.tried, reference);
+    std::vector<Measurement> tried;
+    for (const TriedModel& model : run.tried) tried.push_back(model.measured);
+    add_models(artifact, "tried", tried, reference);
 }
 
 void add_models(Artifact& artifact, const Evaluation& evaluation)

@@ -12,33 +12,26 @@
 namespace apreqel {
 namespace {
 
-/// Predicted beside measured, and how far off the prediction was. The plan's times were predicted from an earlier session; a
-/// machine that has changed its speed since is told from a wrong prediction by predicting them again from the uniform types of
-/// the session that measured the mix.
+/// Predicted beside measured, for every plan that was built.
 std::string compare(const RunResult& result)
 {
+    std::vector<std::size_t> known;  // criteria that plans are weighed by
     const Metrics predicted = result.plan.chosen().estimate;
-    const Metrics measured = metrics_of(result.mix, result.reference.quality);
-    std::vector<std::vector<std::string>> rows{{"criterion", "predicted", "measured", "difference"}};
-    const auto add = [&](std::size_t c, std::string_view from, double pace) {
-        rows.push_back({std::format("{}{}", criteria()[c].heading, from), format_criterion(c, predicted[c] * pace),
-                        format_criterion(c, measured[c]),
-                        std::format("{:+.2f} %", 100 * (measured[c] / (predicted[c] * pace) - 1))});
-    };
-    for (std::size_t c = 0; c < kCriteria; ++c) {
-        if (std::isnan(predicted[c]) || std::isnan(measured[c]) || criteria()[c].weight.empty()) continue;
-        if (criteria()[c].composition != Composition::timed) {
-            add(c, "", 1);
-            continue;
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (!std::isnan(predicted[c]) && !criteria()[c].weight.empty()) known.push_back(c);
+    std::vector<std::vector<std::string>> rows{{"plan"}};
+    for (const std::size_t c : known) rows.front().append_range(std::vector{std::string(criteria()[c].heading), std::string("predicted"), std::string("off by")});
+    const auto add = [&](const Measurement& model, const Metrics& expected) {
+        const Metrics measured = metrics_of(model, result.reference.quality);
+        rows.push_back({model.name});
+        for (const std::size_t c : known) {
+            rows.back().push_back(format_criterion(c, measured[c]));
+            rows.back().push_back(format_criterion(c, expected[c]));
+            rows.back().push_back(std::format("{:+.2f} %", 100 * (measured[c] / expected[c] - 1)));
         }
-        double then = 0;
-        double now = 0;
-        for (const Metrics& costs : result.plan.costs) then += costs[c];
-        for (const Measurement& uniform : result.uniform)
-            if (std::ranges::contains(result.plan.types, uniform.name)) now += metrics_of(uniform)[c];
-        add(c, ", from the plan", 1);
-        add(c, ", from this session", now / then);
-    }
+    };
+    add(result.mix, predicted);
+    for (const TriedModel& tried : result.tried) add(tried.measured, tried.predicted);
     return format_table(rows);
 }
 
@@ -46,7 +39,7 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
 {
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     for (const Measurement& measurement : result.uniform) rows.push_back(measurement_row(measurement));
-    for (const Measurement& tried : result.tried) rows.push_back(measurement_row(tried));
+    for (const TriedModel& tried : result.tried) rows.push_back(measurement_row(tried.measured));
     rows.push_back(measurement_row(result.mix));
     rows.push_back(measurement_row(result.reference));
     std::string better = result.because.empty() ? "" : std::format("\nShipped: {}.\n", result.because);

@@ -66,6 +66,7 @@ void fields(Archive& archive, GroupType& entry);
 /// `types`: what the candidate's counts are of.
 void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types);
 void fields(Archive& archive, Plan& plan);
+void fields(Archive& archive, TriedModel& tried);
 void fields(Archive& archive, RunResult& result);
 void fields(Archive& archive, Evaluation& evaluation);
 void fields(Archive& archive, TypeWeight& weight);

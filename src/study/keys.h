@@ -74,6 +74,7 @@ inline constexpr Artifact kVariant{"variants/*.gguf", on(Input::type) | kQuantiz
 inline constexpr Artifact kMix{"mixes/mix.gguf", on(Input::allocation) | kQuantized};
 inline constexpr Artifact kReferenceLogits{"reference.logits", kCompared};
 inline constexpr Artifact kQuality{"quality/quality.json", on(Input::files) | kCompared};
+inline constexpr Artifact kPlanQuality{"quality/plan.json", on(Input::allocation) | kQuantized | kCompared};
 inline constexpr Artifact kSpeed{"speed/models.json", on(Input::files) | kTimed};
 inline constexpr Artifact kProbes{"sense/*.json", on(Input::type) | kProbed};
 inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
@@ -81,7 +82,7 @@ inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) 
 inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) | kQuantized | kCompared};
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
-inline constexpr std::array kArtifacts{kSampledText, kSampledPrompts,  kSampledCalibration,
+inline constexpr std::array kArtifacts{kPlanQuality, kSampledText,     kSampledPrompts,  kSampledCalibration,
                                        kScores,      kImatrix,         kVariant,
                                        kMix,         kReferenceLogits, kQuality,
                                        kSpeed,       kProbes,          kProbeLogits,

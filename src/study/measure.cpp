@@ -180,6 +180,37 @@ Result<Measurement> measure_reference(const Study& study)
     return stage->measure_model(study.inventory, "full precision");
 }
 
+Result<Measurement> measure_quality(const Study& study, const ModelFile& file)
+{
+    auto inventory = read_inventory(file.path);
+    if (!inventory) return std::unexpected(inventory.error());
+    auto stage = QualityStage::make(study);
+    if (!stage) return std::unexpected(stage.error());
+    return stage->measure_model(*inventory, file.name);
+}
+
+Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
+                                      const std::filesystem::path& with)
+{
+    std::vector<std::filesystem::path> paths;
+    if (!with.empty()) paths.push_back(with);
+    const std::size_t first = paths.size();
+    for (const Plan* plan : plans) {
+        paths.push_back(study.workspace.path(std::format("shapes/plan-{}.gguf", paths.size() - first + 1)));
+        if (auto written = write_plan_shape(study.inventory, *plan, paths.back(), study.settings.types); !written)
+            return std::unexpected(written.error());
+    }
+    std::vector<Inventory> models;
+    for (const auto& path : paths) {
+        auto inventory = read_inventory(path);
+        if (!inventory) return std::unexpected(inventory.error());
+        models.push_back(std::move(*inventory));
+    }
+    auto speeds = measure_speeds(study, models);
+    for (std::size_t p = first; p < paths.size(); ++p) study.workspace.remove(paths[p]);
+    return speeds;
+}
+
 Result<std::vector<Measurement>> measure(const Study& study, const std::vector<ModelFile>& files)
 {
     std::vector<Inventory> models;

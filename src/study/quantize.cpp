@@ -1,4 +1,5 @@
 #include "model/readiness.h"
+#include "quantize/shape.h"
 #include "quantize/write_models.h"
 #include "study/study.h"
 #include "study/variants.h"
@@ -110,6 +111,14 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     }
     const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
+}
+
+Result<> write_plan_shape(const Inventory& inventory, const Plan& plan, const std::filesystem::path& output,
+                          std::span<const Variant> foreign)
+{
+    const auto blueprint = read_blueprint(inventory, plan, foreign);
+    if (!blueprint) return std::unexpected(blueprint.error());
+    return write_shape(inventory, spec_of(plan, *blueprint, output));
 }
 
 Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan,

@@ -1,77 +1,147 @@
 #include "base/file.h"
 #include "model/readiness.h"
+#include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
 #include "study/variants.h"
 
 #include <apreqel/refine.h>
 
-#include <algorithm>
-#include <optional>
+#include <utility>
 
 namespace apreqel {
 namespace {
 
-/// Measures the attempts and the uniform types in the same rounds.
-Result<> measure(const Study& study, const std::string& name, const std::vector<std::filesystem::path>& attempts,
-                 Session& session)
+Result<> write(const Study& study, const Plan& plan, const std::filesystem::path& output)
 {
-    if (auto built = build_variants(study); !built) return built;  // a profile is kept without them
-    std::vector<ModelFile> files = variant_files(study);
-    const std::size_t uniform = files.size();
-    for (std::size_t a = 0; a < attempts.size(); ++a)
-        files.push_back({attempts[a], a == 0 ? name : std::format("{}, plan {}", name, a + 1)});
-    auto measurements = measure(study, files);
-    if (!measurements) return std::unexpected(measurements.error());
-    const auto mixes = measurements->begin() + static_cast<std::ptrdiff_t>(uniform);
-    for (std::size_t a = 0; a < attempts.size(); ++a) session.attempts[a].measurement = mixes[static_cast<std::ptrdiff_t>(a)];
-    session.uniform.assign(measurements->begin(), mixes);
+    return quantize(study.inventory, plan, study.workspace, output, study.platform().threads, study.monitor,
+                    study.settings.types);
+}
+
+RunResult result_of(const Study& study, Attempt shipped, Measurement reference, const std::filesystem::path& output)
+{
+    const Platform platform = study.platform();
+    RunResult result{.plan = std::move(shipped.plan),
+                     .reference = std::move(reference),
+                     .uniform = {},
+                     .mix = std::move(shipped.measurement),
+                     .device = platform.device,
+                     .text = text_source(study),
+                     .version = tool_version(platform.libllama)};
+    result.mix.name = output.filename().string();
+    return result;
+}
+
+/// What is known of a plan without its speed. It is built for that, and removed, as only one of those tried will be kept.
+Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std::string& name)
+{
+    const auto text = evaluation_text(study);
+    if (!text) return std::unexpected(text.error());
+    const auto artifact = Facts::of(study)
+                              .with(Input::text, digest({*text}))
+                              .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation))
+                              .path(study.workspace, kPlanQuality);
+    const double bytes = plan.chosen().estimate[kMemory];  // exact
+    Measurement measured{.name = name,
+                         .memory_bytes = static_cast<std::uint64_t>(bytes),
+                         .bits_per_weight = 8 * bytes / static_cast<double>(study.inventory.parameters())};
+    if (!study.settings.remeasure) {
+        if (auto kept = read_kept(artifact, read_quality, study.monitor)) {
+            measured.quality = std::move(*kept);
+            return measured;
+        }
+    }
+    const auto built = build_mix(study, plan, study.monitor);
+    if (!built) return std::unexpected(built.error());
+    auto whole = measure_quality(study, {*built, name});
+    remove_mixes(study, {*built});
+    if (!whole) return std::unexpected(whole.error());
+    measured.quality = std::move(whole->quality);
+    if (auto written = write_text(artifact, to_json(measured.quality)); !written) return std::unexpected(written.error());
+    return measured;
+}
+
+/// Measures what was planned last; then the shapes of all attempts are timed in the same rounds.
+Result<> measure_plans(const Study& study, std::vector<Plan> plans, Session& session)
+{
+    for (Plan& plan : plans) {
+        auto measured = measure_plan(study, plan, attempt_name(plan, session.attempts.size()));
+        if (!measured) return std::unexpected(measured.error());
+        session.attempts.push_back({std::move(plan), std::move(*measured)});
+    }
+    std::vector<const Plan*> all;
+    for (const Attempt& attempt : session.attempts) all.push_back(&attempt.plan);
+    const auto speeds = time_plans(study, all);
+    if (!speeds) return std::unexpected(speeds.error());
+    for (std::size_t a = 0; a < all.size(); ++a) session.attempts[a].measurement.speed = (*speeds)[a];
     return {};
 }
 
-/// What the method chooses by.
-struct Evidence {
-    Profile profile;
-    std::optional<Scores> scores;
-    std::optional<Sensitivity> sensitivity;
-};
-
-Result<Evidence> gather(const Study& study, const PlanRequest& request, const SenseSettings& sensing)
+/// Builds, measures and plans again until something is to be shipped.
+Result<Ship> search(const Study& study, const PlanRequest& request, const Profile& profile, const Sensitivity& sensitivity,
+                    Session& session)
 {
-    auto profiled = profile(study);
-    if (!profiled) return std::unexpected(profiled.error());
-    Evidence evidence{.profile = std::move(*profiled), .scores = {}, .sensitivity = {}};
-    if (request.method == Method::front) {
-        auto sensed = sense(study, sensing);
-        if (!sensed) return std::unexpected(sensed.error());
-        evidence.sensitivity = std::move(*sensed);
-    } else {
-        auto scored = score(study);
-        if (!scored) return std::unexpected(scored.error());
-        evidence.scores = std::move(*scored);
+    for (;;) {
+        auto decision = refine(profile, sensitivity, request, session);
+        if (!decision) return std::unexpected(decision.error());
+        if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
+        if (auto measured = measure_plans(study, std::move(std::get<TryNext>(*decision).plans), session); !measured)
+            return std::unexpected(measured.error());
     }
-    return evidence;
 }
 
-RunResult result_of(Ship ship, Session session, Measurement reference, const ModelProfile& model, const std::string& device,
-                    const std::string& name)
+Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
+                            const std::filesystem::path& output)
 {
-    RunResult result{.plan = std::move(ship.plan),
-                     .reference = std::move(reference),
-                     .uniform = std::move(session.uniform),
-                     .mix = std::move(ship.measurement),
-                     .instead = ship.uniform,
-                     .because = std::move(ship.because),
-                     .limits_kept = ship.limits_kept,
-                     .device = device,
-                     .text = model.text,
-                     .version = model.version};
-    for (std::size_t a = 0; a < session.attempts.size(); ++a) {
-        if (a == ship.attempt && ship.uniform.empty()) continue;
-        result.tried.push_back(std::move(session.attempts[a].measurement));
-        result.tried.back().name = std::format("plan {}", a + 1);
-    }
-    result.mix.name = name;
+    const auto sensitivity = sense(study, sensing);
+    if (!sensitivity) return std::unexpected(sensitivity.error());
+    const auto profile = outlook(study);
+    if (!profile) return std::unexpected(profile.error());
+    auto reference = measure_reference(study);
+    if (!reference) return std::unexpected(reference.error());
+    Session session{.attempts = {}, .reference = reference->quality};
+    auto ship = search(study, request, *profile, *sensitivity, session);
+    if (!ship) return std::unexpected(ship.error());
+    Attempt shipped = std::move(session.attempts[ship->attempt]);
+    session.attempts.erase(session.attempts.begin() + static_cast<std::ptrdiff_t>(ship->attempt));
+    if (auto written = write(study, shipped.plan, output); !written) return std::unexpected(written.error());
+    // What it promised was its shape's speed: here is its own, beside it.
+    const auto speeds = time_plans(study, {&shipped.plan}, output);
+    if (!speeds) return std::unexpected(speeds.error());
+    shipped.measurement.speed = speeds->front();
+    RunResult result = result_of(study, std::move(shipped), std::move(*reference), output);
+    result.because = std::move(ship->because);
+    result.limits_kept = ship->limits_kept;
+    for (std::size_t a = 0; a < session.attempts.size(); ++a)
+        result.tried.push_back({session.attempts[a].plan.chosen().estimate, std::move(session.attempts[a].measurement)});
+    return result;
+}
+
+/// The paper's plan, measured in the rounds of the uniform variants.
+Result<RunResult> run_paper(const Study& study, const PlanRequest& request, const std::filesystem::path& output)
+{
+    const auto profiled = profile(study);
+    if (!profiled) return std::unexpected(profiled.error());
+    const auto scores = score(study);
+    if (!scores) return std::unexpected(scores.error());
+    auto plan = make_plan(*profiled, *scores, request);
+    if (!plan) return std::unexpected(plan.error());
+    auto reference = measure_reference(study);
+    if (!reference) return std::unexpected(reference.error());
+    if (auto built = build_variants(study); !built) return std::unexpected(built.error());  // a profile is kept without them
+    const auto mix = build_mix(study, *plan, study.monitor);
+    if (!mix) return std::unexpected(mix.error());
+    std::vector<ModelFile> files = variant_files(study);
+    files.push_back({*mix, output.filename().string()});
+    auto measured = measure(study, files);
+    if (!measured) return std::unexpected(measured.error());
+    if (auto written = write(study, *plan, output); !written) return std::unexpected(written.error());
+    remove_mixes(study, {*mix});
+    Attempt shipped{.plan = std::move(*plan), .measurement = std::move(measured->back())};
+    measured->pop_back();
+    RunResult result = result_of(study, std::move(shipped), std::move(*reference), output);
+    result.uniform = std::move(*measured);
+    result.because = "the paper's method";
     return result;
 }
 
@@ -95,42 +165,10 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
     if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
     if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
         return std::unexpected(enough.error());
-    const auto evidence = gather(study, request, sensing);
-    if (!evidence) return std::unexpected(evidence.error());
-    auto reference = measure_reference(study);
-    if (!reference) return std::unexpected(reference.error());
-
-    Session session{.attempts = {}, .uniform = {}, .reference = reference->quality};
-    std::vector<std::filesystem::path> files;
-    std::optional<Ship> shipped;
-    while (!shipped) {
-        auto decision = refine(evidence->profile, evidence->scores ? &*evidence->scores : nullptr,
-                               evidence->sensitivity ? &*evidence->sensitivity : nullptr, request, session);
-        if (!decision) return std::unexpected(decision.error());
-        if (auto* next = std::get_if<TryNext>(&*decision)) {
-            auto built = build_mix(study, next->plan, study.monitor);
-            if (!built) return std::unexpected(built.error());
-            files.push_back(std::move(*built));
-            session.attempts.push_back({std::move(next->plan), {}});
-            if (auto measured = measure(study, output.filename().string(), files, session); !measured)
-                return std::unexpected(measured.error());
-        } else {
-            shipped = std::move(std::get<Ship>(*decision));
-        }
-    }
-    if (auto written = quantize(study.inventory, shipped->plan, study.workspace, output, study.platform().threads,
-                                study.monitor, study.settings.types);
-        !written) {
-        return std::unexpected(written.error());
-    }
-    remove_mixes(study, files);
-    const Profile& profile = evidence->profile;
-    RunResult result = result_of(std::move(*shipped), std::move(session), std::move(*reference), profile.model,
-                                 profile.device.device, output.filename().string());
-    if (auto written = write_text(study.workspace.path("plan.json"), to_json(result.plan)); !written)
-        return std::unexpected(written.error());
-    if (auto written = write_text(study.workspace.path("run.json"), to_json(result)); !written)
-        return std::unexpected(written.error());
+    auto result = front ? run_front(study, request, sensing, output) : run_paper(study, request, output);
+    if (!result) return result;
+    for (const auto& [name, json] : {std::pair("plan.json", to_json(result->plan)), std::pair("run.json", to_json(*result))})
+        if (auto written = write_text(study.workspace.path(name), json); !written) return std::unexpected(written.error());
     return result;
 }
 

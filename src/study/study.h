@@ -77,11 +77,18 @@ struct Study {
 /// → variants/, profile.json
 [[nodiscard]] Result<Profile> profile(const Study& study);
 
+/// What the front method plans with when nothing was built.
+[[nodiscard]] Result<Profile> outlook(const Study& study);
+
 /// The mixed model of `plan`, spliced from the workspace's variants as far as they exist. `foreign`: variants the plan may name
 /// that were made elsewhere. Error: the plan does not fit the model.
 [[nodiscard]] Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace,
                                 const std::filesystem::path& output, unsigned threads, Monitor& monitor,
                                 std::span<const Variant> foreign = {});
+
+/// The shape of the file that `quantize` would write: see write_shape.
+[[nodiscard]] Result<> write_plan_shape(const Inventory& inventory, const Plan& plan, const std::filesystem::path& output,
+                                        std::span<const Variant> foreign = {});
 
 /// The tensors that `quantize` cannot give the type of the plan.
 [[nodiscard]] Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan,
@@ -104,6 +111,14 @@ struct ModelFile {
 /// The study's model itself: memory and quality, not speed.
 [[nodiscard]] Result<Measurement> measure_reference(const Study& study);
 
+/// The same of any GGUF file.
+[[nodiscard]] Result<Measurement> measure_quality(const Study& study, const ModelFile& file);
+
+/// The speeds of models of these plans, in the same rounds. Their shapes are timed: none is built. `with`: a model to time
+/// beside them, first in the result; may be empty.
+[[nodiscard]] Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
+                                                    const std::filesystem::path& with = {});
+
 struct SenseSettings {
     std::size_t chunks = 8;  ///< leading chunks of text each probe runs
     double minutes = 0;      ///< time for probes; 0: no limit
@@ -114,8 +129,9 @@ struct SenseSettings {
 /// Every layer in every type of the study, one at a time → sensitivity.json
 [[nodiscard]] Result<Sensitivity> sense(const Study& study, const SenseSettings& settings);
 
-/// Everything: what the method needs, the plan, the mixed model at `output`, and all of it measured side by side. What is built
-/// next and what is shipped is decided by `refine`.
+/// Everything: what the method needs, the plans worth building, the best of them at `output`, and all of it measured. What is built
+/// next and what is shipped is decided by `refine`. One model beside the output is on the disk at any time; the paper's method keeps
+/// its uniform variants.
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
                                     const std::filesystem::path& output);
 
