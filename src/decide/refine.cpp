@@ -62,8 +62,12 @@ Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity
 std::optional<Plan> corrected(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
                               const Session& session, const Merit& best)
 {
-    auto plan = make_front_plan(profile, sensitivity, request, evidence(session));
+    PlanRequest paced = request;  // a limit is one of this session, predictions are at the profile's pace
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (criteria()[c].composition == Composition::timed) paced.limits.most[c] *= pace(session, c);
+    auto plan = make_front_plan(profile, sensitivity, paced, evidence(session));
     if (!plan) return std::nullopt;
+    plan->request = request;
     if (std::ranges::any_of(session.attempts, [&](const Attempt& attempt) { return same_types(attempt.plan, *plan); }))
         return std::nullopt;
     constexpr double kWorthIt = 0.002;  // less than that is noise, and building it takes a while

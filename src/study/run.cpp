@@ -12,12 +12,6 @@
 namespace apreqel {
 namespace {
 
-Result<> write(const Study& study, const Plan& plan, const std::filesystem::path& output)
-{
-    return quantize(study.inventory, plan, study.workspace, output, study.platform().threads, study.monitor,
-                    study.settings.types);
-}
-
 RunResult result_of(const Study& study, Attempt shipped, Measurement reference, const std::filesystem::path& output)
 {
     const Platform platform = study.platform();
@@ -30,6 +24,14 @@ RunResult result_of(const Study& study, Attempt shipped, Measurement reference, 
                      .version = tool_version(platform.libllama)};
     result.mix.name = output.filename().string();
     return result;
+}
+
+/// The mix becomes the output; with it goes what the workspace knew of it.
+Result<> ship_mix(const Study& study, const std::filesystem::path& mix, const std::filesystem::path& output)
+{
+    if (auto moved = move_file(mix, output); !moved) return moved;
+    remove_mixes(study, {mix});
+    return {};
 }
 
 /// What is known of a plan without its speed. It is built for that, and removed, as only one of those tried will be kept.
@@ -104,11 +106,13 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     if (!ship) return std::unexpected(ship.error());
     Attempt shipped = std::move(session.attempts[ship->attempt]);
     session.attempts.erase(session.attempts.begin() + static_cast<std::ptrdiff_t>(ship->attempt));
-    if (auto written = write(study, shipped.plan, output); !written) return std::unexpected(written.error());
-    // What it promised was its shape's speed: here is its own, beside it.
-    const auto speeds = time_plans(study, {&shipped.plan}, output);
+    const auto built = build_mix(study, shipped.plan, study.monitor);
+    if (!built) return std::unexpected(built.error());
+    // What was compared was the speed of its shape: here is its own, beside it.
+    const auto speeds = time_plans(study, {&shipped.plan}, *built);
     if (!speeds) return std::unexpected(speeds.error());
     shipped.measurement.speed = speeds->front();
+    if (auto written = ship_mix(study, *built, output); !written) return std::unexpected(written.error());
     RunResult result = result_of(study, std::move(shipped), std::move(*reference), output);
     result.because = std::move(ship->because);
     result.limits_kept = ship->limits_kept;
@@ -135,8 +139,7 @@ Result<RunResult> run_paper(const Study& study, const PlanRequest& request, cons
     files.push_back({*mix, output.filename().string()});
     auto measured = measure(study, files);
     if (!measured) return std::unexpected(measured.error());
-    if (auto written = write(study, *plan, output); !written) return std::unexpected(written.error());
-    remove_mixes(study, {*mix});
+    if (auto written = ship_mix(study, *mix, output); !written) return std::unexpected(written.error());
     Attempt shipped{.plan = std::move(*plan), .measurement = std::move(measured->back())};
     measured->pop_back();
     RunResult result = result_of(study, std::move(shipped), std::move(*reference), output);

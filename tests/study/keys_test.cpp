@@ -26,7 +26,7 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json",
+const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json", "quality/plan.json",
                  "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/model.json",   "profile/device.json"};
 const Names kProfiles{"profile/model.json", "profile/device.json"};
 const Names kBuilt{"variants/*.gguf", "mixes/mix.gguf"};
@@ -80,18 +80,18 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::model, all - Names{"speed/models.json"}},
         {Input::seed, kTexts},
         {Input::samples, kTexts},
-        {Input::text, {"reference.logits", "quality/quality.json", "profile/model.json"}},
+        {Input::text, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"}},
         {Input::prompts, {"scores.json"}},
         {Input::calibration, {"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::gamma, {"scores.json"}},
         {Input::collecting, {"imatrix.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},
-        {Input::quality, {"reference.logits", "quality/quality.json", "profile/model.json"}},
+        {Input::quality, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"}},
         {Input::speed, {"speed/models.json", "profile/device.json"}},
-        {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json"}},
+        {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"}},
         {Input::type, {"variants/*.gguf", "sense/*.json"}},
         {Input::types, kProfiles},
-        {Input::allocation, {"mixes/mix.gguf"}},
+        {Input::allocation, {"mixes/mix.gguf", "quality/plan.json"}},
         {Input::mixes, {"profile/device.json"}},
         {Input::files, {"quality/quality.json", "speed/models.json"}},
         {Input::offload, kTexts + kRun},
@@ -117,7 +117,7 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
         edit(*other.study);
         return changed(before, other.facts());
     };
-    const Names quality{"reference.logits", "quality/quality.json", "profile/model.json"};
+    const Names quality{"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"};
     const Names speed{"speed/models.json", "profile/device.json"};
     CHECK(change([](Study&) {}).empty());
     CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) == kTexts + kRun + kBuilt - Names{"speed/models.json"});
@@ -133,7 +133,7 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = 0; }) == kTexts + kRun);
     CHECK(change([](Study& s) { s.settings.types.pop_back(); }) == kProfiles);
     CHECK(change([](Study& s) { s.settings.embedding_type = *parse_type("q8_0"); }) ==
-          kBuilt + kProfiles + Names{"sensitivity.json"});
+          kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"});
     CHECK(change([](Study& s) { s.inventory.importance = "a.gguf 2222"; }) == kProfiles);
     CHECK(change([](Study& s) { s.inventory.importance = "renamed.gguf 1111"; }).empty());
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = -5; }).empty());  // all, too

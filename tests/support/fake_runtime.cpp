@@ -292,7 +292,7 @@ Result<std::unique_ptr<RunnableModel>> FakeRuntime::load(const std::filesystem::
 Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::filesystem::path> models, const RunSettings& /*run*/,
                                                       const SpeedSettings& settings, Monitor& monitor)
 {
-    if (auto begun = begin("speed", &monitor); !begun) return std::unexpected(begun.error());
+    if (auto begun = begin("speed of " + models.front().filename().string(), &monitor); !begun) return std::unexpected(begun.error());
     const double slowness = faults.slow_from > 0 && calls.size() >= faults.slow_from ? 2 : 1;
     std::vector<Speed> speeds;
     for (const auto& path : models) {
