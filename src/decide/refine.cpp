@@ -51,6 +51,8 @@ struct Merit {
 Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity& sensitivity, const PlanRequest& request)
 {
     Metrics metrics = metrics_of(attempt.measurement, session.reference);
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (std::isnan(metrics[c])) metrics[c] = attempt.plan.chosen().estimate[c];
     const double excess = limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token);
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (criteria()[c].composition == Composition::timed) metrics[c] *= pace(session, c);
@@ -86,16 +88,24 @@ Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensiti
         if (!plans) return std::unexpected(plans.error());
         return TryNext{std::move(*plans)};
     }
+    const Ship best = best_of(sensitivity, request, session);
+    if (session.attempts.size() < kMostAttempts) {
+        const Merit merit = merit_of(session.attempts[best.attempt], session, sensitivity, request);
+        if (auto next = corrected(profile, sensitivity, request, session, merit)) return TryNext{.plans = {std::move(*next)}};
+    }
+    return best;
+}
+
+Ship best_of(const Sensitivity& sensitivity, const PlanRequest& request, const Session& session)
+{
     std::vector<Merit> merits;
     for (const Attempt& attempt : session.attempts) merits.push_back(merit_of(attempt, session, sensitivity, request));
     const auto best = std::ranges::max_element(merits, {}, &Merit::rank);
-    if (session.attempts.size() < kMostAttempts)
-        if (auto next = corrected(profile, sensitivity, request, session, *best)) return TryNext{.plans = {std::move(*next)}};
     const auto shipped = static_cast<std::size_t>(best - merits.begin());
-    return Ship{.attempt = shipped,
-                .limits_kept = best->excess <= 1,
-                .because = std::format("{}, the closest of {} as measured ({:.4f})",
-                                       attempt_name(session.attempts[shipped].plan, shipped), merits.size(), best->closeness)};
+    return {.attempt = shipped,
+            .limits_kept = best->excess <= 1,
+            .because = std::format("{}, the closest of {} ({:.4f})", attempt_name(session.attempts[shipped].plan, shipped),
+                                   merits.size(), best->closeness)};
 }
 
 std::string attempt_name(const Plan& plan, std::size_t attempt)

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "model/readiness.h"
+#include "study/budget.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -7,10 +8,15 @@
 
 #include <apreqel/refine.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace apreqel {
 namespace {
+
+/// Of the time that a run has, how much is for probing; the rest is for building and measuring what follows from it.
+constexpr double kProbingShare = 0.5;
 
 RunResult result_of(const Study& study, Attempt shipped, Measurement reference, const std::filesystem::path& output)
 {
@@ -34,6 +40,17 @@ Result<> ship_mix(const Study& study, const std::filesystem::path& mix, const st
     return {};
 }
 
+/// What is known of a plan that was not built: its memory is exact.
+Measurement weigh(const Study& study, const Plan& plan)
+{
+    const double bytes = plan.chosen().estimate[kMemory];
+    return {.name = "plan",
+            .memory_bytes = static_cast<std::uint64_t>(bytes),
+            .bits_per_weight = 8 * bytes / static_cast<double>(study.inventory.parameters()),
+            .quality = {},
+            .speed = {}};
+}
+
 /// What is known of a plan without its speed. It is built for that, and removed, as only one of those tried will be kept.
 Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std::string& name)
 {
@@ -43,10 +60,8 @@ Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std
                               .with(Input::text, digest({*text}))
                               .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation))
                               .path(study.workspace, kPlanQuality);
-    const double bytes = plan.chosen().estimate[kMemory];  // exact
-    Measurement measured{.name = name,
-                         .memory_bytes = static_cast<std::uint64_t>(bytes),
-                         .bits_per_weight = 8 * bytes / static_cast<double>(study.inventory.parameters())};
+    Measurement measured = weigh(study, plan);
+    measured.name = name;
     if (!study.settings.remeasure) {
         if (auto kept = read_kept(artifact, read_quality, study.monitor)) {
             measured.quality = std::move(*kept);
@@ -63,13 +78,26 @@ Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std
     return measured;
 }
 
-/// Measures what was planned last; then the shapes of all attempts are timed in the same rounds.
-Result<> measure_plans(const Study& study, std::vector<Plan> plans, Session& session)
+/// What a run of the front method has found so far.
+struct Progress {
+    std::optional<Profile> profile{};
+    std::optional<Sensitivity> sensitivity{};
+    Session session{};
+    Measurement reference{};
+};
+
+/// Measures what was planned last; then the shapes of all attempts are timed in the same rounds. Where time is short, plans that
+/// would take longer than is left are passed over; never the first of all.
+Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Plan> plans, Session& session)
 {
+    double longest = 0;
     for (Plan& plan : plans) {
+        const auto left = budget.seconds_left();
+        if (left && longest > 0 && *left < 2 * longest) break;
         auto measured = measure_plan(study, plan, attempt_name(plan, session.attempts.size()));
         if (!measured) return std::unexpected(measured.error());
         session.attempts.push_back({std::move(plan), std::move(*measured)});
+        if (left) longest = std::max(longest, *left - *budget.seconds_left());
     }
     std::vector<const Plan*> all;
     for (const Attempt& attempt : session.attempts) all.push_back(&attempt.plan);
@@ -79,45 +107,80 @@ Result<> measure_plans(const Study& study, std::vector<Plan> plans, Session& ses
     return {};
 }
 
-/// Builds, measures and plans again until something is to be shipped.
-Result<Ship> search(const Study& study, const PlanRequest& request, const Profile& profile, const Sensitivity& sensitivity,
-                    Session& session)
+/// From nothing to what is to be shipped. Error: among others, that there is no more time; `found` tells how far it came.
+Result<Ship> find_best(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const Budget& budget,
+                       Progress& found)
 {
+    auto profile = outlook(study);
+    if (!profile) return std::unexpected(profile.error());
+    found.profile = std::move(*profile);
+    SenseSettings probing = sensing;
+    if (const auto left = budget.seconds_left()) probing.minutes = std::max(*left, 1.0) / 60 * kProbingShare;
+    auto sensitivity = sense(study, probing);
+    if (!sensitivity) return std::unexpected(sensitivity.error());
+    found.sensitivity = std::move(*sensitivity);
+    auto reference = measure_reference(study);
+    if (!reference) return std::unexpected(reference.error());
+    found.reference = std::move(*reference);
+    found.session.reference = found.reference.quality;
     for (;;) {
-        auto decision = refine(profile, sensitivity, request, session);
+        auto decision = refine(*found.profile, *found.sensitivity, request, found.session);
         if (!decision) return std::unexpected(decision.error());
         if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
-        if (auto measured = measure_plans(study, std::move(std::get<TryNext>(*decision).plans), session); !measured)
+        const std::size_t before = found.session.attempts.size();
+        auto& plans = std::get<TryNext>(*decision).plans;
+        if (auto measured = measure_plans(study, budget, std::move(plans), found.session); !measured)
             return std::unexpected(measured.error());
+        if (found.session.attempts.size() == before) return best_of(*found.sensitivity, request, found.session);
     }
 }
 
-Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
+/// The best that was found when the time was up; the plan that is expected to be, if none was built.
+Result<Ship> best_so_far(const Study& study, const PlanRequest& request, Progress& found)
+{
+    if (found.session.attempts.empty()) {
+        auto plan = make_front_plan(*found.profile, *found.sensitivity, request);
+        if (!plan) return std::unexpected(plan.error());
+        Measurement known = weigh(study, *plan);
+        found.session.attempts.push_back({std::move(*plan), std::move(known)});
+    }
+    Ship ship = best_of(*found.sensitivity, request, found.session);
+    ship.because += "; the time was up";
+    return ship;
+}
+
+/// `minutes`: see run.
+Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing, double minutes,
                             const std::filesystem::path& output)
 {
-    const auto sensitivity = sense(study, sensing);
-    if (!sensitivity) return std::unexpected(sensitivity.error());
-    const auto profile = outlook(study);
-    if (!profile) return std::unexpected(profile.error());
-    auto reference = measure_reference(study);
-    if (!reference) return std::unexpected(reference.error());
-    Session session{.attempts = {}, .reference = reference->quality};
-    auto ship = search(study, request, *profile, *sensitivity, session);
+    Budget budget(study.monitor, minutes);
+    const Study timed{study.inventory, study.workspace, study.settings, budget,
+                      study.runtime,   study.lock,      study.measured, study.finite};
+    Progress found;
+    found.reference = {.name = "full precision", .memory_bytes = study.inventory.size_bytes()};
+    auto ship = find_best(timed, request, sensing, budget, found);
+    const bool early = !ship && ship.error().code == ErrorCode::interrupted && minutes > 0 && found.sensitivity;
+    if (early) {
+        budget.finish();
+        ship = best_so_far(timed, request, found);
+    }
     if (!ship) return std::unexpected(ship.error());
-    Attempt shipped = std::move(session.attempts[ship->attempt]);
-    session.attempts.erase(session.attempts.begin() + static_cast<std::ptrdiff_t>(ship->attempt));
-    const auto built = build_mix(study, shipped.plan, study.monitor);
+    Attempt shipped = std::move(found.session.attempts[ship->attempt]);
+    found.session.attempts.erase(found.session.attempts.begin() + static_cast<std::ptrdiff_t>(ship->attempt));
+    budget.finish();
+    const auto built = build_mix(timed, shipped.plan, budget);
     if (!built) return std::unexpected(built.error());
-    // What was compared was the speed of its shape: here is its own, beside it.
-    const auto speeds = time_plans(study, {&shipped.plan}, *built);
-    if (!speeds) return std::unexpected(speeds.error());
-    shipped.measurement.speed = speeds->front();
+    if (!early) {  // what was compared was the speed of its shape: here is its own, beside it
+        const auto speeds = time_plans(study, {&shipped.plan}, *built);
+        if (!speeds) return std::unexpected(speeds.error());
+        shipped.measurement.speed = speeds->front();
+    }
     if (auto written = ship_mix(study, *built, output); !written) return std::unexpected(written.error());
-    RunResult result = result_of(study, std::move(shipped), std::move(*reference), output);
+    RunResult result = result_of(study, std::move(shipped), std::move(found.reference), output);
     result.because = std::move(ship->because);
     result.limits_kept = ship->limits_kept;
-    for (std::size_t a = 0; a < session.attempts.size(); ++a)
-        result.tried.push_back({session.attempts[a].plan.chosen().estimate, std::move(session.attempts[a].measurement)});
+    for (Attempt& attempt : found.session.attempts)
+        result.tried.push_back({attempt.plan.chosen().estimate, std::move(attempt.measurement)});
     return result;
 }
 
@@ -151,7 +214,7 @@ Result<RunResult> run_paper(const Study& study, const PlanRequest& request, cons
 }  // namespace
 
 Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
-                      const std::filesystem::path& output)
+                      const std::filesystem::path& output, double minutes)
 {
     const bool front = request.method == Method::front;
     if (front && study.settings.quality.kld_chunks == 0)
@@ -168,7 +231,7 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
     if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
     if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
         return std::unexpected(enough.error());
-    auto result = front ? run_front(study, request, sensing, output) : run_paper(study, request, output);
+    auto result = front ? run_front(study, request, sensing, minutes, output) : run_paper(study, request, output);
     if (!result) return result;
     for (const auto& [name, json] : {std::pair("plan.json", to_json(result->plan)), std::pair("run.json", to_json(*result))})
         if (auto written = write_text(study.workspace.path(name), json); !written) return std::unexpected(written.error());

@@ -131,9 +131,10 @@ struct SenseSettings {
 
 /// Everything: what the method needs, the plans worth building, the best of them at `output`, and all of it measured. What is built
 /// next and what is shipped is decided by `refine`. One model beside the output is on the disk at any time; the paper's method keeps
-/// its uniform variants.
+/// its uniform variants. `minutes`, of the front method: how long it may look for the best; 0: until nothing better is in sight. When
+/// the time is up, or somebody asks to stop before, the best found so far is written, as soon as there is any.
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
-                                    const std::filesystem::path& output);
+                                    const std::filesystem::path& output, double minutes = 0);
 
 struct EvaluationSettings {
     bool ablation = true;            ///< also with layers in other orders than the paper's
