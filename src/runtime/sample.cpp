@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
 
 namespace apreqel {
@@ -108,7 +107,7 @@ private:
     {
         auto tokens = model_.tokenize(opening, markup);
         if (!tokens) return std::unexpected(tokens.error());
-        if (tokens->empty() || tokens->size() > std::min(kOpeningTokens, room_ - 1)) {
+        if (tokens->empty() || tokens->size() > kOpeningTokens || tokens->size() >= room_) {
             return fail("sample text from {}: its tokenizer cannot begin a text; give texts and prompts to it",
                         model_.path().string());
         }
@@ -143,6 +142,7 @@ private:
     {
         for (std::size_t m = 0; m < writing.size(); ++m) {
             if (writing[m] && !texts_[*writing[m]].ended) continue;
+            if (writing[m]) texts_[*writing[m]].sampler.reset();  // it holds the whole vocabulary
             llama_memory_seq_rm(llama_get_memory(context), static_cast<llama_seq_id>(m), -1, -1);
             writing[m].reset();
             if (!prompted_ && texts_.size() == settings_.sequences) continue;
