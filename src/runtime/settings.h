@@ -20,10 +20,17 @@ struct RunSettings {
 /// at all, where only the tokenizer is wanted.
 enum class WeightAccess { fixed, writable, none };
 
+/// How a model comes to write texts of its own.
+enum class Writing {
+    freely,    ///< as many texts as said, each of as many tokens as said, from nothing
+    prompted,  ///< texts of many kinds, until there are as many tokens as said in all
+};
+
 struct SampleSettings {
     std::size_t sequences = 16;
     std::size_t tokens = 512;  ///< per sequence
     std::uint64_t seed = 1;
+    Writing writing = Writing::freely;
 };
 
 struct ImportanceSettings {
