@@ -77,6 +77,10 @@ struct Study {
 /// → variants/, profile.json
 [[nodiscard]] Result<Profile> profile(const Study& study);
 
+/// What can be known before anything is quantized: the exact memory of every type, no quality, and latencies that were timed
+/// on the shapes of types and mixes (`write_shape`), in as many rounds and tokens as it takes. → profile.json
+[[nodiscard]] Result<Profile> outlook(const Study& study);
+
 /// The mixed model of `plan`, spliced from the workspace's variants as far as they exist. `foreign`: variants the plan may name
 /// that were made elsewhere. Error: the plan does not fit the model.
 [[nodiscard]] Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace,

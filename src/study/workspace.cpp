@@ -87,7 +87,7 @@ Workspace::Workspace(const std::filesystem::path& model, const std::filesystem::
 
 Result<> Workspace::create() const
 {
-    for (const char* folder : {"mixes", "profile", "quality", "sense", "speed", "variants"}) {
+    for (const char* folder : {"mixes", "profile", "quality", "sense", "shapes", "speed", "variants"}) {
         std::error_code error;
         std::filesystem::create_directories(directory_ / folder, error);
         if (!error) continue;
