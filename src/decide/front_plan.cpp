@@ -80,10 +80,12 @@ Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity&
     if (!prediction) return std::unexpected(prediction.error());
     const auto front = pareto_front(prediction->costs);
     if (!front) return std::unexpected(front.error());
+    const bool known = std::ranges::none_of(reference, [](double cost) { return std::isnan(cost); });
     std::vector<Costs> points;
-    for (const FrontPoint& point : front->points)
-        points.push_back(columns_of(candidate_of(*prediction, point).estimate, paper_objectives()));
-    const auto chosen = spread(points, reference, count);
+    for (const FrontPoint& point : front->points) {
+        points.push_back(columns_of(candidate_of(*prediction, point).estimate, known ? paper_objectives() : front_objectives()));
+    }
+    const auto chosen = spread(points, known ? reference : worst_of(points), count);
     if (!chosen) return std::unexpected(chosen.error());
     std::vector<Plan> plans;
     for (const std::size_t p : *chosen) {

@@ -112,7 +112,7 @@ std::vector<std::string> measurement_row(const Measurement& measurement)
             timed ? format_sampled(speed.latency_ms) : "—",
             timed ? std::format("{:.1f}", 1000 / speed.latency_ms.median) : "—",
             speed.prompt_tokens_per_second.samples.empty() ? "—" : std::format("{:.0f}", speed.prompt_tokens_per_second.median),
-            std::format("{:.4f} ± {:.4f}", quality.perplexity, quality.perplexity_error),
+            quality.perplexity > 0 ? std::format("{:.4f} ± {:.4f}", quality.perplexity, quality.perplexity_error) : "—",
             compared ? std::format("{:.5f} ± {:.5f}", quality.kld, quality.kld_error) : "—",
             compared ? std::format("{:.2f} %", 100 * quality.same_top) : "—"};
 }

@@ -81,12 +81,14 @@ inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
 inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) | kProbed};
 inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) | kQuantized | kCompared};
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
+inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
 inline constexpr std::array kArtifacts{kPlanQuality, kSampledText,     kSampledPrompts,  kSampledCalibration,
                                        kScores,      kImatrix,         kVariant,
                                        kMix,         kReferenceLogits, kQuality,
                                        kSpeed,       kProbes,          kProbeLogits,
-                                       kSensitivity, kModelProfile,    kDeviceProfile};
+                                       kSensitivity, kModelProfile,    kDeviceProfile,
+                                       kOutlook};
 
 /// The inputs that are known, as text.
 class Facts {

@@ -77,7 +77,8 @@ struct Study {
 /// → variants/, profile.json
 [[nodiscard]] Result<Profile> profile(const Study& study);
 
-/// What the front method plans with when nothing was built.
+/// What can be known before anything is quantized: the exact memory of every type, no quality, and latencies that were timed
+/// on the shapes of types and mixes (`write_shape`), in as many rounds and tokens as it takes. → profile.json
 [[nodiscard]] Result<Profile> outlook(const Study& study);
 
 /// The mixed model of `plan`, spliced from the workspace's variants as far as they exist. `foreign`: variants the plan may name

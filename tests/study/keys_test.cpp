@@ -26,9 +26,12 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json", "quality/plan.json",
-                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/model.json",   "profile/device.json"};
-const Names kProfiles{"profile/model.json", "profile/device.json"};
+const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json",
+                 "quality/plan.json",
+                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/model.json",   "profile/device.json",
+                 "profile/outlook.json"};
+const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
+const Names kProfiles{"profile/model.json", "profile/device.json", "profile/outlook.json"};
 const Names kBuilt{"variants/*.gguf", "mixes/mix.gguf"};
 
 Names operator+(Names left, const Names& right)
@@ -87,16 +90,16 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::collecting, {"imatrix.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::quality, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"}},
-        {Input::speed, {"speed/models.json", "profile/device.json"}},
+        {Input::speed, kTimedProfiles + Names{"speed/models.json"}},
         {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"}},
         {Input::type, {"variants/*.gguf", "sense/*.json"}},
         {Input::types, kProfiles},
         {Input::allocation, {"mixes/mix.gguf", "quality/plan.json"}},
-        {Input::mixes, {"profile/device.json"}},
+        {Input::mixes, kTimedProfiles},
         {Input::files, {"quality/quality.json", "speed/models.json"}},
         {Input::offload, kTexts + kRun},
-        {Input::threads, {"speed/models.json", "profile/device.json"}},
-        {Input::device, {"speed/models.json", "profile/device.json"}},
+        {Input::threads, kTimedProfiles + Names{"speed/models.json"}},
+        {Input::device, kTimedProfiles + Names{"speed/models.json"}},
         {Input::apreqel, all},
         {Input::libllama, kTexts + kRun},
         {Input::libggml, all}};
@@ -118,7 +121,7 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
         return changed(before, other.facts());
     };
     const Names quality{"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"};
-    const Names speed{"speed/models.json", "profile/device.json"};
+    const Names speed = kTimedProfiles + Names{"speed/models.json"};
     CHECK(change([](Study&) {}).empty());
     CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) == kTexts + kRun + kBuilt - Names{"speed/models.json"});
     CHECK(change([](Study& s) { s.settings.seed = 2; }) == kTexts);

@@ -294,7 +294,7 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
 {
     if (auto begun = begin("speed of " + models.front().filename().string(), &monitor); !begun) return std::unexpected(begun.error());
     const double slowness = faults.slow_from > 0 && calls.size() >= faults.slow_from ? 2 : 1;
-    std::vector<Speed> speeds;
+    std::vector<std::vector<double>> latencies;
     for (const auto& path : models) {
         const auto inventory = read_inventory(path);
         if (!inventory) return std::unexpected(inventory.error());
@@ -303,16 +303,28 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
             latency += 1e-4 * static_cast<double>(tensor.size_bytes) * cost(tensor.type);
         if (is_mixed(*inventory)) latency *= world.mixed_latency;
         std::mt19937_64 random(settings.seed ^ hash(inventory->fingerprint));
-        std::vector<double> latencies;
-        std::vector<double> speeds_of_prompt;
+        latencies.emplace_back();
         for (std::size_t r = 0; r < settings.repetitions; ++r) {
             const double noise = world.noise * (static_cast<double>(random() >> 11) * 0x1p-53 - 0.5);
-            latencies.push_back(figure(latency * slowness * (1 + noise)));
-            if (settings.prompt > 0) speeds_of_prompt.push_back(figure(5000 / (latency * slowness * (1 + noise))));
+            latencies.back().push_back(figure(latency * slowness * (1 + noise)));
         }
-        speeds.push_back({.latency_ms = summarize(latencies), .prompt_tokens_per_second = summarize(speeds_of_prompt)});
-        speeds.back().latency_ms.raw = latencies;
-        speeds.back().prompt_tokens_per_second.raw = speeds_of_prompt;
+    }
+    rounds = std::min(kFewestSamples, settings.repetitions);
+    const auto settled = [&] {
+        std::vector<std::vector<double>> so_far = latencies;
+        for (std::vector<double>& samples : so_far) samples.resize(rounds);
+        return settings.precision > 0 && known_to(so_far, settings.precision);
+    };
+    while (rounds < settings.repetitions && !settled()) ++rounds;
+    std::vector<Speed> speeds;
+    for (std::vector<double>& samples : latencies) {
+        samples.resize(rounds);
+        std::vector<double> of_prompt;
+        if (settings.prompt > 0)
+            for (const double sample : samples) of_prompt.push_back(5000 / sample);
+        speeds.push_back({.latency_ms = summarize(samples), .prompt_tokens_per_second = summarize(of_prompt)});
+        speeds.back().latency_ms.raw = samples;
+        speeds.back().prompt_tokens_per_second.raw = of_prompt;
     }
     return speeds;
 }

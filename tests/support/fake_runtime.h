@@ -41,6 +41,8 @@ public:
     /// Of these, how many succeeded and begin like that.
     [[nodiscard]] std::size_t done(std::string_view call) const;
 
+    std::size_t rounds = 0;  ///< of the last measurement of speeds
+
     /// Somebody asked to stop, and nobody has started again.
     bool stopping = false;
 
