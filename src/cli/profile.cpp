@@ -47,7 +47,7 @@ void add_profile(CLI::App& app, Action& chosen)
         "  apreqel profile model-f16.gguf --text wiki.test.raw --chunks 0");
     auto flags = std::make_shared<ProfileFlags>();
     add_model(*verb, *flags);
-    add_types(*verb, *flags);
+    add_types(*verb, *flags, UsualTypes::paper);
     verb->add_flag("--mixes", flags->mixes, "Time a few mixes too, from which --method front predicts latencies better");
     add_measuring(*verb, *flags);
     add_sampling(*verb, *flags);

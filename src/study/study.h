@@ -114,6 +114,9 @@ struct SenseSettings {
 /// Every layer in every type of the study, one at a time → sensitivity.json
 [[nodiscard]] Result<Sensitivity> sense(const Study& study, const SenseSettings& settings);
 
+/// Error: what can be known of a run from the model's header and the settings, but for the types, says that it cannot be done.
+[[nodiscard]] Result<> check_run(const Study& study, const PlanRequest& request);
+
 /// Everything: what the method needs, the plan, the mixed model at `output`, and all of it measured side by side. What is built
 /// next and what is shipped is decided by `refine`.
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
