@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "cli/quantity.h"
 #include "model/importance.h"
+#include "quantize/palette.h"
 
 #include <unistd.h>
 #include <algorithm>
@@ -54,8 +55,9 @@ void add_imatrix_file(CLI::App& verb, Flags& flags)
 
 void add_importance(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("--imatrix", flags.imatrix, std::string(kImatrix) + "; auto: collected on a calibration text")
-        ->type_name("FILE|auto");
+    verb.add_option("--imatrix", flags.imatrix,
+                    std::string(kImatrix) + "; auto: collected on a calibration text; none: without")
+        ->type_name("FILE|auto|none");
     add_calibration(verb, flags, "Text for sensitivities and --imatrix auto [sampled from the model]");
 }
 
@@ -81,19 +83,22 @@ void add_variants(CLI::App& verb, Flags& flags)
         ->allow_extra_args(false);
 }
 
-void add_types(CLI::App& verb, Flags& flags)
+void add_types(CLI::App& verb, Flags& flags, UsualTypes usual)
 {
     add_importance(verb, flags);
     add_variants(verb, flags);
-    add_palette(verb, flags);
+    add_palette(verb, flags, usual);
 }
 
-void add_palette(CLI::App& verb, Flags& flags)
+void add_palette(CLI::App& verb, Flags& flags, UsualTypes usual)
 {
-    verb.add_option("--types", flags.types, "Quantization types to choose from")->type_name("TYPE,…")->capture_default_str();
+    flags.usual_types = usual;
+    verb.add_option("--types", flags.types, "Quantization types to choose from")
+        ->type_name("TYPE,…")
+        ->default_str(usual == UsualTypes::fitting ? "those that fit the model" : std::string(kPaperTypes));
     verb.add_option("--embedding-type", flags.embedding_type, "Type of embedding and output tensors, the same in every variant")
         ->type_name("TYPE")
-        ->capture_default_str();
+        ->default_str(std::string(kEmbeddingType));
 }
 
 void add_weights(CLI::App& verb, Flags& flags)
@@ -139,22 +144,23 @@ void add_limits(CLI::App& verb, Limits& limits)
 
 }  // namespace
 
-void add_method(CLI::App& verb, PlanRequest& request)
+void add_method(CLI::App& verb, Flags& flags, PlanRequest& request, const std::string& usual)
 {
     verb.add_option(
-            "--method", request.method,
+            "--method", flags.method,
             "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
         ->type_name("paper|front")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Method>{{"paper", Method::paper}, {"front", Method::front}})
                         .description(""))
-        ->default_str(std::string(method_name(request.method)));
+        ->default_str(usual);
     Limits& limits = request.limits;
     add_limits(verb, limits);
     verb.add_option("--kv-context", limits.context, "Count the f16 KV cache of this many tokens as memory; method front")
         ->type_name("N")
         ->transform(whole_number(0, kMostTokens));
-    verb.add_flag("--mix-embedding", request.mix_embedding,
-                  "Choose the type of embedding and output tensors too; method front");
+    verb.add_flag_function(
+        "--mix-embedding,!--no-mix-embedding", [&flags](std::int64_t given) { flags.mix_embedding = given > 0; },
+        "Choose the type of embedding and output tensors too, or not; method front [unless --embedding-type is given]");
     verb.add_option("--normalization", request.normalization, "How TOPSIS compares metrics: minmax or vector; method front")
         ->type_name("minmax|vector")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Normalization>{{"minmax", Normalization::minmax},
@@ -234,6 +240,12 @@ void add_measuring(CLI::App& verb, Flags& flags)
         ->capture_default_str();
 }
 
+void settle_method(PlanRequest& request, const Flags& flags, Method usual)
+{
+    request.method = flags.method.value_or(usual);
+    request.mix_embedding = flags.mix_embedding.value_or(request.method == Method::front && !flags.embedding_type);
+}
+
 Result<> check_method(const PlanRequest& request)
 {
     const Limits& limits = request.limits;
@@ -289,23 +301,37 @@ Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& 
 Result<Inventory> open_model(const Flags& flags)
 {
     auto inventory = read_inventory(flags.model);
-    if (!inventory || flags.imatrix.empty() || flags.imatrix == kOwnImportance) return inventory;
+    if (!inventory || !has_importance(flags) || flags.imatrix == kOwnImportance) return inventory;
     if (auto read = read_importance(flags.imatrix, *inventory); !read) return std::unexpected(read.error());
     return inventory;
 }
 
-Result<Study> open_study(const Flags& flags, Monitor& monitor)
+bool has_importance(const Flags& flags) { return !flags.imatrix.empty() && flags.imatrix != kWithoutImportance; }
+
+Result<std::vector<Variant>> types_of(const Flags& flags, const Inventory& model)
+{
+    if (!flags.types && flags.usual_types == UsualTypes::fitting) {
+        auto fitting = fitting_types(model);
+        if (!fitting.empty()) return fitting;
+    }
+    return parse_types(flags.types.value_or(std::string(kPaperTypes)), has_importance(flags), flags.weigh_types);
+}
+
+Result<QuantType> embedding_type_of(const Flags& flags, const Inventory& model)
+{
+    const auto type = parse_type(flags.embedding_type ? trimmed(*flags.embedding_type) : kEmbeddingType);
+    if (!type) return type;
+    if (auto possible = check_target_type(*type, has_importance(flags)); !possible) return std::unexpected(possible.error());
+    return flags.embedding_type ? *type : embedding_type_of(model, *type);
+}
+
+Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::function<Result<>(const Study&)>& check)
 {
     StudySettings settings = flags.settings;
     const bool collects = flags.imatrix == kOwnImportance;
-    auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
-    if (!types) return std::unexpected(types.error());
-    settings.types = std::move(*types);
-    const auto embedding = parse_type(trimmed(flags.embedding_type));
-    if (!embedding) return std::unexpected(embedding.error());
-    if (auto possible = check_target_type(*embedding, !flags.imatrix.empty()); !possible)
-        return std::unexpected(possible.error());
-    settings.embedding_type = *embedding;
+    // What is named wrongly is said before a file is opened.
+    if (auto types = types_of(flags, {}); !types) return std::unexpected(types.error());
+    if (auto type = embedding_type_of(flags, {}); !type) return std::unexpected(type.error());
     // A missing file is better found before hours of work than after.
     for (const auto& file : {settings.text, settings.prompts, settings.calibration}) {
         if (file.empty()) continue;
@@ -316,7 +342,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     report_coverage(*inventory, monitor);
     auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
-    settings.types.append_range(*variants);
+    settings.embedding_type = *embedding_type_of(flags, *inventory);
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
     auto lock = WorkspaceLock::take(workspace);
@@ -326,10 +352,21 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
                 .settings = std::move(settings),
                 .monitor = monitor,
                 .lock = std::move(*lock)};
-    if (!collects) return study;
-    if (auto collected = use_own_importance(study); !collected)
-        return std::unexpected(with_resume_hint(collected.error(), study));
-    report_coverage(study.inventory, monitor);
+    if (check)
+        if (auto possible = check(study); !possible) return std::unexpected(possible.error());
+    if (collects) {
+        if (auto collected = use_own_importance(study); !collected)
+            return std::unexpected(with_resume_hint(collected.error(), study));
+        report_coverage(study.inventory, monitor);
+    }
+    auto types = types_of(flags, study.inventory);
+    if (!types) return std::unexpected(types.error());
+    if (!flags.types && flags.usual_types == UsualTypes::paper) {
+        const std::string misfits = describe_misfits(study.inventory, *types);
+        if (!misfits.empty()) monitor.warn(misfits);
+    }
+    study.settings.types = std::move(*types);
+    study.settings.types.append_range(*variants);
     return study;
 }
 

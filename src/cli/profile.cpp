@@ -56,7 +56,7 @@ void add_profile(CLI::App& app, Action& chosen)
         "  apreqel profile model-f16.gguf --shape");
     auto flags = std::make_shared<ProfileFlags>();
     add_model(*verb, *flags);
-    add_types(*verb, *flags);
+    add_types(*verb, *flags, UsualTypes::paper);
     verb->add_flag("--mixes", flags->mixes, "Time a few mixes too, from which --method front predicts latencies better");
     verb->add_flag("--shape", flags->shape,
                    "Quantize nothing: memory of the types, and latency of them and of a few mixes, timed on files without "

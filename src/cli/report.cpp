@@ -89,7 +89,7 @@ Result<PageData> read_artifacts(const Workspace& workspace)
     if (profiled && std::filesystem::exists(sensitivity_path)) {
         const auto sensitivity = read_sensitivity(sensitivity_path);
         if (!sensitivity) return std::unexpected(sensitivity.error());
-        auto front = plan_front(*profile, *sensitivity);
+        auto front = plan_front(*profile, *sensitivity, {.mix_embedding = true});  // as plan and run do
         if (!front) return std::unexpected(front.error());
         data.front = std::move(*front);
     }

@@ -63,16 +63,19 @@ struct RunFlags : Flags {
     SenseSettings sensing;
 };
 
-Result<> run_run(const RunFlags& flags)
+Result<> run_run(RunFlags flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
-    PlanRequest request = flags.request;
+    PlanRequest& request = flags.request;
     request.weights = *weights;
+    settle_method(request, flags, Method::front);
+    if (request.method == Method::paper) flags.usual_types = UsualTypes::paper;
+    if (request.method == Method::front && flags.imatrix.empty()) flags.imatrix = kOwnImportance;
     if (auto possible = check_method(request); !possible) return possible;
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
-    auto study = open_study(flags, terminal);
+    auto study = open_study(flags, terminal, [&](const Study& opened) { return check_run(opened, request); });
     if (!study) return std::unexpected(study.error());
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
     const auto result = run(*study, request, flags.sensing, flags.output);
@@ -89,19 +92,22 @@ Result<> run_run(const RunFlags& flags)
 
 void add_run(CLI::App& app, Action& chosen)
 {
-    CLI::App* verb = app.add_subcommand("run", "All stages: score, profile, plan, quantize, and measure what was promised");
+    CLI::App* verb = app.add_subcommand("run", "All stages: measure, plan, quantize, and measure what was promised");
     verb->footer(
         "Examples:\n"
-        "  apreqel run model-f16.gguf --weights balanced -o mixed.gguf\n"
-        "  apreqel run model-f16.gguf --method front --max-memory 4GiB --min-speed 25 -o mixed.gguf");
+        "  apreqel run model-f16.gguf -o mixed.gguf                                    nothing else is needed\n"
+        "  apreqel run model-f16.gguf --max-memory 4GiB --min-speed 25 -o mixed.gguf\n"
+        "  apreqel run model-f16.gguf --method paper --weights balanced -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);
     add_output(*verb, *flags, "The mixed-precision GGUF to write");
     verb->get_option("--output")->required();
     add_weights(*verb, *flags);
-    add_method(*verb, flags->request);
+    add_method(*verb, *flags, flags->request, "front");
     add_sensing(*verb, flags->sensing);
-    add_types(*verb, *flags);
+    add_types(*verb, *flags, UsualTypes::fitting);
+    verb->get_option("--types")->default_str(std::format("those that fit the model; with --method paper {}", kPaperTypes));
+    verb->get_option("--imatrix")->default_str("auto; with --method paper none");
     add_scoring(*verb, *flags);
     add_measuring(*verb, *flags);
     add_sampling(*verb, *flags);

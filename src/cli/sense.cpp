@@ -79,7 +79,7 @@ void add_sense(CLI::App& app, Action& chosen)
         "  apreqel sense model-f16.gguf --calibration calibration.txt --granularity tensor --minutes 60");
     auto flags = std::make_shared<SenseFlags>();
     add_model(*verb, *flags);
-    add_types(*verb, *flags);
+    add_types(*verb, *flags, UsualTypes::fitting);
     add_sensing(*verb, flags->sense);
     add_chunking(*verb, *flags);
     add_renamed(*verb, "--text", "--calibration");

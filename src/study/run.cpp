@@ -213,8 +213,7 @@ Result<RunResult> run_paper(const Study& study, const PlanRequest& request, cons
 
 }  // namespace
 
-Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
-                      const std::filesystem::path& output, double minutes)
+Result<> check_run(const Study& study, const PlanRequest& request)
 {
     const bool front = request.method == Method::front;
     if (front && study.settings.quality.kld_chunks == 0)
@@ -228,6 +227,14 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
     const bool prompts = request.weights[kPromptLatency] > 0 || request.limits.most[kPromptLatency] < kUnlimited;
     if (prompts && study.settings.speed.prompt == 0)
         return usage_error("run: prompt latency has a weight or a limit, so a prompt must be timed: --prompt-tokens is 0");
+    return {};
+}
+
+Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
+                      const std::filesystem::path& output, double minutes)
+{
+    const bool front = request.method == Method::front;
+    if (auto possible = check_run(study, request); !possible) return std::unexpected(possible.error());
     if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
     if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
         return std::unexpected(enough.error());

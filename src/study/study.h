@@ -130,6 +130,9 @@ struct SenseSettings {
 /// Every layer in every type of the study, one at a time → sensitivity.json
 [[nodiscard]] Result<Sensitivity> sense(const Study& study, const SenseSettings& settings);
 
+/// Error: what can be known of a run from the model's header and the settings, but for the types, says that it cannot be done.
+[[nodiscard]] Result<> check_run(const Study& study, const PlanRequest& request);
+
 /// Everything: what the method needs, the plans worth building, the best of them at `output`, and all of it measured. What is built
 /// next and what is shipped is decided by `refine`. One model beside the output is on the disk at any time; the paper's method keeps
 /// its uniform variants. `minutes`, of the front method: how long it may look for the best; 0: until nothing better is in sight. When

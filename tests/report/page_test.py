@@ -302,6 +302,7 @@ class Report(unittest.TestCase):
         folder = self.workspace("command", profile=profile(4, FIVE), scores=scores(4))
         self.open(folder)
         self.assertNotIn("--types", self.text("command"))
+        self.assertIn("--method paper", self.text("command"))
         folder = self.workspace("three", profile=profile(4, FIVE[:3]), scores=scores(4))
         self.open(folder)
         self.assertIn("--types q3_K,q4_K,q5_K ", self.text("command"))
