@@ -35,11 +35,11 @@ struct Ship {
 
 /// Plans of the front method that differ where the predictions are unsure: the best of what is predicted; the best in each of
 /// some worlds that the measurements leave open (Thompson 1933, Biometrika 25: draws from what is believed); and the best
-/// uniform type that keeps the limits. 1 to 5 plans, none twice. Same input, same plans. Errors: those of make_front_plan.
+/// uniform type that keeps the limits. 1 to 4 plans, none twice. Same input, same plans. Errors: those of make_front_plan.
 [[nodiscard]] Result<std::vector<Plan>> make_candidates(const Profile& profile, const Sensitivity& sensitivity,
                                                         const PlanRequest& request);
 
-inline constexpr std::size_t kMostAttempts = 6;
+inline constexpr std::size_t kMostAttempts = 5;
 
 /// The front method's next step. It builds its candidates; as long as what was measured leads to a plan that promises more than
 /// the best of them measured, and for at most `kMostAttempts` attempts, it builds that too; then it ships the best measured: what

@@ -1,5 +1,6 @@
 #include "base/printable.h"
 #include "cli/flags.h"
+#include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "report/table.h"
 
@@ -61,7 +62,21 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
 struct RunFlags : Flags {
     PlanRequest request;
     SenseSettings sensing;
+    double minutes = 0;
+    bool prompt_given = false;  ///< --prompt-tokens
+    bool chunks_given = false;  ///< --chunks
 };
+
+/// What measuring costs is what makes people wait: nothing is timed that decides nothing, and no more text is read than tells
+/// plans apart.
+void spare(RunFlags& flags)
+{
+    constexpr std::size_t kChunks = 8;
+    const PlanRequest& request = flags.request;
+    const bool prompts = request.weights[kPromptLatency] > 0 || request.limits.most[kPromptLatency] < kUnlimited;
+    if (!flags.prompt_given && !prompts) flags.settings.speed.prompt = 0;
+    if (!flags.chunks_given) flags.settings.quality.chunks = kChunks;
+}
 
 Result<> run_run(RunFlags flags)
 {
@@ -71,14 +86,19 @@ Result<> run_run(RunFlags flags)
     request.weights = *weights;
     settle_method(request, flags, Method::front);
     if (request.method == Method::paper) flags.usual_types = UsualTypes::paper;
-    if (request.method == Method::front && flags.imatrix.empty()) flags.imatrix = kOwnImportance;
+    if (request.method == Method::front) {
+        if (flags.imatrix.empty()) flags.imatrix = kOwnImportance;
+        spare(flags);
+    } else if (flags.minutes > 0) {
+        return usage_error("run: --minutes is for the front method; the paper's takes the time it takes");
+    }
     if (auto possible = check_method(request); !possible) return possible;
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
     auto study = open_study(flags, terminal, [&](const Study& opened) { return check_run(opened, request); });
     if (!study) return std::unexpected(study.error());
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
-    const auto result = run(*study, request, flags.sensing, flags.output);
+    const auto result = run(*study, request, flags.sensing, flags.output, flags.minutes);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
     if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output), flags.json); !printed)
         return printed;
@@ -105,6 +125,11 @@ void add_run(CLI::App& app, Action& chosen)
     add_weights(*verb, *flags);
     add_method(*verb, *flags, flags->request, "front");
     add_sensing(*verb, flags->sensing);
+    verb->remove_option(verb->get_option("--minutes"));  // here it is for the whole
+    verb->add_option("--minutes", flags->minutes,
+                     "Write the best found in this time, or when interrupted; method front [until nothing better is in sight]")
+        ->type_name("N")
+        ->transform(quantity(kNoUnits, 0, 1e9));
     add_types(*verb, *flags, UsualTypes::fitting);
     verb->get_option("--types")->default_str(std::format("those that fit the model; with --method paper {}", kPaperTypes));
     verb->get_option("--imatrix")->default_str("auto; with --method paper none");
@@ -114,7 +139,11 @@ void add_run(CLI::App& app, Action& chosen)
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);
-    verb->callback([&chosen, flags] { chosen = [flags] { return run_run(*flags); }; });
+    verb->callback([&chosen, flags, verb] {
+        flags->prompt_given = verb->count("--prompt-tokens") > 0;
+        flags->chunks_given = verb->count("--chunks") > 0;
+        chosen = [flags] { return run_run(*flags); };
+    });
 }
 
 }  // namespace apreqel

@@ -13,7 +13,7 @@ namespace apreqel {
 namespace {
 
 /// Worlds that are drawn beside the expected one.
-constexpr std::size_t kDraws = 3;
+constexpr std::size_t kDraws = 2;
 
 /// What a standard deviation is of numbers whose median distance is 1.
 constexpr double kDeviation = 1.4826;

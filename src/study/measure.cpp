@@ -2,6 +2,7 @@
 #include "model/readiness.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
+#include "study/profile.h"
 #include "study/study.h"
 #include "study/text.h"
 
@@ -206,7 +207,9 @@ Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<cons
         if (!inventory) return std::unexpected(inventory.error());
         models.push_back(std::move(*inventory));
     }
-    auto speeds = measure_speeds(study, models);
+    Study brief = study;
+    brief.settings.speed = as_needed(study.settings.speed);
+    auto speeds = measure_speeds(brief, models);
     for (std::size_t p = first; p < paths.size(); ++p) study.workspace.remove(paths[p]);
     return speeds;
 }

@@ -9,15 +9,6 @@
 namespace apreqel {
 namespace {
 
-/// Medians to 1 %, what the fit of latencies takes them to be good for; samples of a third of a second, which no switch between
-/// programs makes much longer. Rounds and tokens of the settings are the most there are.
-SpeedSettings as_needed(SpeedSettings settings)
-{
-    settings.precision = 0.01;
-    settings.sample_ms = 300;
-    return settings;
-}
-
 /// The shapes that are timed, in a folder of the workspace that is empty before and after.
 class Shapes {
 public:
@@ -87,6 +78,13 @@ Result<std::vector<Speed>> time_shapes(const Study& study, const std::vector<std
 }
 
 }  // namespace
+
+SpeedSettings as_needed(SpeedSettings settings)
+{
+    settings.precision = 0.01;
+    settings.sample_ms = 300;
+    return settings;
+}
 
 Result<Profile> outlook(const Study& full)
 {

@@ -13,6 +13,10 @@ namespace apreqel {
 /// expect; else with the embedding as it is in the uniform variants, and again with it mixed.
 [[nodiscard]] std::vector<std::vector<GroupType>> telling_mixes(const Study& study, bool few);
 
+/// Settings with which shapes are timed: medians to 1 %, what the fit of latencies takes them to be good for; samples of a third
+/// of a second, which no switch between programs makes much longer. Rounds and tokens of `settings` are the most there are.
+[[nodiscard]] SpeedSettings as_needed(SpeedSettings settings);
+
 /// What the speeds of `mixes` depend on.
 [[nodiscard]] std::string made_with(const Study& study, const std::vector<std::vector<GroupType>>& mixes);
 

@@ -4,6 +4,7 @@
 #include "quantize/check_weights.h"
 #include "study/keys.h"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 
@@ -25,7 +26,14 @@ SampleSettings seeded(SampleSettings settings, std::uint64_t seed)
     settings.seed = seed;
     return settings;
 }
-SampleSettings text_settings(const Study& study) { return seeded(kText, study.settings.seed); }
+/// No more of it than is measured on.
+SampleSettings text_settings(const Study& study)
+{
+    SampleSettings settings = seeded(kText, study.settings.seed);
+    const QualitySettings& quality = study.settings.quality;
+    if (quality.chunks > 0) settings.sequences = std::clamp<std::size_t>(quality.chunks * quality.context / kText.tokens, 2, kText.sequences);
+    return settings;
+}
 SampleSettings prompts_settings(const Study& study) { return seeded(kPrompts, study.settings.seed + 1); }
 SampleSettings calibration_settings(const Study& study) { return seeded(kCalibration, study.settings.seed + 2); }
 

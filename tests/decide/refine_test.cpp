@@ -108,7 +108,7 @@ TEST_CASE("candidates begin with what is expected, differ, keep their own predic
     REQUIRE(plans);
     CHECK(same_types(plans->front(), *make_front_plan(c.profile, c.sensitivity, c.request)));
     CHECK(plans->size() >= 3);
-    CHECK(plans->size() <= 5);
+    CHECK(plans->size() <= 4);
     CHECK(attempt_name(plans->back(), 9).starts_with("all "));
     for (std::size_t p = 0; p < plans->size(); ++p) {
         const Plan& plan = (*plans)[p];
