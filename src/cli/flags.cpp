@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "cli/quantity.h"
 #include "model/importance.h"
-#include "quantize/palette.h"
 
 #include <unistd.h>
 #include <algorithm>

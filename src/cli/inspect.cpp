@@ -3,7 +3,6 @@
 #include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "model/readiness.h"
-#include "quantize/palette.h"
 #include "report/table.h"
 
 #include <array>

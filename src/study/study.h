@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/monitor.h"
+#include "quantize/palette.h"
 #include "quantize/variant.h"
 #include "records/format.h"
 #include "runtime/runtime.h"
