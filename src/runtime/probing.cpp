@@ -116,7 +116,7 @@ Result<ProbeRun> ProbeRun::record(const LoadedModel& model, std::vector<std::vec
             return usage_error("sense {}: a sequence of {} tokens is too short", model.path().string(), sequence.size());
         if (const auto opening = model.opening(); !opening.empty()) sequence.front() = opening.front();
         longest = std::max(longest, sequence.size());
-        probes.expected_.emplace_back(sequence.size() - kUncompared, Expectation({}));
+        probes.expected_.emplace_back(sequence.size() - kUncompared);
     }
     auto context = short_context(model, longest, monitor);
     if (!context) return std::unexpected(context.error());

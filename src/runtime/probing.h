@@ -19,6 +19,8 @@ class Expectation {
 public:
     static constexpr std::size_t kApart = 256;
 
+    Expectation() = default;
+
     /// Of one logit for each token of the vocabulary.
     explicit Expectation(std::span<const float> logits, std::size_t apart = kApart);
 

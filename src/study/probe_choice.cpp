@@ -77,11 +77,6 @@ double ProbeChoice::bits(std::size_t group, std::size_t type) const
     return 8 * static_cast<double>(outlined.probes[type].memory_bytes) / static_cast<double>(outlined.parameters);
 }
 
-bool ProbeChoice::is_chosen(Cell cell) const
-{
-    return std::ranges::contains(known_, cell) || std::ranges::contains(held_, cell);
-}
-
 std::vector<Cell> ProbeChoice::nearest(std::size_t group, double wanted) const
 {
     std::vector<Cell> best;
@@ -91,7 +86,7 @@ std::vector<Cell> ProbeChoice::nearest(std::size_t group, double wanted) const
         const bool alike = std::ranges::any_of(known_, [&](const Cell& cell) {
             return cell.group == group && std::abs(bits(group, cell.type) - own) < kApartBits;
         });
-        if (own == 0 || alike || is_chosen({group, q})) continue;
+        if (own == 0 || alike) continue;
         const double distance = std::abs(own - wanted) + (slow_[q] ? kSlowness : 0);
         if (!best.empty() && distance >= least) continue;
         best = {{group, q}};
@@ -114,7 +109,7 @@ void ProbeChoice::hold_out()
         if (types.empty()) continue;
         std::ranges::stable_sort(types, {}, [&](std::size_t q) { return bits(g, q); });
         const Cell cell{g, types[(2 * i * (types.size() - 1) + kHeldOut - 1) / (2 * (kHeldOut - 1))]};
-        if (!is_chosen(cell)) held_.push_back(cell);
+        if (!std::ranges::contains(held_, cell)) held_.push_back(cell);
     }
 }
 

@@ -40,13 +40,12 @@ public:
     [[nodiscard]] const std::vector<Cell>& known() const { return known_; }
     /// Some of the others, of all kinds of groups and types, to compare what is filled in with.
     [[nodiscard]] const std::vector<Cell>& held() const { return held_; }
-    /// Every group that has one type only in `known` in another: the one most like the type of `cell`.
+    /// Every group that has one type only in `known` in another: the one most like the type of `cell`. It may be in `held`.
     [[nodiscard]] std::vector<Cell> second(Cell cell) const;
 
 private:
     [[nodiscard]] double bits(std::size_t group, std::size_t type) const;
-    [[nodiscard]] bool is_chosen(Cell cell) const;
-    /// The type of `group` nearest to `wanted` bits that is in no cell yet and does not weigh as much as one that is.
+    /// The type of `group` nearest to `wanted` bits, if there is any that does not weigh as much as one in `known_`.
     [[nodiscard]] std::vector<Cell> nearest(std::size_t group, double wanted) const;
     void hold_out();
 

@@ -31,10 +31,10 @@ ProbeTable::ProbeTable(const Study& study, std::vector<Group> groups, Facts fact
 
 void ProbeTable::read()
 {
-    for (Column& column : columns_) read(column);
+    for (ProbeColumn& column : columns_) read(column);
 }
 
-Result<> ProbeTable::write(const Column& column) const
+Result<> ProbeTable::write(const ProbeColumn& column) const
 {
     Sensitivity kept = sensitivity_;
     add(kept, column.variant.name, column.probes);
@@ -43,16 +43,16 @@ Result<> ProbeTable::write(const Column& column) const
 
 bool ProbeTable::is_known() const
 {
-    return std::ranges::all_of(columns_, [](const Column& column) {
+    return std::ranges::all_of(columns_, [](const ProbeColumn& column) {
         return std::ranges::all_of(
-            column.probes, [](const Probe& probe) { return probe.memory_bytes == 0 || Column::is_known(probe); });
+            column.probes, [](const Probe& probe) { return probe.memory_bytes == 0 || ProbeColumn::is_known(probe); });
     });
 }
 
 Sensitivity ProbeTable::standing() const
 {
     Sensitivity all = sensitivity_;
-    for (const Column& column : columns_) add(all, column.variant.name, column.probes);
+    for (const ProbeColumn& column : columns_) add(all, column.variant.name, column.probes);
     return all;
 }
 
@@ -78,9 +78,9 @@ std::string ProbeTable::key_of(const Variant& variant) const
     return facts_.with(Input::type, made_with(study_.inventory, variant)).key(kProbes);
 }
 
-Column ProbeTable::column_of(const Variant& variant) const
+ProbeColumn ProbeTable::column_of(const Variant& variant) const
 {
-    Column column{.variant = variant,
+    ProbeColumn column{.variant = variant,
                   .assignment = assign_all(study_.inventory, groups_, variant),
                   .file = facts_.with(Input::type, made_with(study_.inventory, variant))
                               .path(study_.workspace, kProbes, variant.name),
@@ -92,7 +92,7 @@ Column ProbeTable::column_of(const Variant& variant) const
     return column;
 }
 
-bool ProbeTable::read(Column& column)
+bool ProbeTable::read(ProbeColumn& column)
 {
     const auto kept = read_kept(column.file, read_sensitivity, study_.monitor);
     if (!kept || !has_our_groups(*kept) || kept->types.size() != 1) return false;
@@ -112,7 +112,7 @@ void ProbeTable::add_others(Sensitivity& all, const Sensitivity& earlier, bool s
         if (std::ranges::contains(all.types, name)) continue;
         const bool matrix = !study_.inventory.importance.empty();
         if (const auto variant = parse_variant(name, matrix)) {
-            Column column = column_of(*variant);
+            ProbeColumn column = column_of(*variant);
             if (read(column)) {
                 add(all, name, column.probes);
                 continue;

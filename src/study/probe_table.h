@@ -17,7 +17,7 @@ namespace apreqel {
 
 /// What is known of one type: a probe of each group. It is kept in a file of its own, so that neither other types nor other
 /// settings touch it.
-struct Column {
+struct ProbeColumn {
     Variant variant;
     TypeAssignment assignment;
     std::filesystem::path file;
@@ -43,11 +43,11 @@ public:
     [[nodiscard]] std::span<const Group> groups() const { return groups_; }
     [[nodiscard]] const Facts& facts() const { return facts_; }
     /// Whether group g is of that column's type in every uniform variant.
-    [[nodiscard]] bool is_fixed(std::size_t g, const Column& column) const
+    [[nodiscard]] bool is_fixed(std::size_t g, const ProbeColumn& column) const
     {
         return sensitivity_.groups[g].fixed_type == column.variant.name;
     }
-    [[nodiscard]] std::vector<Column>& columns() { return columns_; }
+    [[nodiscard]] std::vector<ProbeColumn>& columns() { return columns_; }
     [[nodiscard]] Probe& at(Cell cell) { return columns_[cell.type].probes[cell.group]; }
     void set_noise_floor(double kld) { sensitivity_.noise_floor = kld; }
 
@@ -55,7 +55,7 @@ public:
     void read();
 
     /// Keeps what is known of a column.
-    [[nodiscard]] Result<> write(const Column& column) const;
+    [[nodiscard]] Result<> write(const ProbeColumn& column) const;
 
     /// Whether every candidate is measured, or its error is known.
     [[nodiscard]] bool is_known() const;
@@ -70,9 +70,9 @@ public:
 
 private:
     [[nodiscard]] std::string key_of(const Variant& variant) const;
-    [[nodiscard]] Column column_of(const Variant& variant) const;
+    [[nodiscard]] ProbeColumn column_of(const Variant& variant) const;
     /// False if nothing is kept of it.
-    bool read(Column& column);
+    bool read(ProbeColumn& column);
     /// Adds the types of an earlier sensitivity that are not asked for now. `same`: it has the key of this one, but for what
     /// its types are made with.
     void add_others(Sensitivity& all, const Sensitivity& earlier, bool same);
@@ -82,7 +82,7 @@ private:
     std::vector<Group> groups_;
     Facts facts_;
     Sensitivity sensitivity_;  ///< without types and probes
-    std::vector<Column> columns_;
+    std::vector<ProbeColumn> columns_;
 };
 
 }  // namespace apreqel

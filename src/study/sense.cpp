@@ -24,9 +24,9 @@ bool is_slow(const Variant& variant)
 }
 
 /// Makes probes and keeps each at once, in the time there is.
-class Session {
+class ProbeSession {
 public:
-    Session(const Study& study, const SenseSettings& settings, ProbeTable& table, Probing probing, std::string text)
+    ProbeSession(const Study& study, const SenseSettings& settings, ProbeTable& table, Probing probing, std::string text)
         : study_(study), settings_(settings), table_(table), probing_(std::move(probing)), text_(std::move(text))
     {
     }
@@ -52,7 +52,7 @@ public:
         std::size_t made = 0;
         for (const Cell& cell : wanted) {
             study_.monitor.advance(static_cast<double>(done++));
-            Column& column = table_.columns()[cell.type];
+            ProbeColumn& column = table_.columns()[cell.type];
             if (is_time_up() && !table_.is_fixed(cell.group, column)) {
                 if (!column.probes[cell.group].measured) left_out_.insert(cell);
                 continue;
@@ -93,7 +93,7 @@ public:
             place.kld_error = std::hypot(place.kld_error, probes[i].kld_error) / 2;
             place.tokens += probes[i].tokens;
         }
-        for (const Column& column : table_.columns())
+        for (const ProbeColumn& column : table_.columns())
             if (auto written = table_.write(column); !written) return written;
         study_.monitor.end(std::format("{} probes that were unlike those around them", cells.size()));
         return {};
@@ -104,10 +104,10 @@ public:
     {
         if (table_.is_known()) return {};
         if (auto opened = open(); !opened) return opened;
-        for (Column& column : table_.columns()) {
+        for (ProbeColumn& column : table_.columns()) {
             for (std::size_t g = 0; g < column.probes.size(); ++g) {
                 Probe& probe = column.probes[g];
-                if (probe.memory_bytes == 0 || Column::is_known(probe)) continue;
+                if (probe.memory_bytes == 0 || ProbeColumn::is_known(probe)) continue;
                 const auto distortion = prober_->distortion(table_.groups()[g].tensors, column.assignment);
                 if (!distortion) return std::unexpected(distortion.error());
                 if (distortion->energy > 0) probe.squared_error = distortion->error / distortion->energy;
@@ -168,7 +168,7 @@ std::vector<Cell> all_cells(const Study& study, ProbeTable& table)
     std::vector<Cell> order;
     const auto add = [&](std::size_t q, bool fixed) {
         for (std::size_t g = 0; g < table.groups().size(); ++g) {
-            const Column& column = table.columns()[q];
+            const ProbeColumn& column = table.columns()[q];
             if (column.probes[g].memory_bytes > 0 && table.is_fixed(g, column) == fixed) order.push_back({g, q});
         }
     };
@@ -185,7 +185,7 @@ Result<> sample_errors(const Study& study, ProbeTable& table)
     for (std::size_t g = 0; g < table.groups().size(); ++g) {
         std::vector<Probe*> probes;
         std::vector<const TypeAssignment*> assignments;
-        for (Column& column : table.columns()) {
+        for (ProbeColumn& column : table.columns()) {
             if (column.probes[g].memory_bytes == 0) continue;
             probes.push_back(&column.probes[g]);
             assignments.push_back(&column.assignment);
@@ -201,7 +201,7 @@ Result<> sample_errors(const Study& study, ProbeTable& table)
         study.monitor.advance(static_cast<double>(g + 1));
     }
     study.monitor.end(std::format("{} groups in {} types", table.groups().size(), table.columns().size()));
-    for (const Column& column : table.columns())
+    for (const ProbeColumn& column : table.columns())
         if (auto written = table.write(column); !written) return written;
     return {};
 }
@@ -233,7 +233,7 @@ Result<Sensitivity> sense_all(const Study& study, const SenseSettings& settings,
                                           static_cast<int>(settings.granularity))),
                      form);
     table.read();
-    Session session(study, settings, table,
+    ProbeSession session(study, settings, table,
                     {.form = form,
                      .sequences = {},
                      .chunks = settings.chunks,
@@ -262,11 +262,11 @@ Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings
                      form);
     table.read();
     std::vector<bool> slow;
-    for (const Column& column : table.columns()) slow.push_back(is_slow(column.variant));
+    for (const ProbeColumn& column : table.columns()) slow.push_back(is_slow(column.variant));
     const Sensitivity outlined = table.standing();
     const ProbeChoice choice(table.groups(), outlined, std::move(slow), study.settings.types.size());
     const ProbeSequences sequences = choice.sequences();
-    Session session(study, settings, table,
+    ProbeSession session(study, settings, table,
                     {.form = form, .sequences = sequences, .chunks = 0, .logits = {}, .identity = {}}, text);
     if (auto sampled = sample_errors(study, table); !sampled) return std::unexpected(sampled.error());
 
@@ -274,15 +274,17 @@ Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings
     first.append_range(choice.held());
     std::vector<Cell> known = choice.known();
     if (auto made = session.make("sensitivity", first); !made) return std::unexpected(made.error());
-    const Separability held = held_out(table.standing(), known, choice.held());
-    if (held.median_factor > kPromisedFactor) {
-        const std::vector<Cell> second = choice.second(farthest(table.standing(), known, choice.held()));
+    std::vector<Cell> held = choice.held();
+    const Separability found = held_out(table.standing(), known, held);
+    if (found.median_factor > kPromisedFactor) {
+        const std::vector<Cell> second = choice.second(farthest(table.standing(), known, held));
         if (!session.missing(second).empty())
             study.monitor.warn(std::format("sense: one type tells of the others within a factor of {:.2f} in the median, "
                                            "{:.2f} was promised: all groups are probed in another one",
-                                           held.median_factor, kPromisedFactor));
+                                           found.median_factor, kPromisedFactor));
         if (auto made = session.make("sensitivity, another type", second); !made) return std::unexpected(made.error());
         known.append_range(second);
+        std::erase_if(held, [&](const Cell& cell) { return std::ranges::contains(known, cell); });
     }
     // All ran alike but for those that were made again: where there are any, this is done.
     std::vector<std::uint64_t> compared;
@@ -297,7 +299,7 @@ Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings
     TokenCount tokens{.run = 0, .compared = compared.empty() ? 1 : std::ranges::min(compared)};
     tokens.run = tokens.compared + sequences.count * kUncompared;
     tokens.before = 2 * tokens.run + tokens.run / sequences.count;
-    return table.finish(tokens, known, choice.held());
+    return table.finish(tokens, known, held);
 }
 
 }  // namespace
