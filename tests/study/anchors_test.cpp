@@ -116,7 +116,7 @@ TEST_CASE("a probe that is unlike those around it is made again on other text", 
     CHECK(lab.runtime->done("probe") == made);
 }
 
-TEST_CASE("a sense by anchors goes on from any call it was stopped at, with no probe made twice", "[study][fake]")
+TEST_CASE("a sense by anchors goes on from any call it was stopped at, with no first probe made twice", "[study][fake]")
 {
     Deep lab(4);
     lab.runtime->world.exponent = GENERATE(1.0, 1.5);
@@ -129,7 +129,8 @@ TEST_CASE("a sense by anchors goes on from any call it was stopped at, with no p
         CHECK(pair.first.error().code == ErrorCode::interrupted);
         CHECK(pair.second == whole.result);
         const std::size_t kept = std::max<std::size_t>(pair.first_work.at("probe"), 1) - 1;
-        CHECK(pair.second_work.at("probe") == whole.work.at("probe") - kept);
+        CHECK(pair.second_work.at("probe") >= whole.work.at("probe") - kept);
+        CHECK(pair.second_work.at("probe") <= whole.work.at("probe") - kept + kAgain);  // those are kept all at once
     }
 }
 
