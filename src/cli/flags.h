@@ -64,7 +64,7 @@ void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
 void add_text(CLI::App& verb, Flags& flags);                ///< --text
 void add_chunking(CLI::App& verb, Flags& flags);            ///< --context, --remeasure
-void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --probe-chunks, --minutes, --fast
+void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --thorough, --probe-chunks, --minutes
 void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, --repetitions, …
 
 /// The flag that `verb` had as `old`: a usage error that says what it is called `now`.

@@ -38,6 +38,10 @@ struct ImportanceSettings {
     std::size_t chunks = 0;     ///< chunks of text to run; 0: all
 };
 
+/// Tokens at the beginning of each sequence of a probe that nothing is compared at: with less before it, what is expected of a
+/// token says little of the model's use.
+inline constexpr std::size_t kUncompared = 8;
+
 struct QualitySettings {
     std::size_t context = 512;    ///< tokens of one chunk; the second half of each is scored
     std::size_t chunks = 0;       ///< chunks of text to score; 0: all

@@ -99,7 +99,7 @@ TEST_CASE("a front run ships what measured best, names what else it tried, and d
     study.settings.calibration = study.settings.text;
     study.settings.mixes = Mixes::with_embedding;
     const PlanRequest request{.method = Method::front, .weights = *parse_weights("0.3,0.3,0.4"), .mix_embedding = true};
-    const SenseSettings sensing{.chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)};
+    const SenseSettings sensing{.thorough = true, .chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)};
     const auto result = run(study, request, sensing, output);
     REQUIRE(result);
     CHECK(result->limits_kept);
@@ -135,7 +135,7 @@ TEST_CASE("a limit that the measured mix does not keep is said", "[study][slow]"
     Study study = small_study(model, quiet);
     study.settings.calibration = study.settings.text;
     PlanRequest request{.method = Method::front, .weights = *parse_weights("1,0,0")};
-    const SenseSettings sensing{.chunks = 2};
+    const SenseSettings sensing{.thorough = true, .chunks = 2};
     const auto free = run(study, request, sensing, folder / "free.gguf");
     REQUIRE(free);
     request.limits.most[kMemory] = static_cast<double>(free->mix.memory_bytes - 1);
@@ -165,7 +165,7 @@ TEST_CASE("a variant made elsewhere is measured, probed, planned with and splice
     study.settings.types = {*parse_type("q4_K"), *parse_type("q5_K"), *foreign};
     const auto profiled = profile(study);
     REQUIRE(profiled);
-    const auto sensitivity = sense(study, {.chunks = 2});
+    const auto sensitivity = sense(study, {.thorough = true, .chunks = 2});
     REQUIRE(sensitivity);
     // A pure q5_K file of llama-quantize is our q5_K: same memory, same quality, same probes.
     CHECK(profiled->model.types[2].type == "stock");
