@@ -83,7 +83,8 @@ Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity&
     const bool known = std::ranges::none_of(reference, [](double cost) { return std::isnan(cost); });
     std::vector<Costs> points;
     for (const FrontPoint& point : front->points) {
-        points.push_back(columns_of(candidate_of(*prediction, point).estimate, known ? paper_objectives() : front_objectives()));
+        points.push_back(
+            columns_of(candidate_of(*prediction, point).estimate, known ? paper_objectives() : front_objectives()));
     }
     const auto chosen = spread(points, known ? reference : worst_of(points), count);
     if (!chosen) return std::unexpected(chosen.error());

@@ -175,8 +175,7 @@ bool fit_together(std::span<const std::filesystem::path> models)
 bool are_settled(const std::vector<std::vector<double>>& latencies, std::span<const std::size_t> order, std::size_t rounds,
                  const SpeedSettings& settings)
 {
-    return settings.precision > 0 && rounds >= kFewestSamples &&
-           known_to(without_drift(latencies, order), settings.precision);
+    return settings.precision > 0 && rounds >= kFewestSamples && known_to(without_drift(latencies, order), settings.precision);
 }
 
 }  // namespace

@@ -32,18 +32,19 @@ Facts Facts::of(const Study& study)
     std::string types;
     for (const Variant& variant : settings.types) types += made_with(study.inventory, variant) + " ";
     Facts facts = of(study.inventory, settings.embedding_type);
-    facts.values_.insert({{Input::seed, std::to_string(settings.seed)},
-                          {Input::gamma, std::format("{}", settings.gamma)},
-                          {Input::quality, std::format("context {} chunks {} compared {}", settings.quality.context,
-                                                       settings.quality.chunks, settings.quality.kld_chunks)},
-                          {Input::speed, std::format("{} rounds of {} + {} tokens, order {}, {} ms to {}", settings.speed.repetitions,
-                                                     settings.speed.prompt, settings.speed.generated, settings.speed.seed,
-                                                     settings.speed.sample_ms, settings.speed.precision)},
-                          {Input::types, digest({types})},
-                          {Input::offload, platform.offloading},
-                          {Input::threads, std::to_string(platform.threads)},
-                          {Input::device, digest({platform.machine})},
-                          {Input::libllama, platform.libllama}});
+    facts.values_.insert(
+        {{Input::seed, std::to_string(settings.seed)},
+         {Input::gamma, std::format("{}", settings.gamma)},
+         {Input::quality, std::format("context {} chunks {} compared {}", settings.quality.context, settings.quality.chunks,
+                                      settings.quality.kld_chunks)},
+         {Input::speed,
+          std::format("{} rounds of {} + {} tokens, order {}, {} ms to {}", settings.speed.repetitions, settings.speed.prompt,
+                      settings.speed.generated, settings.speed.seed, settings.speed.sample_ms, settings.speed.precision)},
+         {Input::types, digest({types})},
+         {Input::offload, platform.offloading},
+         {Input::threads, std::to_string(platform.threads)},
+         {Input::device, digest({platform.machine})},
+         {Input::libllama, platform.libllama}});
     return facts;
 }
 

@@ -34,8 +34,7 @@ private:
     void clear() const
     {
         std::error_code ignored;
-        for (const auto& entry : std::filesystem::directory_iterator(folder_, ignored))
-            std::filesystem::remove(entry, ignored);
+        for (const auto& entry : std::filesystem::directory_iterator(folder_, ignored)) std::filesystem::remove(entry, ignored);
     }
 
     const Study& study_;

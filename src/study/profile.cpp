@@ -1,8 +1,8 @@
+#include "study/profile.h"
 #include "base/file.h"
 #include "model/readiness.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
-#include "study/profile.h"
 #include "study/text.h"
 #include "study/variants.h"
 
@@ -150,8 +150,7 @@ Result<Profile> measure_profile(const Study& study, const Artifacts& artifacts)
     }
     std::vector<Speed> speeds;
     for (const Measurement& measured : *measurements) speeds.push_back(measured.speed);
-    for (std::size_t v = 0; v < profile->model.types.size(); ++v)
-        profile->model.types[v].quality = (*measurements)[v].quality;
+    for (std::size_t v = 0; v < profile->model.types.size(); ++v) profile->model.types[v].quality = (*measurements)[v].quality;
     add_speeds(profile->device, study, artifacts.mixes, speeds);
     return profile;
 }
@@ -164,7 +163,8 @@ Result<Profile> profile(const Study& study)
         return std::unexpected(ready.error());
     if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
         return std::unexpected(possible.error());
-    if (auto enough = check_space_for(study, telling_mixes(study, false).size()); !enough) return std::unexpected(enough.error());
+    if (auto enough = check_space_for(study, telling_mixes(study, false).size()); !enough)
+        return std::unexpected(enough.error());
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
     const Artifacts artifacts = artifacts_of(study, *text);

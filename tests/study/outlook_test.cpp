@@ -63,9 +63,11 @@ TEST_CASE("the mixes of an outlook are timed as the mixed models are, and are ha
     REQUIRE(real);
     for (const TimedModel& mix : shapes.device.models) {
         const auto same = std::ranges::find_if(real->device.models, [&](const TimedModel& other) {
-            return std::ranges::equal(mix.allocation, other.allocation, [](const GroupType& left, const GroupType& right) {
-                return left.group == right.group && left.type == right.type;
-            }) && (!mix.allocation.empty() || mix.name == other.name);
+            return std::ranges::equal(mix.allocation, other.allocation,
+                                      [](const GroupType& left, const GroupType& right) {
+                                          return left.group == right.group && left.type == right.type;
+                                      }) &&
+                   (!mix.allocation.empty() || mix.name == other.name);
         });
         REQUIRE(same != real->device.models.end());
         CHECK(same->speed.latency_ms.median == mix.speed.latency_ms.median);
@@ -133,7 +135,8 @@ TEST_CASE("a time that is no number is an error and is not kept", "[study][fake]
     CHECK(lab.runtime->done("speed") == 1);
 }
 
-TEST_CASE("a plan is made from an outlook and a sensitivity, its perplexity unknown and its increase estimated", "[study][fake]")
+TEST_CASE("a plan is made from an outlook and a sensitivity, its perplexity unknown and its increase estimated",
+          "[study][fake]")
 {
     Lab lab;
     const Profile profile = parse_profile(to_json(outlook_of(lab))).value();

@@ -124,7 +124,8 @@ function saveFile(name, text) {
 
 function drawExplorer() {
   const {profile, scores, front} = data;
-  const methods = profile ? [...(scores ? [paperMethod(profile, scores)] : []), ...(front ? [frontMethod(front)] : [])] : [];
+  const judged = profile?.types.every(({metrics}) => 'perplexity' in metrics);  // of shapes only the probes are known
+  const methods = profile ? [...(scores && judged ? [paperMethod(profile, scores)] : []), ...(front ? [frontMethod(front)] : [])] : [];
   if (!methods.length) return missing('explorer', `apreqel run ${model} -o mixed.gguf`);
   const {types} = profile;
   const request = drawControls(methods, update);
