@@ -61,8 +61,9 @@ void add_sensing(CLI::App& verb, SenseSettings& settings)
                         std::map<std::string, Granularity>{{"layer", Granularity::layer}, {"tensor", Granularity::tensor}})
                         .description(""))
         ->default_str("layer");
-    CLI::Option* const thorough = verb.add_flag(
-        "--thorough", settings.thorough, "Probe each layer in each type [each in one, the errors of its weights tell of the others]");
+    CLI::Option* const thorough =
+        verb.add_flag("--thorough", settings.thorough,
+                      "Probe each layer in each type [each in one, the errors of its weights tell of the others]");
     verb.add_option("--probe-chunks", settings.chunks, "Chunks of text of a thorough probe")
         ->needs(thorough)
         ->type_name("N")
@@ -71,8 +72,8 @@ void add_sensing(CLI::App& verb, SenseSettings& settings)
     verb.add_option("--minutes", settings.minutes, "Stop probing after this long, fill in the rest [no limit]")
         ->type_name("N")
         ->transform(quantity(kNoUnits, 0, 1e9));
-    verb.add_flag_callback(
-            "--fast", [] { throw CLI::ArgumentMismatch("--fast: less than that is the default now; more is --thorough"); })
+    verb.add_flag_callback("--fast",
+                           [] { throw CLI::ArgumentMismatch("--fast: less than that is the default now; more is --thorough"); })
         ->group("");
 }
 

@@ -81,11 +81,12 @@ void fields(Archive& archive, Sensitivity& sensitivity)
         [&](GroupSensitivity& group) { group_fields(archive, group, types); }, true);
     archive.demand(!sensitivity.groups.empty(), "groups", "must have at least one group");
     Separability& held = sensitivity.separability;
-    archive.object("separability", "how well filling in holds: measured ÷ filled in, leaving the probe out, or those held out for this", [&] {
-        archive.optional("pairs", held.pairs, "probes compared");
-        archive.optional("median_factor", held.median_factor, "of the greater of the ratio and its inverse");
-        archive.optional("worst_factor", held.worst_factor, "the same at its worst");
-    });
+    archive.object("separability",
+                   "how well filling in holds: measured ÷ filled in, leaving the probe out, or those held out for this", [&] {
+                       archive.optional("pairs", held.pairs, "probes compared");
+                       archive.optional("median_factor", held.median_factor, "of the greater of the ratio and its inverse");
+                       archive.optional("worst_factor", held.worst_factor, "the same at its worst");
+                   });
 }
 
 std::string to_json(const Sensitivity& sensitivity, std::string_view key)

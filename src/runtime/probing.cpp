@@ -67,7 +67,8 @@ Expectation::Expectation(std::span<const float> logits, std::size_t apart)
     const auto logit = [&](Token token) { return logits[static_cast<std::size_t>(token)]; };
     const auto end = tokens_.begin() + static_cast<std::ptrdiff_t>(log_p_.size());
     // The order of equals is theirs in the vocabulary, whatever the library sorts with.
-    std::ranges::nth_element(tokens_, end, [&](Token a, Token b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
+    std::ranges::nth_element(tokens_, end,
+                             [&](Token a, Token b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
     tokens_.resize(log_p_.size());
     tokens_.shrink_to_fit();
     const Exponentials exponentials(logits);
@@ -97,9 +98,8 @@ Result<> ProbeRun::run(std::size_t first, std::size_t count, Visit visit)
         if (auto decoded = batch.decode(*model_, context_.get()); !decoded) return decoded;
         const float* const logits = llama_get_logits(context_.get());
         const auto rows = std::views::iota(std::size_t{0}, tokens.size() - kUncompared);
-        std::for_each(std::execution::par, rows.begin(), rows.end(), [&](std::size_t row) {
-            visit(s, row, std::span(logits + row * vocabulary, vocabulary));
-        });
+        std::for_each(std::execution::par, rows.begin(), rows.end(),
+                      [&](std::size_t row) { visit(s, row, std::span(logits + row * vocabulary, vocabulary)); });
     }
     return {};
 }

@@ -40,9 +40,8 @@ QuantType source_form(const Inventory& inventory)
 
 bool is_all(const Inventory& inventory, QuantType form)
 {
-    return std::ranges::all_of(inventory.tensors, [&](const Tensor& tensor) {
-        return tensor.place == TensorPlace::fixed || tensor.type == form;
-    });
+    return std::ranges::all_of(inventory.tensors,
+                               [&](const Tensor& tensor) { return tensor.place == TensorPlace::fixed || tensor.type == form; });
 }
 
 std::vector<QuantType> types_in(const Inventory& inventory, QuantType form)

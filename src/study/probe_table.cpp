@@ -44,8 +44,8 @@ Result<> ProbeTable::write(const ProbeColumn& column) const
 bool ProbeTable::is_known() const
 {
     return std::ranges::all_of(columns_, [](const ProbeColumn& column) {
-        return std::ranges::all_of(
-            column.probes, [](const Probe& probe) { return probe.memory_bytes == 0 || ProbeColumn::is_known(probe); });
+        return std::ranges::all_of(column.probes,
+                                   [](const Probe& probe) { return probe.memory_bytes == 0 || ProbeColumn::is_known(probe); });
     });
 }
 
@@ -80,11 +80,11 @@ std::string ProbeTable::key_of(const Variant& variant) const
 
 ProbeColumn ProbeTable::column_of(const Variant& variant) const
 {
-    ProbeColumn column{.variant = variant,
-                  .assignment = assign_all(study_.inventory, groups_, variant),
-                  .file = facts_.with(Input::type, made_with(study_.inventory, variant))
-                              .path(study_.workspace, kProbes, variant.name),
-                  .probes = std::vector<Probe>(groups_.size())};
+    ProbeColumn column{
+        .variant = variant,
+        .assignment = assign_all(study_.inventory, groups_, variant),
+        .file = facts_.with(Input::type, made_with(study_.inventory, variant)).path(study_.workspace, kProbes, variant.name),
+        .probes = std::vector<Probe>(groups_.size())};
     for (std::size_t g = 0; g < groups_.size(); ++g) {
         if (can_store(study_.inventory, groups_[g], variant))
             column.probes[g].memory_bytes = bytes_of(study_.inventory, groups_[g], column.assignment.types);

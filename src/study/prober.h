@@ -18,11 +18,11 @@ namespace apreqel {
 
 /// How a prober measures.
 struct Probing {
-    QuantType form;                 ///< full-precision type that the model runs in
-    ProbeSequences sequences;       ///< what a probe runs; none: the leading chunks, scored as models are measured
-    std::size_t chunks = 0;         ///< then how many
-    std::filesystem::path logits;   ///< and where the full-precision model's logits are kept as long as the prober lives
-    std::string identity;           ///< and what they depend on
+    QuantType form;                ///< full-precision type that the model runs in
+    ProbeSequences sequences;      ///< what a probe runs; none: the leading chunks, scored as models are measured
+    std::size_t chunks = 0;        ///< then how many
+    std::filesystem::path logits;  ///< and where the full-precision model's logits are kept as long as the prober lives
+    std::string identity;          ///< and what they depend on
 };
 
 /// Probes one group at a time in one loaded model, whose weights are overwritten by the image of their quantized form and
@@ -85,8 +85,7 @@ private:
 /// What quantization does to the weights of `tensors`, for each of several assignments: from some rows of each tensor only, evenly
 /// spaced and the same for all, so that types that take long to make do not take longer than probes. Some 32,000 weights of a
 /// tensor, and 16 rows at least. Error: interrupted, or the model cannot be read.
-[[nodiscard]] Result<std::vector<RowConverter::Distortion>> sampled_distortions(const Study& study,
-                                                                                std::span<const std::size_t> tensors,
-                                                                                std::span<const TypeAssignment* const> assignments);
+[[nodiscard]] Result<std::vector<RowConverter::Distortion>> sampled_distortions(
+    const Study& study, std::span<const std::size_t> tensors, std::span<const TypeAssignment* const> assignments);
 
 }  // namespace apreqel

@@ -209,9 +209,8 @@ Result<> sample_errors(const Study& study, ProbeTable& table)
 /// The cell of `held` that is farthest from what `known` makes of it.
 Cell farthest(const Sensitivity& standing, std::span<const Cell> known, std::span<const Cell> held)
 {
-    return *std::ranges::max_element(held, {}, [&](const Cell& cell) {
-        return held_out(standing, known, std::span(&cell, 1)).worst_factor;
-    });
+    return *std::ranges::max_element(
+        held, {}, [&](const Cell& cell) { return held_out(standing, known, std::span(&cell, 1)).worst_factor; });
 }
 
 /// Facts of how text is probed, in a form.
@@ -234,12 +233,12 @@ Result<Sensitivity> sense_all(const Study& study, const SenseSettings& settings,
                      form);
     table.read();
     ProbeSession session(study, settings, table,
-                    {.form = form,
-                     .sequences = {},
-                     .chunks = settings.chunks,
-                     .logits = table.facts().path(study.workspace, kProbeLogits),
-                     .identity = table.facts().key(kProbeLogits)},
-                    text);
+                         {.form = form,
+                          .sequences = {},
+                          .chunks = settings.chunks,
+                          .logits = table.facts().path(study.workspace, kProbeLogits),
+                          .identity = table.facts().key(kProbeLogits)},
+                         text);
     const std::vector<Cell> all = all_cells(study, table);
     if (auto made = session.make("sensitivity", all); !made) return std::unexpected(made.error());
     if (auto found = session.find_errors(); !found) return std::unexpected(found.error());
@@ -267,7 +266,7 @@ Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings
     const ProbeChoice choice(table.groups(), outlined, std::move(slow), study.settings.types.size());
     const ProbeSequences sequences = choice.sequences();
     ProbeSession session(study, settings, table,
-                    {.form = form, .sequences = sequences, .chunks = 0, .logits = {}, .identity = {}}, text);
+                         {.form = form, .sequences = sequences, .chunks = 0, .logits = {}, .identity = {}}, text);
     if (auto sampled = sample_errors(study, table); !sampled) return std::unexpected(sampled.error());
 
     std::vector<Cell> first = choice.known();
@@ -279,9 +278,10 @@ Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings
     if (found.median_factor > kPromisedFactor) {
         const std::vector<Cell> second = choice.second(farthest(table.standing(), known, held));
         if (!session.missing(second).empty())
-            study.monitor.warn(std::format("sense: one type tells of the others within a factor of {:.2f} in the median, "
-                                           "{:.2f} was promised: all groups are probed in another one",
-                                           found.median_factor, kPromisedFactor));
+            study.monitor.warn(
+                std::format("sense: one type tells of the others within a factor of {:.2f} in the median, "
+                            "{:.2f} was promised: all groups are probed in another one",
+                            found.median_factor, kPromisedFactor));
         if (auto made = session.make("sensitivity, another type", second); !made) return std::unexpected(made.error());
         known.append_range(second);
         std::erase_if(held, [&](const Cell& cell) { return std::ranges::contains(known, cell); });

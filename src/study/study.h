@@ -40,8 +40,9 @@ struct StudySettings {
     double gamma = 0.9;
     std::uint64_t seed = 1;  ///< of everything sampled
     Mixes mixes = Mixes::none;
-    std::optional<QuantType> form{};  ///< full-precision type that probes run in; nothing: the one this machine computes fastest
-    bool remeasure = false;           ///< measure again what the workspace already holds
+    std::optional<QuantType>
+        form{};              ///< full-precision type that probes run in; nothing: the one this machine computes fastest
+    bool remeasure = false;  ///< measure again what the workspace already holds
     RunSettings run;
     QualitySettings quality;
     SpeedSettings speed;

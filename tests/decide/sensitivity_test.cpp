@@ -40,7 +40,8 @@ TEST_CASE("a probe that is missing lies between those of the group that are near
     CHECK_THAT(sensitivity.separability.worst_factor, WithinRel(2.0, 1e-9));
 }
 
-TEST_CASE("a probe outside those of its group has the factor of the nearest, by weighted errors where all are known", "[decide]")
+TEST_CASE("a probe outside those of its group has the factor of the nearest, by weighted errors where all are known",
+          "[decide]")
 {
     const auto weighted = [](Probe probe, double error) {
         probe.weighted_error = error;

@@ -25,12 +25,8 @@ const Verb kAnchors = [](const Study& study, const auto&) { return as_text(sense
 struct Deep : Lab {
     explicit Deep(std::int64_t blocks)
     {
-        model = make_tiny_model(folder.path(), {.blocks = blocks,
-                                                .width = 32,
-                                                .ffn = 64,
-                                                .vocabulary = 64,
-                                                .type = 0,
-                                                .file = "deep.gguf"});
+        model = make_tiny_model(folder.path(),
+                                {.blocks = blocks, .width = 32, .ffn = 64, .vocabulary = 64, .type = 0, .file = "deep.gguf"});
         std::string words;
         for (int i = 0; i < 3000; ++i) words += std::format("word {}\n", i * i);
         REQUIRE(write_text(settings.text, words));
@@ -49,8 +45,8 @@ TEST_CASE("64 groups in 14 types take at most 20,000 tokens, and what they took 
 {
     Deep lab(32);
     lab.settings.types.clear();
-    for (const char* name : {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "iq4_xs", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K",
-                             "mxfp4", "iq3_s"})
+    for (const char* name :
+         {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "iq4_xs", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "mxfp4", "iq3_s"})
         lab.settings.types.emplace_back(*parse_type(name));
     const auto sensitivity = sense(lab.study(), {});
     REQUIRE(sensitivity);
@@ -84,7 +80,8 @@ TEST_CASE("where types do not tell of each other, groups are probed in a second 
     lab.runtime->world.exponent = 1.5;  // so the factor from error to divergence differs between types
     const auto sensitivity = sense(lab.study(), {});
     REQUIRE(sensitivity);
-    for (const GroupSensitivity& group : sensitivity->groups) CHECK(std::ranges::count(group.probes, true, &Probe::measured) >= 2);
+    for (const GroupSensitivity& group : sensitivity->groups)
+        CHECK(std::ranges::count(group.probes, true, &Probe::measured) >= 2);
     // Between two types of a group, a power of the error is a straight line.
     CHECK(sensitivity->separability.median_factor < kPromisedFactor);
     lab.runtime->world.exponent = 1;
@@ -210,7 +207,8 @@ TEST_CASE("a probe in a converted form is that of a file in this form", "[study]
     Monitor quiet;
     const bool thorough = GENERATE(false, true);
     const std::string architecture = GENERATE("llama", "qwen3moe", "phi3");
-    const auto model = make_tiny_model(folder.path(), {.architecture = architecture, .type = 1, .tied = true, .file = "half.gguf"});
+    const auto model =
+        make_tiny_model(folder.path(), {.architecture = architecture, .type = 1, .tied = true, .file = "half.gguf"});
     Study study = tiny_study(model, quiet);
     ModelSpec spec{.path = folder / "whole.gguf", .types = {}, .notes = {}};
     const QuantType f32 = *parse_type("f32");
@@ -248,8 +246,7 @@ TEST_CASE("a sense by anchors of a real model fills in what a thorough one measu
     for (std::size_t g = 0; g < all->groups.size(); ++g)
         for (std::size_t q = 0; q < all->types.size(); ++q)
             if (!some->groups[g].probes[q].measured)
-                factors.push_back(std::exp(
-                    std::abs(std::log(some->groups[g].probes[q].kld / all->groups[g].probes[q].kld))));
+                factors.push_back(std::exp(std::abs(std::log(some->groups[g].probes[q].kld / all->groups[g].probes[q].kld))));
     REQUIRE(!factors.empty());
     std::ranges::sort(factors);
     CHECK(factors[factors.size() / 2] < 1.3);

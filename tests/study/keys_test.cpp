@@ -64,8 +64,9 @@ struct Fixture {
     [[nodiscard]] Facts facts() const
     {
         Facts all = Facts::of(*study);
-        for (const Input input : {Input::samples, Input::text, Input::prompts, Input::calibration, Input::form, Input::collecting,
-                                  Input::probing, Input::type, Input::allocation, Input::mixes, Input::files})
+        for (const Input input :
+             {Input::samples, Input::text, Input::prompts, Input::calibration, Input::form, Input::collecting, Input::probing,
+              Input::type, Input::allocation, Input::mixes, Input::files})
             all = all.with(input, "one");
         return all;
     }
@@ -125,7 +126,8 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     const Names quality{"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"};
     const Names speed = kTimedProfiles + Names{"speed/models.json"};
     CHECK(change([](Study&) {}).empty());
-    CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) == kTexts + kRun + kForms + kBuilt - Names{"speed/models.json"});
+    CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) ==
+          kTexts + kRun + kForms + kBuilt - Names{"speed/models.json"});
     CHECK(change([](Study& s) { s.settings.seed = 2; }) == kTexts);
     CHECK(change([](Study& s) { s.settings.gamma = 0.8; }) == Names{"scores.json"});
     CHECK(change([](Study& s) { s.settings.quality.context = 256; }) == quality);

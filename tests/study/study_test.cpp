@@ -99,7 +99,8 @@ TEST_CASE("a front run ships what measured best, names what else it tried, and d
     study.settings.calibration = study.settings.text;
     study.settings.mixes = Mixes::with_embedding;
     const PlanRequest request{.method = Method::front, .weights = *parse_weights("0.3,0.3,0.4"), .mix_embedding = true};
-    const SenseSettings sensing{.thorough = true, .chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)};
+    const SenseSettings sensing{
+        .thorough = true, .chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)};
     const auto result = run(study, request, sensing, output);
     REQUIRE(result);
     CHECK(result->limits_kept);
