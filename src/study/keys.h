@@ -21,7 +21,7 @@ enum class Input {
     text,         ///< evaluation text
     prompts,      ///< to score layers on
     calibration,  ///< text for importance and sensitivity
-    form,         ///< full-precision type that they run in
+    form,         ///< full-precision type that the model runs in to write texts, and for importance and sensitivity
     gamma,
     collecting,  ///< settings of an importance matrix
     probing,     ///< settings of a sensitivity, but for the types
@@ -62,7 +62,7 @@ struct Artifact {
 inline constexpr std::uint32_t kComputed = on(Input::offload, Input::apreqel, Input::libllama, Input::libggml);
 inline constexpr std::uint32_t kQuantized = on(Input::model, Input::embedding, Input::apreqel, Input::libggml);
 inline constexpr std::uint32_t kTimed = on(Input::speed, Input::threads, Input::device) | kComputed;
-inline constexpr std::uint32_t kSampled = on(Input::model, Input::seed, Input::samples) | kComputed;
+inline constexpr std::uint32_t kSampled = on(Input::model, Input::form, Input::seed, Input::samples) | kComputed;
 inline constexpr std::uint32_t kCompared = on(Input::model, Input::text, Input::quality) | kComputed;
 inline constexpr std::uint32_t kProbed = on(Input::model, Input::calibration, Input::form, Input::probing) | kComputed;
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "quantize/check_weights.h"
+#include "study/form.h"
 #include "study/keys.h"
 
 #include <algorithm>
@@ -48,14 +49,18 @@ std::string amount(const SampleSettings& settings)
 template <typename Join>
 Result<std::filesystem::path> sampled(const Study& study, const Artifact& kind, const SampleSettings& settings, Join join)
 {
-    const Facts facts =
-        Facts::of(study).with(Input::seed, std::to_string(settings.seed)).with(Input::samples, amount(settings));
+    const auto form = fastest_form(study);
+    if (!form) return std::unexpected(form.error());
+    const Facts facts = Facts::of(study)
+                            .with(Input::seed, std::to_string(settings.seed))
+                            .with(Input::samples, amount(settings))
+                            .with(Input::form, type_name(*form));
     auto path = facts.path(study.workspace, kind);
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
     if (auto finite = check_finite(study); !finite) return std::unexpected(finite.error());
-    const auto model = study.runtime->load(study.model(), study.settings.run);
+    const auto model = load_in_form(study, *form);
     if (!model) return std::unexpected(model.error());
     const auto texts = (*model)->sample_texts(settings, study.monitor);
     if (!texts) return std::unexpected(texts.error());

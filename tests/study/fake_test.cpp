@@ -43,7 +43,7 @@ TEST_CASE("a run goes on from any call that failed, ends the same, and measures 
     const auto& [verb, front] = GENERATE(std::pair(kRunPaper, false), std::pair(kRunFront, true), std::pair(kRunTensors, true));
     Lab lab(front);
     const Whole whole = make_whole(lab, verb);
-    CHECK(whole.work.at("evaluate") > 3);
+    CHECK(whole.work.at("evaluate") > 1);
     CHECK((whole.work.at("probe") > 0) == front);
     for (const std::size_t n : whole.calls) {
         const Interrupted pair = interrupt(lab, verb, std::to_string(n), [&] { lab.runtime->faults.fail_at = n; });
@@ -63,7 +63,7 @@ TEST_CASE("a run that is stopped whenever it asks goes on and ends the same", "[
     const auto& verb = GENERATE(kRunPaper, kRunFront);
     Lab lab;
     const Whole whole = make_whole(lab, verb);
-    CHECK(whole.asked > 200);
+    CHECK(whole.asked > 150);
     for (std::size_t n = 1; n <= whole.asked; n += 11) {  // most of them ask within one file that is written
         const Interrupted pair = interrupt(lab, verb, std::to_string(n), [&] { lab.monitor.asked_at = n; });
         INFO("asked " << n << " times of " << whole.asked);

@@ -88,7 +88,7 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::text, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"}},
         {Input::prompts, {"scores.json"}},
         {Input::calibration, {"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
-        {Input::form, {"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
+        {Input::form, kTexts + Names{"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::gamma, {"scores.json"}},
         {Input::collecting, {"imatrix.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},

@@ -31,7 +31,7 @@ TEST_CASE("an outlook has the memory and the speed of the real variants, and bui
     Lab lab(false);
     lab.runtime->world.noise = 0;
     const Profile shapes = outlook_of(lab);
-    CHECK(lab.runtime->calls == std::vector<std::string>{"speed"});
+    CHECK(lab.runtime->calls == std::vector<std::string>{"speed of 1.gguf"});
     CHECK(files_in(lab.folder / "workspace" / "variants") == 0);
     CHECK(files_in(lab.folder / "workspace" / "shapes") == 0);
     lab.settings.mixes = Mixes::none;
