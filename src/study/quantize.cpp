@@ -94,7 +94,8 @@ ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::files
 }  // namespace
 
 Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
-                  unsigned threads, Monitor& monitor, std::span<const Variant> foreign)
+                  unsigned threads, Monitor& monitor, std::span<const Variant> foreign,
+                  std::span<const std::filesystem::path> mixes)
 {
     if (auto ready = check_ready(inventory, "quantize", {Task::quantize}); !ready) return ready;
     const auto blueprint = read_blueprint(inventory, plan, foreign);
@@ -109,6 +110,7 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
         if (!whole) return std::unexpected(whole.error());
         if (*whole) donors.push_back(variant);
     }
+    donors.append_range(mixes);
     const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
 }

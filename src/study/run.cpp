@@ -51,8 +51,31 @@ Measurement weigh(const Study& study, const Plan& plan)
             .speed = {}};
 }
 
-/// What is known of a plan without its speed. It is built for that, and removed, as only one of those tried will be kept.
-Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std::string& name)
+/// The mix that was built last. The next one takes the tensors from it that both have alike, and replaces it: candidates differ in
+/// a few layers.
+class LastMix {
+public:
+    explicit LastMix(const Study& study) : study_(study) {}
+    LastMix(const LastMix&) = delete;
+    LastMix& operator=(const LastMix&) = delete;
+    ~LastMix() { remove_mixes(study_, paths_); }
+
+    Result<std::filesystem::path> replace(const Plan& plan)
+    {
+        auto built = build_mix(study_, plan, study_.monitor, paths_);
+        if (!built) return built;
+        if (std::erase(paths_, *built) == 0) remove_mixes(study_, paths_);
+        paths_ = {*built};
+        return built;
+    }
+
+private:
+    const Study& study_;
+    std::vector<std::filesystem::path> paths_;  ///< one or none
+};
+
+/// What is known of a plan without its speed. It is built for that.
+Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std::string& name, LastMix& mix)
 {
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
@@ -68,10 +91,9 @@ Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std
             return measured;
         }
     }
-    const auto built = build_mix(study, plan, study.monitor);
+    const auto built = mix.replace(plan);
     if (!built) return std::unexpected(built.error());
     auto whole = measure_quality(study, {*built, name});
-    remove_mixes(study, {*built});
     if (!whole) return std::unexpected(whole.error());
     measured.quality = std::move(whole->quality);
     if (auto written = write_text(artifact, to_json(measured.quality)); !written) return std::unexpected(written.error());
@@ -88,13 +110,13 @@ struct Progress {
 
 /// Measures what was planned last; then the shapes of all attempts are timed in the same rounds. Where time is short, plans that
 /// would take longer than is left are passed over; never the first of all.
-Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Plan> plans, Session& session)
+Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Plan> plans, LastMix& mix, Session& session)
 {
     double longest = 0;
     for (Plan& plan : plans) {
         const auto left = budget.seconds_left();
         if (left && longest > 0 && *left < 2 * longest) break;
-        auto measured = measure_plan(study, plan, attempt_name(plan, session.attempts.size()));
+        auto measured = measure_plan(study, plan, attempt_name(plan, session.attempts.size()), mix);
         if (!measured) return std::unexpected(measured.error());
         session.attempts.push_back({std::move(plan), std::move(*measured)});
         if (left) longest = std::max(longest, *left - *budget.seconds_left());
@@ -109,7 +131,7 @@ Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Pla
 
 /// From nothing to what is to be shipped. Error: among others, that there is no more time; `found` tells how far it came.
 Result<Ship> find_best(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const Budget& budget,
-                       Progress& found)
+                       LastMix& mix, Progress& found)
 {
     auto profile = outlook(study);
     if (!profile) return std::unexpected(profile.error());
@@ -129,7 +151,7 @@ Result<Ship> find_best(const Study& study, const PlanRequest& request, const Sen
         if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
         const std::size_t before = found.session.attempts.size();
         auto& plans = std::get<TryNext>(*decision).plans;
-        if (auto measured = measure_plans(study, budget, std::move(plans), found.session); !measured)
+        if (auto measured = measure_plans(study, budget, std::move(plans), mix, found.session); !measured)
             return std::unexpected(measured.error());
         if (found.session.attempts.size() == before) return best_of(*found.sensitivity, request, found.session);
     }
@@ -158,7 +180,8 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
                       study.runtime,   study.lock,      study.measured, study.finite};
     Progress found;
     found.reference = {.name = "full precision", .memory_bytes = study.inventory.size_bytes()};
-    auto ship = find_best(timed, request, sensing, budget, found);
+    LastMix mix(timed);
+    auto ship = find_best(timed, request, sensing, budget, mix, found);
     const bool early = !ship && ship.error().code == ErrorCode::interrupted && minutes > 0 && found.sensitivity;
     if (early) {
         budget.finish();
@@ -168,7 +191,7 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     Attempt shipped = std::move(found.session.attempts[ship->attempt]);
     found.session.attempts.erase(found.session.attempts.begin() + static_cast<std::ptrdiff_t>(ship->attempt));
     budget.finish();
-    const auto built = build_mix(timed, shipped.plan, budget);
+    const auto built = mix.replace(shipped.plan);
     if (!built) return std::unexpected(built.error());
     if (!early) {  // what was compared was the speed of its shape: here is its own, beside it
         const auto speeds = time_plans(study, {&shipped.plan}, *built);

@@ -86,10 +86,11 @@ struct Study {
 [[nodiscard]] Result<Profile> outlook(const Study& study);
 
 /// The mixed model of `plan`, spliced from the workspace's variants as far as they exist. `foreign`: variants the plan may name
-/// that were made elsewhere. Error: the plan does not fit the model.
+/// that were made elsewhere. `mixes`: models to splice from too, all quantized with importance or none. Error: the plan does not
+/// fit the model.
 [[nodiscard]] Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace,
                                 const std::filesystem::path& output, unsigned threads, Monitor& monitor,
-                                std::span<const Variant> foreign = {});
+                                std::span<const Variant> foreign = {}, std::span<const std::filesystem::path> mixes = {});
 
 /// The shape of the file that `quantize` would write: see write_shape.
 [[nodiscard]] Result<> write_plan_shape(const Inventory& inventory, const Plan& plan, const std::filesystem::path& output,
