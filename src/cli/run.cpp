@@ -21,7 +21,9 @@ std::string compare(const RunResult& result)
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (!std::isnan(predicted[c]) && !criteria()[c].weight.empty()) known.push_back(c);
     std::vector<std::vector<std::string>> rows{{"plan"}};
-    for (const std::size_t c : known) rows.front().append_range(std::vector{std::string(criteria()[c].heading), std::string("predicted"), std::string("off by")});
+    for (const std::size_t c : known)
+        rows.front().append_range(
+            std::vector{std::string(criteria()[c].heading), std::string("predicted"), std::string("off by")});
     const auto add = [&](const Measurement& model, const Metrics& expected) {
         const Metrics measured = metrics_of(model, result.reference.quality);
         rows.push_back({model.name});

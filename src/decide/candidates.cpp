@@ -31,7 +31,8 @@ public:
         const Separability& checked = sensitivity.separability;
         estimated_ = checked.pairs > 0 ? std::log(std::max(checked.median_factor, 1.0)) * kDeviation : kUnchecked;
         for (const std::string& type : prediction.types)
-            columns_.push_back(static_cast<std::size_t>(std::ranges::find(sensitivity.types, type) - sensitivity.types.begin()));
+            columns_.push_back(
+                static_cast<std::size_t>(std::ranges::find(sensitivity.types, type) - sensitivity.types.begin()));
     }
 
     AdditiveCosts draw()
@@ -49,8 +50,7 @@ public:
                 const Probe& probe = group.probes[columns_[type]];
                 const double own = normal();
                 const double measured = probe.kld > 0 ? std::min(probe.kld_error / probe.kld, 0.5) : 0;
-                const double probed =
-                    probe.measured ? own * measured : of_type[type] + own * estimated_ * std::sqrt(0.5);
+                const double probed = probe.measured ? own * measured : of_type[type] + own * estimated_ * std::sqrt(0.5);
                 for (std::size_t column = 0; column < prediction_.objectives.size(); ++column) {
                     const Composition composition = criteria()[prediction_.objectives[column]].composition;
                     double& cost = costs.groups[g][i][column];

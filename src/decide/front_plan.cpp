@@ -19,7 +19,6 @@ Result<> check(const PlanRequest& request, const Sensitivity& sensitivity)
     return {};
 }
 
-
 /// The plan of the closest point, and the runners-up.
 Plan ranked_plan(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
                  const Prediction& prediction, const RankedFront& ranked)

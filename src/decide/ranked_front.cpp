@@ -34,7 +34,7 @@ std::unexpected<Error> infeasible(const Candidate& nearest, double excess, doubl
 }  // namespace
 
 Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts& costs, const PlanRequest& request,
-                      std::uint64_t kv_bytes_per_token)
+                               std::uint64_t kv_bytes_per_token)
 {
     auto front = pareto_front(costs);
     if (!front) return std::unexpected(front.error());
@@ -45,8 +45,7 @@ Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts
     double nearest_excess = kUnlimited;
     for (std::size_t p = 0; p < ranked.front.points.size(); ++p) {
         const FrontPoint& point = ranked.front.points[p];
-        const double excess =
-            limit_excess(request.limits, candidate_of(prediction, point).estimate, kv_bytes_per_token);
+        const double excess = limit_excess(request.limits, candidate_of(prediction, point).estimate, kv_bytes_per_token);
         all.push_back(point.cost);
         if (excess <= 1) {
             kept.push_back(point.cost);

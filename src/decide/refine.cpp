@@ -88,7 +88,7 @@ Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensiti
         if (!plans) return std::unexpected(plans.error());
         return TryNext{std::move(*plans)};
     }
-    const Ship best = best_of(sensitivity, request, session);
+    Ship best = best_of(sensitivity, request, session);
     if (session.attempts.size() < kMostAttempts) {
         const Merit merit = merit_of(session.attempts[best.attempt], session, sensitivity, request);
         if (auto next = corrected(profile, sensitivity, request, session, merit)) return TryNext{.plans = {std::move(*next)}};

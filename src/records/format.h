@@ -26,8 +26,8 @@ struct RunResult {
     std::vector<Measurement> uniform;  ///< the uniform variants in the order of plan.types; of the paper's method
     Measurement mix;
     std::vector<TriedModel> tried{};  ///< what was built and measured too, and was not better
-    std::string because{};             ///< why that one, for people
-    bool limits_kept = true;           ///< as measured
+    std::string because{};            ///< why that one, for people
+    bool limits_kept = true;          ///< as measured
     std::string device;
     std::string text;
     std::string version;

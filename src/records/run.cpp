@@ -23,7 +23,8 @@ void fields(Archive& archive, RunResult& result)
     });
     archive.demand(!result.plan.ranking.best.empty(), "plan", "must have types and a distribution");
     archive.required("reference", result.reference, "the full-precision model; its speed is not measured");
-    archive.required("uniform", result.uniform, "the uniform variants, measured in the rounds of the mix; with the paper's method");
+    archive.required("uniform", result.uniform,
+                     "the uniform variants, measured in the rounds of the mix; with the paper's method");
     archive.required("mix", result.mix, "the output file");
     archive.optional("tried", result.tried, "other plans that were built and measured");
     archive.optional("because", result.because, "why that one", {.written = !result.because.empty()});

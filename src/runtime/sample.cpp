@@ -96,7 +96,7 @@ public:
             if (!tokens) return std::unexpected(tokens.error());
             if (tokens->size() >= wanted || read_ >= kPatience * wanted) break;
         }
-        const std::vector<std::string> all = words();
+        std::vector<std::string> all = words();
         monitor.end(std::format("{} texts, {} tokens through the model", all.size(), read_));
         return all;
     }

@@ -14,8 +14,7 @@ class Budget : public Monitor {
 public:
     /// `minutes`: 0: no end.
     Budget(Monitor& watched, double minutes)
-        : watched_(watched),
-          seconds_(minutes > 0 ? std::optional(60 * minutes) : std::nullopt)
+        : watched_(watched), seconds_(minutes > 0 ? std::optional(60 * minutes) : std::nullopt)
     {
     }
 

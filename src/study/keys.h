@@ -71,7 +71,8 @@ inline constexpr Artifact kSampledPrompts{"sampled-prompts.jsonl", kSampled};
 inline constexpr Artifact kSampledCalibration{"sampled-calibration.txt", kSampled};
 inline constexpr Artifact kScores{"scores.json", on(Input::model, Input::prompts, Input::gamma) | kComputed};
 inline constexpr Artifact kForm{"form.txt", on(Input::model, Input::threads, Input::device) | kComputed};
-inline constexpr Artifact kImatrix{"imatrix.gguf", on(Input::model, Input::calibration, Input::form, Input::collecting) | kComputed};
+inline constexpr Artifact kImatrix{"imatrix.gguf",
+                                   on(Input::model, Input::calibration, Input::form, Input::collecting) | kComputed};
 inline constexpr Artifact kVariant{"variants/*.gguf", on(Input::type) | kQuantized};
 inline constexpr Artifact kMix{"mixes/mix.gguf", on(Input::allocation) | kQuantized};
 inline constexpr Artifact kReferenceLogits{"reference.logits", kCompared};
@@ -85,10 +86,10 @@ inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) |
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
-inline constexpr std::array kArtifacts{kSampledText,     kSampledPrompts, kSampledCalibration, kScores,      kForm,
-                                       kImatrix,         kVariant,        kMix,                kPlanQuality, kReferenceLogits,
-                                       kQuality,         kSpeed,          kProbes,             kProbeLogits, kSensitivity,
-                                       kModelProfile,    kDeviceProfile,  kOutlook};
+inline constexpr std::array kArtifacts{
+    kSampledText, kSampledPrompts, kSampledCalibration, kScores,  kForm,  kImatrix, kVariant,
+    kMix,         kPlanQuality,    kReferenceLogits,    kQuality, kSpeed, kProbes,  kProbeLogits,
+    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook};
 
 /// The inputs that are known, as text.
 class Facts {

@@ -32,7 +32,8 @@ SampleSettings text_settings(const Study& study)
 {
     SampleSettings settings = seeded(kText, study.settings.seed);
     const QualitySettings& quality = study.settings.quality;
-    if (quality.chunks > 0) settings.sequences = std::clamp<std::size_t>(quality.chunks * quality.context / kText.tokens, 2, kText.sequences);
+    if (quality.chunks > 0)
+        settings.sequences = std::clamp<std::size_t>(quality.chunks * quality.context / kText.tokens, 2, kText.sequences);
     return settings;
 }
 SampleSettings prompts_settings(const Study& study) { return seeded(kPrompts, study.settings.seed + 1); }

@@ -178,7 +178,8 @@ TEST_CASE("where nothing measured keeps the limits, what was measured is shipped
 TEST_CASE("a uniform type that measures better than every mix is shipped, with its own fallbacks", "[decide]")
 {
     Case c;
-    for (UniformVariant& type : c.profile.model.types) type.fallbacks = {{"blk.0.ffn", "blk.0.ffn_up.weight", type.type, "q5_0"}};
+    for (UniformVariant& type : c.profile.model.types)
+        type.fallbacks = {{"blk.0.ffn", "blk.0.ffn_up.weight", type.type, "q5_0"}};
     const auto shipped = c.run([](const Plan& plan) {
         Measurement model = Case::sum(plan);
         if (attempt_name(plan, 0).starts_with("all ")) return model;

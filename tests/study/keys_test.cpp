@@ -26,10 +26,9 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json",
-                 "quality/plan.json",
-                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/model.json",   "profile/device.json",
-                 "profile/outlook.json"};
+const Names kRun{"scores.json",       "imatrix.gguf",       "reference.logits",    "quality/quality.json",
+                 "speed/models.json", "quality/plan.json",  "sense/*.json",        "sense/reference.logits",
+                 "sensitivity.json",  "profile/model.json", "profile/device.json", "profile/outlook.json"};
 const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
 const Names kProfiles{"profile/model.json", "profile/device.json", "profile/outlook.json"};
 const Names kForms{"form.txt"};

@@ -335,7 +335,8 @@ Result<double> FakeRuntime::time_prompt(const std::filesystem::path& path, const
 Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::filesystem::path> models, const RunSettings& /*run*/,
                                                       const SpeedSettings& settings, Monitor& monitor)
 {
-    if (auto begun = begin("speed of " + models.front().filename().string(), &monitor); !begun) return std::unexpected(begun.error());
+    if (auto begun = begin("speed of " + models.front().filename().string(), &monitor); !begun)
+        return std::unexpected(begun.error());
     const double slowness = faults.slow_from > 0 && calls.size() >= faults.slow_from ? 2 : 1;
     std::vector<std::vector<double>> latencies;
     for (const auto& path : models) {
