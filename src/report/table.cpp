@@ -253,7 +253,10 @@ std::string format_candidates_table(const Plan& plan)
     };
     for (const Candidate& candidate : plan.ranking.best)
         add(format_distribution(plan.types, candidate.counts), std::format("{:.6f}", candidate.closeness), candidate.estimate);
-    for (std::size_t i = 0; i < plan.types.size(); ++i) add(std::format("all {}, measured", plan.types[i]), "", plan.costs[i]);
+    for (std::size_t i = 0; i < plan.types.size(); ++i) {
+        const bool whole = !std::isnan(plan.costs[i][kPerplexity]);  // else only its shape was timed
+        add(std::format("all {}, {}", plan.types[i], whole ? "measured" : "timed"), "", plan.costs[i]);
+    }
     return format_table(rows);
 }
 
