@@ -190,11 +190,11 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     if (!ship) return std::unexpected(ship.error());
     Attempt shipped = std::move(found.session.attempts[ship->attempt]);
     found.session.attempts.erase(found.session.attempts.begin() + static_cast<std::ptrdiff_t>(ship->attempt));
-    budget.finish();
+    if (minutes > 0) budget.finish();
     const auto built = mix.replace(shipped.plan);
     if (!built) return std::unexpected(built.error());
     if (!early) {  // what was compared was the speed of its shape: here is its own, beside it
-        const auto speeds = time_plans(study, {&shipped.plan}, *built);
+        const auto speeds = time_plans(timed, {&shipped.plan}, *built);
         if (!speeds) return std::unexpected(speeds.error());
         shipped.measurement.speed = speeds->front();
     }

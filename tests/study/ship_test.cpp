@@ -100,6 +100,30 @@ TEST_CASE("a limit that a plan breaks when it is measured is kept by what is shi
     CHECK(!ship(lab, request).result.limits_kept);
 }
 
+TEST_CASE("a run that has a time writes the best it found when it is stopped, as soon as it found any", "[study][fake]")
+{
+    Lab lab;
+    REQUIRE(run(lab.study("whole"), front_request(), kProbing, lab.folder / "whole.gguf", 60));
+    const std::size_t calls = lab.runtime->calls.size();
+    bool any = false;
+    for (std::size_t n = 1; n <= calls; ++n) {
+        lab.runtime->start_again();
+        lab.runtime->faults.stop_at = n;
+        const auto output = lab.folder / std::format("{}.gguf", n);
+        const auto stopped = run(lab.study(std::to_string(n)), front_request(), kProbing, output, 60);
+        INFO("call " << n);
+        CHECK(std::filesystem::exists(output) == stopped.has_value());
+        CHECK(stopped.has_value() >= any);  // what was found is not lost
+        any = stopped.has_value();
+        if (stopped) {
+            CHECK(read_inventory(output)->size_bytes() == stopped->mix.memory_bytes);
+        } else {
+            CHECK(stopped.error().code == ErrorCode::interrupted);
+        }
+    }
+    CHECK(any);
+}
+
 TEST_CASE("a machine that slows down after the profile does not make a plan look wrong", "[study][fake]")
 {
     Lab lab;
