@@ -30,8 +30,8 @@ std::string compare(const RunResult& result)
         for (const std::size_t c : known) {
             rows.back().push_back(format_criterion(c, measured[c]));
             rows.back().push_back(format_criterion(c, expected[c]));
-            rows.back().push_back(
-                std::isnan(expected[c]) ? "—" : std::format("{:+.2f} %", 100 * (measured[c] / expected[c] - 1)));
+            rows.back().push_back(std::isnan(expected[c]) ? "—"
+                                                          : std::format("{:+.2f} %", 100 * (measured[c] / expected[c] - 1)));
         }
     };
     add(result.mix, predicted);
