@@ -1,5 +1,6 @@
 #include "runtime/speed.h"
 
+#include "base/memory.h"
 #include "runtime/context.h"
 
 #include <apreqel/statistics.h>
@@ -7,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -150,16 +150,6 @@ Result<std::size_t> tokens_of_sample(Runner& runner, const SpeedSettings& settin
         std::clamp(settings.sample_ms / *one, static_cast<double>(kFewest), static_cast<double>(settings.generated)));
 }
 
-std::uint64_t available_memory()
-{
-    std::ifstream file("/proc/meminfo");
-    std::string key;
-    for (std::uint64_t kibibytes = 0; file >> key >> kibibytes; file.ignore(64, '\n')) {
-        if (key == "MemAvailable:") return kibibytes * 1024;
-    }
-    return 0;
-}
-
 bool fit_together(std::span<const std::filesystem::path> models)
 {
     std::uint64_t bytes = 0;
@@ -168,7 +158,7 @@ bool fit_together(std::span<const std::filesystem::path> models)
         const auto size = std::filesystem::file_size(path, error);
         if (!error) bytes += size;
     }
-    return bytes < available_memory() / 2;
+    return bytes < available_memory().value_or(0) / 2;
 }
 
 /// Whether there were enough rounds. The pace of the machine, which all models share, does not count.

@@ -1,6 +1,7 @@
 #include "study/form.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "quantize/convert.h"
 #include "quantize/inputs.h"
 #include "quantize/shape.h"
@@ -9,12 +10,10 @@
 #include <algorithm>
 #include <array>
 #include <execution>
-#include <fstream>
 #include <limits>
 #include <map>
 #include <numeric>
 #include <optional>
-#include <sstream>
 
 namespace apreqel {
 namespace {
@@ -49,19 +48,6 @@ std::vector<QuantType> types_in(const Inventory& inventory, QuantType form)
     std::vector<QuantType> types;
     for (const Tensor& tensor : inventory.tensors) types.push_back(in_form(tensor, form).type);
     return types;
-}
-
-/// Memory that processes can have without swapping, in bytes; without limit where the system does not say.
-std::uint64_t free_memory()
-{
-    std::ifstream file("/proc/meminfo");
-    for (std::string line; std::getline(file, line);) {
-        std::istringstream words(line);
-        std::string name;
-        std::uint64_t kibibytes = 0;
-        if (words >> name >> kibibytes && name == "MemAvailable:") return kibibytes << 10;
-    }
-    return std::numeric_limits<std::uint64_t>::max();
 }
 
 Result<QuantType> read_form(const std::filesystem::path& path)
@@ -164,11 +150,12 @@ Result<QuantType> fastest_form(const Study& study, std::uint64_t least)
     QuantType fastest = source;
     double best = std::numeric_limits<double>::infinity();
     std::string figures;
+    const std::uint64_t memory = available_memory().value_or(std::numeric_limits<std::uint64_t>::max());
     study.monitor.begin("full-precision form", kForms.size());
     for (std::size_t f = 0; f < kForms.size(); ++f) {
         const QuantType form = *parse_type(kForms[f]);
         study.monitor.advance(static_cast<double>(f));
-        if (form != source && tensor_bytes(inventory, types_in(inventory, form)) > free_memory() / 2) continue;
+        if (form != source && tensor_bytes(inventory, types_in(inventory, form)) > memory / 2) continue;
         const auto seconds = time_form(study, form);
         if (!seconds && seconds.error().code == ErrorCode::interrupted) return std::unexpected(seconds.error());
         if (!seconds) continue;  // what this machine cannot run is not fast

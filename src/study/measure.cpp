@@ -156,12 +156,8 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
         auto kept = read_kept(artifact, read_speeds, study.monitor);
         if (kept && kept->size() == models.size()) return std::move(*kept);
     }
-    auto speeds = study.runtime->measure_speed(paths, study.settings.run, study.settings.speed, study.monitor);
+    auto speeds = time_models(study, paths);
     if (!speeds) return speeds;
-    for (const Speed& speed : *speeds) {
-        if (auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median}); !finite)
-            return std::unexpected(finite.error());
-    }
     if (auto written = write_text(artifact, to_json(*speeds)); !written) return std::unexpected(written.error());
     return speeds;
 }
@@ -172,6 +168,17 @@ Result<> check_figures(std::string_view measured, std::initializer_list<double> 
 {
     if (std::ranges::all_of(figures, [](double figure) { return std::isfinite(figure); })) return {};
     return fail("measure {}: what was measured is not a finite number", measured);
+}
+
+Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models)
+{
+    auto speeds = study.runtime->measure_speed(models, study.settings.run, study.settings.speed, study.monitor);
+    if (!speeds) return speeds;
+    for (const Speed& speed : *speeds) {
+        if (auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median}); !finite)
+            return std::unexpected(finite.error());
+    }
+    return speeds;
 }
 
 Result<Measurement> measure_reference(const Study& study)

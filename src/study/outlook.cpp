@@ -67,13 +67,7 @@ Result<std::vector<Speed>> time_shapes(const Study& study, const std::vector<std
     }
     for (const std::vector<GroupType>& mix : mixes)
         if (auto added = shapes.add(assign_mix(study, mix)); !added) return std::unexpected(added.error());
-    auto speeds = study.runtime->measure_speed(shapes.paths(), study.settings.run, study.settings.speed, study.monitor);
-    if (!speeds) return speeds;
-    for (const Speed& speed : *speeds) {
-        if (auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median}); !finite)
-            return std::unexpected(finite.error());
-    }
-    return speeds;
+    return time_models(study, shapes.paths());
 }
 
 }  // namespace

@@ -165,6 +165,9 @@ struct EvaluationSettings {
 /// else take it up again.
 [[nodiscard]] Result<> check_figures(std::string_view measured, std::initializer_list<double> figures);
 
+/// The speeds of `models` with the study's settings, in the same rounds; nothing is kept. Errors: also those of check_figures.
+[[nodiscard]] Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models);
+
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);
 
