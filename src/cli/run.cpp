@@ -3,6 +3,8 @@
 #include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "report/table.h"
+#include "study/forecast.h"
+#include "study/rivals.h"
 
 #include <apreqel/contest.h>
 #include <apreqel/evaluation.h>
@@ -134,7 +136,12 @@ Result<> run_run(RunFlags flags)
     if (auto possible = check_method(request); !possible) return possible;
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
-    auto study = open_study(flags, terminal, [&](const Study& opened) { return check_run(opened, request); });
+    auto study = open_study(flags, terminal, [&](const Study& opened) -> Result<> {
+        if (auto possible = check_run(opened, request); !possible) return possible;
+        for (const std::string& rival : flags.goal.rivals)
+            if (auto known = check_rival(rival); !known) return known;
+        return request.method == Method::front ? forecast(opened, flags.goal) : Result<>();
+    });
     if (!study) return std::unexpected(study.error());
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
     const auto result = run(*study, request, flags.sensing, flags.output, flags.goal);
