@@ -122,10 +122,12 @@ Result<> run_plan(PlanFlags flags)
         const auto sensitivity = read_sensitivity(*layers_path);
         return sensitivity ? plan_spread(flags, *profile, *sensitivity) : std::unexpected(sensitivity.error());
     }
+    std::string calibration;  // what a plan has to do with a text where only shapes were profiled
     const auto plan = [&]() -> Result<Plan> {
         if (front) {
             const auto sensitivity = read_sensitivity(*layers_path);
             if (!sensitivity) return std::unexpected(sensitivity.error());
+            calibration = sensitivity->text;
             return make_front_plan(*profile, *sensitivity, flags.request);
         }
         const auto scores = read_scores(*layers_path);
@@ -144,8 +146,9 @@ Result<> run_plan(PlanFlags flags)
         if (auto written = write_text(flags.tensor_types, *patterns); !written) return written;
     }
     if (!flags.layout.empty()) {
-        const auto layout = layout_of(*plan, profile->model.architecture, tool_version());
+        auto layout = layout_of(*plan, profile->model.architecture, tool_version());
         if (!layout) return std::unexpected(layout.error());
+        if (layout->text.empty()) layout->text = std::move(calibration);
         if (auto written = write_text(flags.layout, to_json(*layout)); !written) return written;
     }
     return print_result(flags.json ? json : format_plan(*plan), flags.json);

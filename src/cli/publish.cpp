@@ -185,6 +185,8 @@ Result<> publish(const Flags& flags, const Publishing& publishing, const Study& 
     auto fallbacks = quantized_fallbacks(study.inventory, result.plan, study.settings.types);
     if (!fallbacks) return std::unexpected(fallbacks.error());
     layout->fallbacks = std::move(*fallbacks);
+    layout->device = result.device;
+    layout->text = result.text;
     return write_text(publishing.layout, to_json(*layout));
 }
 

@@ -57,7 +57,14 @@ std::optional<llama_ftype> file_type_of(const Inventory& inventory, std::span<co
         if (inventory.tensors[i].place == TensorPlace::layer) weights[types[i]] += inventory.tensors[i].elements();
     }
     const auto dominant = std::ranges::max_element(weights, {}, [](const auto& entry) { return entry.second; });
-    return file_type_of(dominant->first, weights.size() > 1);
+    // What only falls back is in another type for no choice.
+    bool mixed = false;
+    for (std::size_t i = 0; i < types.size(); ++i) {
+        const Tensor& tensor = inventory.tensors[i];
+        const bool chosen = tensor.place == TensorPlace::layer && tensor.columns() % block_size(dominant->first) == 0;
+        mixed = mixed || (chosen && types[i] != dominant->first);
+    }
+    return file_type_of(dominant->first, mixed);
 }
 
 /// Whether an importance matrix had a part in a tensor of `spec`, so that the file must say which.

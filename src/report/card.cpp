@@ -21,7 +21,7 @@ std::string markdown(std::string_view text)
     const std::string line = printable_line(text);
     for (std::size_t i = 0; i < line.size(); ++i) {
         const bool address =
-            (line[i] == ':' && line.substr(i + 1, 1) == "/") || (i > 0 && line[i] == '.' && line[i - 1] == 'w');
+            (line[i] == ':' && line.substr(i + 1, 1) == "/") || std::string_view(line).substr(0, i + 1).ends_with("www.");
         if (address || std::string_view("\\`*_{}[]<>#|~&!@$").contains(line[i])) safe += '\\';
         safe += line[i];
     }
@@ -86,14 +86,15 @@ std::string front_matter(const Card& card)
     return text + yaml_list("tags", tags) + "---\n\n";
 }
 
-std::string markdown_table(const std::vector<std::vector<std::string>>& rows)
+/// The cells are Markdown already; all columns but the first are aligned as `others`.
+std::string markdown_table(const std::vector<std::vector<std::string>>& rows, std::string_view others)
 {
     std::string text;
     for (std::size_t r = 0; r < rows.size(); ++r) {
         for (const std::string& cell : rows[r]) text += std::format("| {} ", cell);
         text += "|\n";
         if (r > 0) continue;
-        for (std::size_t c = 0; c < rows[r].size(); ++c) text += c == 0 ? "|---" : "|---:";
+        for (std::size_t c = 0; c < rows[r].size(); ++c) text += c == 0 ? std::string_view("|---") : others;
         text += "|\n";
     }
     return text;
@@ -110,7 +111,7 @@ std::string measured_section(const CardMeasurements& measured)
     }
     std::string text =
         std::format("\n## Measured\n\nIn one session on {}. Text: {}.\n\n", markdown(measured.device), markdown(measured.text));
-    text += markdown_table(rows);
+    text += markdown_table(rows, "|---:");
     text +=
         "\nMemory is that of all tensors. Perplexity and KL divergence (to the full-precision model, nats per token) are "
         "llama-perplexity's, with their standard errors; ms/token is the median of interleaved rounds of generation, with its "
@@ -139,7 +140,7 @@ std::string types_section(const Card& card)
     const auto chosen = std::ranges::find(card.allocation, kEmbedding, &GroupType::group);
     const std::string embedding = chosen != card.allocation.end() ? chosen->type : card.embedding_type;
     if (!embedding.empty()) rows.push_back({"embedding and output", markdown(embedding)});
-    std::string text = "\n## Types\n\n" + markdown_table(rows);
+    std::string text = "\n## Types\n\n" + markdown_table(rows, "|---");
     if (!card.importance.empty())
         text += std::format("\n`+imatrix`: with the importance matrix {}.\n", markdown(card.importance));
     if (!card.fallbacks.empty()) text += "\n";

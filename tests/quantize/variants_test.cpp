@@ -131,9 +131,9 @@ TEST_CASE("with an importance matrix, every type equals llama-quantize --imatrix
         const auto loaded = LoadedModel::load(model, {.threads = 2});
         REQUIRE(loaded);
         Monitor quiet;
-        const auto matrix =
-            collect_importance(*loaded, inventory, *loaded->tokenize(words), {.context = 64, .chunks = 4}, quiet);
+        auto matrix = collect_importance(*loaded, inventory, *loaded->tokenize(words), {.context = 64, .chunks = 4}, quiet);
         REQUIRE(matrix);
+        matrix->text = "words";
         REQUIRE(write_importance(folder / "i.gguf", *matrix));
     } else {
         APREQEL_NEEDS_TOOL("llama-imatrix");
