@@ -80,6 +80,14 @@ struct Obstacle {
     std::string reason;  ///< "it has no tokenizer"
 };
 
+/// Where an importance matrix is from, as llama-quantize states it in what it makes with one.
+struct ImportanceSource {
+    std::string file{};         ///< as it was named
+    std::string dataset{};      ///< the text it was collected on; empty: not stated
+    std::uint64_t entries = 0;  ///< tensors it has something for, of whatever model
+    std::uint64_t chunks = 0;   ///< of text; 0: not stated
+};
+
 struct Inventory {
     std::vector<std::filesystem::path> files;  ///< the shards in order; one unless the model is split
     std::string name;                          ///< general.name, or the file name
@@ -96,7 +104,8 @@ struct Inventory {
     std::vector<Tensor> tensors;
     std::vector<Group> layers;  ///< the groups of Granularity::layer in the blocks, attention before FFN
     std::string importance;     ///< name, digest, coverage of the importance matrix its tensors carry; empty: none
-    std::string fingerprint;    ///< identifies metadata and weights, independent of the path: 32 hex digits
+    ImportanceSource importance_source{};
+    std::string fingerprint;  ///< identifies metadata and weights, independent of the path: 32 hex digits
 
     [[nodiscard]] std::uint64_t parameters() const;
     [[nodiscard]] std::uint64_t size_bytes() const;  ///< bytes of all tensors, without padding and metadata

@@ -3,6 +3,7 @@
 
 #include <apreqel/error.h>
 #include <apreqel/evaluation.h>
+#include <apreqel/layout.h>
 #include <apreqel/measurement.h>
 #include <apreqel/plan.h>
 #include <apreqel/sensitivity.h>
@@ -23,6 +24,7 @@ namespace apreqel {
 [[nodiscard]] std::string to_json(const DeviceProfile& profile, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Sensitivity& sensitivity, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Plan& plan);
+[[nodiscard]] std::string to_json(const Layout& layout);
 [[nodiscard]] std::string to_json(const std::vector<Measurement>& measurements, const std::string& device,
                                   const std::string& text);
 [[nodiscard]] std::string to_json(const Evaluation& evaluation);
@@ -41,6 +43,7 @@ namespace apreqel {
 [[nodiscard]] Result<Sensitivity> parse_sensitivity(std::string_view text);
 /// Only the allocation is required; the rest is filled as far as the document has it.
 [[nodiscard]] Result<Plan> parse_plan(std::string_view text);
+[[nodiscard]] Result<Layout> parse_layout(std::string_view text);
 /// `profile` and `scores`: those of the same model; the study's types are the profile's.
 [[nodiscard]] Result<Evaluation> parse_evaluation(std::string_view text, const Profile& profile, const Scores& scores);
 [[nodiscard]] Result<Quality> parse_quality(std::string_view text);
@@ -53,10 +56,14 @@ namespace apreqel {
 [[nodiscard]] Result<DeviceProfile> read_device_profile(const std::filesystem::path& path);
 [[nodiscard]] Result<Sensitivity> read_sensitivity(const std::filesystem::path& path);
 [[nodiscard]] Result<Plan> read_plan(const std::filesystem::path& path);
+[[nodiscard]] Result<Layout> read_layout(const std::filesystem::path& path);
 [[nodiscard]] Result<Evaluation> read_evaluation(const std::filesystem::path& path, const Profile& profile,
                                                  const Scores& scores);
 [[nodiscard]] Result<Quality> read_quality(const std::filesystem::path& path);
 [[nodiscard]] Result<std::vector<Speed>> read_speeds(const std::filesystem::path& path);
+
+/// The `schema` of a document, or empty.
+[[nodiscard]] std::string read_schema(const std::filesystem::path& path);
 
 /// The `key` a document was written with, or empty.
 [[nodiscard]] std::string read_key(const std::filesystem::path& path);

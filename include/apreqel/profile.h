@@ -26,6 +26,7 @@ struct UniformVariant {
 struct ModelProfile {
     std::string model;  ///< fingerprint; empty: not stated
     std::string model_name;
+    std::string architecture{};  ///< general.architecture; empty: not stated
     std::size_t layers = 0;
     std::string embedding_type;  ///< fixed type of embedding and output; empty: not stated
     std::string text;            ///< file name, or how it was sampled

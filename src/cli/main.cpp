@@ -1,4 +1,5 @@
 // apreqel VERB …: parses the command line, runs the verb, and turns its result into an exit code.
+#include "cli/publish.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 
@@ -12,6 +13,8 @@ int main(int argc, char** argv)
     keep_standard_streams();
     catch_interrupts();
     report_aborts();
+    command_line().assign(argv, argv + argc);
+    if (argc > 0) command_line().front() = "apreqel";
     CLI::App app;
     Action action;
     add_verbs(app, action);

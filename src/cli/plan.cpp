@@ -1,5 +1,5 @@
 #include "base/file.h"
-#include "cli/flags.h"
+#include "cli/publish.h"
 #include "cli/quantity.h"
 #include "cli/result_json.h"
 #include "cli/verbs.h"
@@ -21,6 +21,7 @@ struct PlanFlags : Flags {
     PlanRequest request;
     std::size_t spread = 0;
     std::filesystem::path tensor_types;
+    std::filesystem::path layout;
 };
 
 /// The file named, or else the workspace's.
@@ -109,7 +110,9 @@ Result<> run_plan(PlanFlags flags)
     const auto layers_path = front ? input_path(flags.sensitivity, flags.workspace, "--sensitivity", "sensitivity.json")
                                    : input_path(flags.scores, flags.workspace, "--scores", "scores.json");
     if (!layers_path) return std::unexpected(layers_path.error());
-    for (const auto& output : {flags.output, flags.tensor_types}) {
+    if (flags.spread > 0 && !(flags.tensor_types.empty() && flags.layout.empty()))
+        return usage_error("plan: --tensor-types and --layout are of one plan, --spread asks for several");
+    for (const auto& output : {flags.output, flags.tensor_types, flags.layout}) {
         if (output.empty() || flags.spread > 0) continue;
         if (auto writable = check_output(output, flags.force, {*profile_path, *layers_path}); !writable) return writable;
     }
@@ -119,10 +122,12 @@ Result<> run_plan(PlanFlags flags)
         const auto sensitivity = read_sensitivity(*layers_path);
         return sensitivity ? plan_spread(flags, *profile, *sensitivity) : std::unexpected(sensitivity.error());
     }
+    std::string calibration;  // what a plan has to do with a text where only shapes were profiled
     const auto plan = [&]() -> Result<Plan> {
         if (front) {
             const auto sensitivity = read_sensitivity(*layers_path);
             if (!sensitivity) return std::unexpected(sensitivity.error());
+            calibration = sensitivity->text;
             return make_front_plan(*profile, *sensitivity, flags.request);
         }
         const auto scores = read_scores(*layers_path);
@@ -139,6 +144,12 @@ Result<> run_plan(PlanFlags flags)
         const auto patterns = tensor_type_file(*plan);
         if (!patterns) return std::unexpected(patterns.error());
         if (auto written = write_text(flags.tensor_types, *patterns); !written) return written;
+    }
+    if (!flags.layout.empty()) {
+        auto layout = layout_of(*plan, profile->model.architecture, tool_version());
+        if (!layout) return std::unexpected(layout.error());
+        if (layout->text.empty()) layout->text = std::move(calibration);
+        if (auto written = write_text(flags.layout, to_json(*layout)); !written) return written;
     }
     return print_result(flags.json ? json : format_plan(*plan), flags.json);
 }
@@ -177,6 +188,7 @@ void add_plan(CLI::App& app, Action& chosen)
     verb->add_option("--tensor-types", flags->tensor_types,
                      "Write the allocation here, as llama-quantize --tensor-type-file reads it")
         ->type_name("FILE");
+    add_layout(*verb, flags->layout);
     add_common(*verb, *flags);
     verb->callback([&chosen, flags] { chosen = [flags] { return run_plan(*flags); }; });
 }

@@ -1,18 +1,22 @@
-#include "cli/flags.h"
+#include "cli/publish.h"
 #include "cli/result_json.h"
 #include "cli/verbs.h"
 #include "model/importance.h"
+#include "records/fields.h"
 #include "report/table.h"
 #include "runtime/session.h"
 
 #include <algorithm>
 #include <memory>
+#include <span>
+#include <variant>
 
 namespace apreqel {
 namespace {
 
 struct QuantizeFlags : Flags {
     std::filesystem::path plan;
+    Publishing publishing;
     bool dry_run = false;
 };
 
@@ -30,23 +34,45 @@ Result<Inventory> open(const QuantizeFlags& flags, Monitor& monitor)
     return std::move(study->inventory);
 }
 
-Result<> run_quantize(const QuantizeFlags& flags)
+/// What --plan names: the plan of one model, or a layout.
+using GivenPlan = std::variant<Plan, Layout>;
+
+Result<GivenPlan> read_given_plan(const QuantizeFlags& flags)
 {
-    if (!flags.dry_run) {
-        if (flags.output.empty()) return usage_error("quantize: --output FILE is needed");
-        if (auto writable = check_output(flags.output, flags.force, {flags.model, flags.plan}); !writable) return writable;
-    }
-    auto plan = read_plan(flags.plan);
-    if (!plan) return std::unexpected(plan.error());
+    if (read_schema(flags.plan) == kLayoutSchema) return read_layout(flags.plan);
+    return read_plan(flags.plan);
+}
+
+Result<Plan> plan_for(const QuantizeFlags& flags, const Inventory& inventory, const GivenPlan& given,
+                      std::span<const Variant> variants)
+{
+    const auto* layout = std::get_if<Layout>(&given);
+    auto plan = layout != nullptr ? apply_layout(inventory, *layout, variants) : Result<Plan>(std::get<Plan>(given));
+    if (!plan) return plan;
     // A plan that does not know of importance is quantized with it, as asked for here; one that does says where.
     const bool silent = std::ranges::none_of(plan->allocation, [](const GroupType& l) { return l.type.contains('+'); });
     for (GroupType& entry : plan->allocation)
         if (silent && has_importance(flags) && parse_type(entry.type)) entry.type += kWithImportance;
+    return plan;
+}
+
+Result<> run_quantize(const QuantizeFlags& flags)
+{
+    if (!flags.dry_run) {
+        if (flags.output.empty()) return usage_error("quantize: --output FILE is needed");
+        if (!names_folder(flags.output))  // there the name is known when the plan is
+            if (auto placed = place_output(flags, flags.publishing, 0, {flags.model, flags.plan}); !placed)
+                return std::unexpected(placed.error());
+    }
+    const auto given = read_given_plan(flags);
+    if (!given) return std::unexpected(given.error());
     Terminal terminal(flags.quiet);
     const auto inventory = open(flags, terminal);
     if (!inventory) return std::unexpected(inventory.error());
     const auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
+    const auto plan = plan_for(flags, *inventory, *given, *variants);
+    if (!plan) return std::unexpected(plan.error());
     const auto bytes = quantized_bytes(*inventory, *plan, *variants);
     if (!bytes) return std::unexpected(bytes.error());
     const auto fallbacks = quantized_fallbacks(*inventory, *plan, *variants);
@@ -56,13 +82,17 @@ Result<> run_quantize(const QuantizeFlags& flags)
         return print_result(flags.json ? quantized_json({}, *bytes, *fallbacks) : size + format_fallbacks(*fallbacks),
                             flags.json);
     }
+    const auto bits = quantized_bits(*inventory, *plan, *variants);
+    if (!bits) return std::unexpected(bits.error());
+    const auto output = place_output(flags, flags.publishing, *bits, {flags.model, flags.plan});
+    if (!output) return std::unexpected(output.error());
     const Workspace workspace(flags.model, flags.workspace);
     const unsigned threads = thread_count(flags.settings.run);
-    if (auto written = quantize(*inventory, *plan, workspace, flags.output, threads, terminal, *variants); !written)
-        return written;
-    if (flags.json) return print_result(quantized_json(flags.output, *bytes, *fallbacks), flags.json);
+    if (auto written = quantize(*inventory, *plan, workspace, *output, threads, terminal, *variants); !written) return written;
+    if (auto published = publish(flags, flags.publishing, *inventory, *plan, *variants, *output); !published) return published;
+    if (flags.json) return print_result(quantized_json(*output, *bytes, *fallbacks), flags.json);
     return print_result(std::format(
-        "{}: {} bytes ({}), {}\n{}", flags.output.string(), *bytes, format_bytes(static_cast<double>(*bytes)),
+        "{}: {} bytes ({}), {}\n{}", output->string(), *bytes, format_bytes(static_cast<double>(*bytes)),
         fallbacks->empty() ? "every tensor as planned" : "every tensor as planned, but", format_fallbacks(*fallbacks)));
 }
 
@@ -74,11 +104,15 @@ void add_quantize(CLI::App& app, Action& chosen)
     verb->footer(
         "Examples:\n"
         "  apreqel quantize model-f16.gguf --plan plan.json --dry-run\n"
-        "  apreqel quantize model-f16.gguf --plan plan.json -o mixed.gguf");
+        "  apreqel quantize model-f16.gguf --plan plan.json -o mixed.gguf\n"
+        "  apreqel quantize finetune-f16.gguf --plan model.layout.json --imatrix auto -o models/");
     auto flags = std::make_shared<QuantizeFlags>();
     add_model(*verb, *flags);
-    verb->add_option("--plan", flags->plan, "The plan: a type for every layer")->type_name("FILE")->required();
-    add_output(*verb, *flags, "The GGUF to write");
+    verb->add_option("--plan", flags->plan, "The plan: a type for every layer; or a layout of another model")
+        ->type_name("FILE")
+        ->required();
+    add_output(*verb, *flags, "The GGUF to write, or a folder: then it gets a name");
+    add_publishing(*verb, flags->publishing);
     verb->add_flag("--dry-run", flags->dry_run, "Print the exact size of the output and write nothing");
     add_importance(*verb, *flags);
     add_variants(*verb, *flags);

@@ -1,5 +1,6 @@
 #include "base/printable.h"
 #include "cli/flags.h"
+#include "cli/publish.h"
 #include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "report/table.h"
@@ -91,6 +92,7 @@ struct RunFlags : Flags {
     PlanRequest request;
     SenseSettings sensing;
     RunGoal goal;
+    Publishing publishing;
     bool prompt_given = false;  ///< --prompt-tokens
     bool chunks_given = false;  ///< --chunks
 };
@@ -134,7 +136,10 @@ Result<> run_run(RunFlags flags)
         return usage_error("run: --minutes is for the front method; the paper's takes the time it takes");
     }
     if (auto possible = check_method(request); !possible) return possible;
-    if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
+    if (!flags.publishing.layout.empty() && !flags.variants.empty())
+        return usage_error("run: --layout is for other models, and a --variant is a file of this one");
+    auto output = place_output(flags, flags.publishing, 0, {flags.model});
+    if (!output) return std::unexpected(output.error());
     Terminal terminal(flags.quiet);
     auto study = open_study(flags, terminal, [&](const Study& opened) -> Result<> {
         if (auto possible = check_run(opened, request); !possible) return possible;
@@ -144,14 +149,15 @@ Result<> run_run(RunFlags flags)
     });
     if (!study) return std::unexpected(study.error());
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
-    const auto result = run(*study, request, flags.sensing, flags.output, flags.goal);
+    auto result = run(*study, request, flags.sensing, *output, flags.goal);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
-    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output), flags.json); !printed)
+    if (auto published = publish(flags, flags.publishing, *study, *result, *output); !published) return published;
+    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output), flags.json); !printed)
         return printed;
     if (result->limits_kept) return {};
     return std::unexpected(
         Error{ErrorCode::infeasible,
-              std::format("run: {} {}", flags.output.string(),
+              std::format("run: {} {}", output->string(),
                           result->rivals.empty() ? "does not keep the limits as measured" : "is not better in everything asked for"),
               "it is the nearest that was built: raise a limit, offer more --types, or close other programs"});
 }
@@ -169,7 +175,9 @@ void add_run(CLI::App& app, Action& chosen)
         "  apreqel run model-f16.gguf --method paper --weights balanced -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);
-    add_output(*verb, *flags, "The mixed-precision GGUF to write");
+    add_output(*verb, *flags, "The mixed-precision GGUF to write, or a folder: then it gets a name");
+    add_publishing(*verb, flags->publishing);
+    add_layout(*verb, flags->publishing.layout);
     verb->get_option("--output")->required();
     add_weights(*verb, *flags);
     add_method(*verb, *flags, flags->request, "front");

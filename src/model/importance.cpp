@@ -35,6 +35,23 @@ bool divide(std::vector<float>& sums, const std::vector<float>& counts)
     return std::ranges::all_of(sums, [](float value) { return std::isfinite(value); });
 }
 
+/// What is `stored` in the matrix's file, counted as llama-quantize counts it: for this model or not.
+ImportanceSource source_of(const Container& container, std::string file,
+                           const std::map<std::string, const StoredTensor*, std::less<>>& stored)
+{
+    ImportanceSource source{.file = std::move(file)};
+    for (const auto& [name, tensor] : stored) {
+        const std::string_view suffix = ".in_sum2";
+        if (name.ends_with(suffix) && stored.contains(name.substr(0, name.size() - suffix.size()) + ".counts"))
+            ++source.entries;
+    }
+    const MetadataEntry* datasets = container.find("imatrix.datasets");
+    if (datasets != nullptr && datasets->is_list_of("str") && datasets->count > 0)
+        source.dataset = container.texts(*datasets).front();
+    source.chunks = container.natural("imatrix.chunk_count").value_or(0);
+    return source;
+}
+
 std::vector<float> to_floats(const auto& values)
 {
     std::vector<float> floats;
@@ -117,6 +134,7 @@ Result<> read_importance(const std::filesystem::path& path, Inventory& inventory
     const auto [covered, weights] = importance_coverage(inventory);
     inventory.importance = std::format("{} {:016x} covers {} of {} weights",
                                        name.empty() ? path.filename().string() : std::string(name), digest, covered, weights);
+    inventory.importance_source = source_of(*container, name.empty() ? path.string() : std::string(name), stored);
     return {};
 }
 

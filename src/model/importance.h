@@ -29,7 +29,7 @@ struct ImportanceMatrix {
 
 /// Gives the tensors of `inventory` the importance that `path` has for them: the mean square of every input column, as
 /// llama-quantize --imatrix reads it; the columns of an expert that the text never reached count alike. The inventory calls it
-/// `name`, or as the file if that is empty, with a digest and its coverage.
+/// `name`, or as the file if that is empty, with a digest and its coverage, and knows where it is from.
 /// Errors, which leave the inventory as it was: not an importance matrix, of another model, damaged.
 [[nodiscard]] Result<> read_importance(const std::filesystem::path& path, Inventory& inventory, std::string_view name = {});
 

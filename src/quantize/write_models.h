@@ -32,8 +32,8 @@ struct ModelSpec {
 /// memory independent of the model's size. `donors` are GGUF files written by this function from the same source, each with
 /// all its tensors quantized alike, with importance or without: a tensor they hold as wanted is copied, if its bytes are still
 /// those that were written. A donor that is not, or is no such file, is named in a warning and left out.
-/// All metadata of the source is kept, except split.*; general.file_type and general.quantization_version are set as
-/// llama-quantize sets them.
+/// All metadata of the source is kept, except split.*; general.file_type (of the type that most weights of the layers have),
+/// general.quantization_version and, of an importance matrix that was used, quantize.imatrix.* are set as llama-quantize sets them.
 /// Every file is read back whole and audited against its spec and the digests taken while it was written, and renamed into
 /// place only then; existing files are replaced. Errors: also a disk with too little room, before anything is written.
 [[nodiscard]] Result<> write_models(const Inventory& inventory, std::span<const ModelSpec> specs,

@@ -51,6 +51,7 @@ Result<std::string> documented_fields(std::string_view section)
     if (section == kDeviceSchema) return table_of<DeviceProfile>(section);
     if (section == kSensitivitySchema) return table_of<Sensitivity>(section);
     if (section == kPlanSchema) return table_of(section, explained_plan());
+    if (section == kLayoutSchema) return table_of<Layout>(section);
     if (section == kRunSchema) return table_of(section, run_of_plan());
     if (section == kStudySchema) return table_of(section, evaluation_of_plan());
     if (section == kQualitySchema) return table_of<Quality>(section);

@@ -15,6 +15,7 @@ inline constexpr std::string_view kModelSchema = "apreqel.model/1";
 inline constexpr std::string_view kDeviceSchema = "apreqel.device/1";
 inline constexpr std::string_view kSensitivitySchema = "apreqel.sensitivity/2";
 inline constexpr std::string_view kPlanSchema = "apreqel.plan/1";
+inline constexpr std::string_view kLayoutSchema = "apreqel.layout/1";
 inline constexpr std::string_view kRunSchema = "apreqel.run/1";
 inline constexpr std::string_view kStudySchema = "apreqel.study/1";
 inline constexpr std::string_view kQualitySchema = "apreqel.quality/1";
@@ -67,6 +68,8 @@ void fields(Archive& archive, GroupType& entry);
 void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types,
             const Objectives& known = paper_objectives());
 void fields(Archive& archive, Plan& plan);
+void fields(Archive& archive, LayoutRun& run);
+void fields(Archive& archive, Layout& layout);
 void fields(Archive& archive, TriedModel& tried);
 void fields(Archive& archive, RunResult& result);
 void fields(Archive& archive, Evaluation& evaluation);

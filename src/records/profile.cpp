@@ -64,6 +64,8 @@ void heading_fields(Archive& archive, ModelProfile& profile)
 {
     archive.optional("model", profile.model, "fingerprint of the full-precision model", {.rule = Rule::label});
     archive.optional("model_name", profile.model_name, "for people");
+    archive.optional("architecture", profile.architecture, "`general.architecture`; layouts need it",
+                     {.rule = Rule::label, .written = !profile.architecture.empty()});
     archive.required("layers", profile.layers, "their number", {.rule = Rule::positive});
     archive.optional("embedding_type", profile.embedding_type, "type of embedding and output tensors", {.rule = Rule::label});
     archive.optional("text", profile.text, "file name, or how it was sampled");

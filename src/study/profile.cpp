@@ -48,6 +48,7 @@ Result<Profile> weighed_profile(const Study& study)
     const Platform platform = study.platform();
     Profile profile{.model = {.model = study.inventory.fingerprint,
                               .model_name = study.inventory.name,
+                              .architecture = study.inventory.architecture,
                               .layers = study.inventory.layers.size(),
                               .embedding_type = type_name(study.settings.embedding_type),
                               .text = {},

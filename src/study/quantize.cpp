@@ -131,6 +131,14 @@ Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, co
     return std::move(blueprint->assignment.fallbacks);
 }
 
+Result<double> quantized_bits(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)
+{
+    const auto blueprint = read_blueprint(inventory, plan, foreign);
+    if (!blueprint) return std::unexpected(blueprint.error());
+    return 8 * static_cast<double>(tensor_bytes(inventory, blueprint->assignment.types)) /
+           static_cast<double>(inventory.parameters());
+}
+
 Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)
 {
     const auto blueprint = read_blueprint(inventory, plan, foreign);

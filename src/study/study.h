@@ -11,6 +11,7 @@
 
 #include <apreqel/evaluation.h>
 #include <apreqel/inventory.h>
+#include <apreqel/layout.h>
 #include <apreqel/plan.h>
 #include <apreqel/sensitivity.h>
 
@@ -99,6 +100,15 @@ struct Study {
 /// The tensors that `quantize` cannot give the type of the plan.
 [[nodiscard]] Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan,
                                                                 std::span<const Variant> foreign = {});
+
+/// `layout` as a plan of this model. `foreign`: as for `quantize`. Error: it does not fit: another architecture, another number
+/// of blocks, groups that one of the two has not, or a tensor that cannot hold the type its layer has there.
+[[nodiscard]] Result<Plan> apply_layout(const Inventory& inventory, const Layout& layout,
+                                        std::span<const Variant> foreign = {});
+
+/// Bits per weight of the file `quantize` would write: its tensors, over all weights.
+[[nodiscard]] Result<double> quantized_bits(const Inventory& inventory, const Plan& plan,
+                                            std::span<const Variant> foreign = {});
 
 /// Bytes of the file `quantize` would write.
 [[nodiscard]] Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan,

@@ -1,9 +1,12 @@
 // The program as its users meet it: arguments in; stdout, stderr and an exit code out. APREQEL_UPDATE_GOLDEN=1 rewrites
 // the expected outputs in golden/.
 #include "base/file.h"
+#include "support/compare.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
+
+#include <apreqel/inventory.h>
 
 #include <gguf.h>
 #include <catch2/catch_test_macros.hpp>
@@ -254,6 +257,139 @@ TEST_CASE("a quantized source is refused, and can still be inspected", "[cli]")
     check_error(apreqel(folder, {"quantize", "small.gguf", "--plan", "plan.json", "-o", "smaller.gguf"}), 1,
                 "small.gguf: it cannot be quantized: token_embd.weight is");
     CHECK(apreqel(folder, {"inspect", "small.gguf"}).out.contains("quantized already"));
+}
+
+TEST_CASE("a layout of one model quantizes another of its family, with nothing measured, and no model of another", "[cli]")
+{
+    const TempDir folder;
+    std::string profile = kProfile;
+    REQUIRE(write_text(folder / "profile.json", profile));
+    REQUIRE(write_text(folder / "scores.json", kScores));
+    const std::vector<std::string> plan{"plan", "-C", ".", "-w", "0.3,0.3,0.4", "--layout", "m.layout.json"};
+    check_error(apreqel(folder, plan), 1, "the architecture of its model is not known");
+    CHECK(!std::filesystem::exists(folder / "m.layout.json"));
+    profile.insert(profile.find("\"layers\""), R"("model":"abc","model_name":"the first","architecture":"llama",)");
+    REQUIRE(write_text(folder / "profile.json", profile));
+    auto with_plan = plan;
+    with_plan.insert(with_plan.end(), {"-o", "plan.json"});
+    CHECK(apreqel(folder, with_plan).exit_code == 0);
+    check_error(apreqel(folder, plan), 2, "m.layout.json: it exists");
+    const std::string layout = read_text(folder / "m.layout.json").value();
+    CHECK(layout.contains("\"schema\": \"apreqel.layout/1\""));
+    CHECK(layout.contains("\"model_name\": \"the first\""));
+    CHECK(!layout.contains("abc"));
+    check_error(apreqel(folder, {"plan", "-C", ".", "--spread", "3", "--method", "front", "--layout", "x.json"}), 2,
+                "--spread");
+
+    make_tiny_model(folder.path(), {.seed = 5, .file = "other.gguf"});
+    const auto made = apreqel(folder, {"quantize", "other.gguf", "--plan", "m.layout.json", "-o", "by-layout.gguf", "-q"});
+    CHECK(made.exit_code == 0);
+    CHECK(made.err.empty());
+    CHECK(!std::filesystem::exists(folder / "other.gguf.apreqel"));
+    // The plan itself is of that one model.
+    check_error(apreqel(folder, {"quantize", "other.gguf", "--plan", "plan.json", "-o", "x.gguf"}), 1, "for another model");
+    std::string own = read_text(folder / "plan.json").value();
+    own.replace(own.find("\"abc\""), 5, "\"\"");
+    REQUIRE(write_text(folder / "own.json", own));
+    CHECK(apreqel(folder, {"quantize", "other.gguf", "--plan", "own.json", "-o", "by-plan.gguf", "-q"}).exit_code == 0);
+    CHECK(different_tensor(folder / "by-layout.gguf", folder / "by-plan.gguf").empty());
+
+    make_tiny_model(folder.path(), {.architecture = "qwen2", .file = "qwen2.gguf"});
+    make_tiny_model(folder.path(), {.blocks = 3, .file = "deeper.gguf"});
+    make_tiny_model(folder.path(), {.width = 224, .file = "narrow.gguf"});
+    for (const auto& [model, cause] : {std::pair("qwen2.gguf", "for models of architecture llama, this is qwen2"),
+                                       std::pair("deeper.gguf", "for models of 2 blocks, this has 3"),
+                                       std::pair("narrow.gguf", "as its rows have 224 weights")})
+        check_error(apreqel(folder, {"quantize", model, "--plan", "m.layout.json", "-o", "x.gguf", "-q"}), 1, cause);
+    CHECK(!std::filesystem::exists(folder / "x.gguf"));
+}
+
+TEST_CASE("a file in a folder is named by convention, and has a card and a Modelfile that name it", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf", .edit = [](gguf_context* metadata) {
+                                        gguf_set_val_str(metadata, "general.basename", "Tiny Model");
+                                        gguf_set_val_str(metadata, "general.size_label", "1M");
+                                        gguf_set_val_str(metadata, "general.license", "mit");
+                                    }});
+    REQUIRE(write_text(
+        folder / "plan.json",
+        R"({"schema":"apreqel.plan/1","allocation":[{"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q8_0"}]})"));
+    const std::vector<std::string> quantize{"quantize", "m.gguf", "--plan", "plan.json", "-q", "-o"};
+    const auto with = [&](std::vector<std::string> flags) {
+        flags.insert(flags.begin(), quantize.begin(), quantize.end());
+        return apreqel(folder, flags);
+    };
+    const auto made = with({"made/here/", "--card", "README.md", "--modelfile", "made/Modelfile"});
+    INFO(made.err);
+    REQUIRE(made.exit_code == 0);
+    std::vector<std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "made/here"))
+        files.push_back(entry.path().filename());
+    REQUIRE(files.size() == 1);
+    const std::string& file = files.front();
+    CHECK(made.out.starts_with("made/here/" + file + ": "));
+    const auto inventory = read_inventory(folder / "made/here" / file).value();
+    CHECK(file == std::format("Tiny-Model-1M-APQ-{:.1f}bpw.gguf",
+                              8 * static_cast<double>(inventory.size_bytes()) / static_cast<double>(inventory.parameters())));
+    const std::string card = read_text(folder / "README.md").value();
+    CHECK(card.starts_with("---\nlicense: \"mit\"\n"));
+    CHECK(card.contains("`" + file + "` is tiny model (llama, "));
+    CHECK(card.contains("| ffn | 0: q8\\_0 |\n"));
+    CHECK(card.contains(
+        "apreqel quantize m.gguf --plan plan.json -q -o made/here/ --card README.md --modelfile made/Modelfile\n"));
+    CHECK(read_text(folder / "made/Modelfile").value() ==
+          "FROM ./here/" + file +
+              "\n# The model has no chat template: it completes text.\nTEMPLATE \"\"\"{{ .Prompt }}\"\"\"\n");
+
+    // Nothing is replaced that was not asked for, and nothing written where something cannot be.
+    check_error(with({"made/here"}), 2, file + ": it exists");
+    CHECK(with({"made/here", "--force"}).exit_code == 0);
+    check_error(with({"new.gguf", "--card", "README.md"}), 2, "README.md: it exists");
+    check_error(with({"new.gguf", "--card", "c", "--modelfile", "./c"}), 2, "asked for twice");
+    check_error(with({"new.gguf", "--card", "new.gguf"}), 2, "asked for twice");
+    check_error(with({"new.gguf", "--card", "absent/c.md"}), 1, "absent/c.md: its folder is not there");
+    check_error(with({"new\".gguf", "--modelfile", "M"}), 1, "a Modelfile cannot name such a file");
+    CHECK(!std::filesystem::exists(folder / "new.gguf"));
+    CHECK(!std::filesystem::exists(folder / "M"));
+}
+
+TEST_CASE("run names its file when it knows what it is, adds a number where that is taken, and writes all that goes with it",
+          "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 2, .file = "m.gguf"});
+    std::string words;
+    for (int i = 0; i < 900; ++i) words += std::format("word {} ", i * i);
+    REQUIRE(write_text(folder / "text.txt", words));
+    const std::vector<std::string> run{"run",      "m.gguf",   "--types",       "q4_K,q8_0", "--imatrix", "none",
+                                       "--text",   "text.txt", "--calibration", "text.txt",  "--context", "32",
+                                       "--chunks", "2",        "--generate",    "2",         "-r",        "2",
+                                       "-q",       "-o",       "made/"};
+    const auto with = [&](std::vector<std::string> flags) {
+        flags.insert(flags.begin(), run.begin(), run.end());
+        return apreqel(folder, flags);
+    };
+    const auto first = with({"--card", "card.md", "--modelfile", "made/Modelfile", "--layout", "m.layout.json"});
+    INFO(first.err);
+    REQUIRE(first.exit_code == 0);
+    REQUIRE(with({}).exit_code == 0);
+    std::vector<std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "made")) files.push_back(entry.path().filename());
+    std::ranges::sort(files);
+    REQUIRE(files.size() == 3);  // and the Modelfile
+    CHECK(files[1].starts_with("tiny-model-APQ-"));
+    CHECK(std::ranges::count_if(files, [](const std::string& file) { return file.ends_with("bpw.gguf"); }) == 1);
+    CHECK(std::ranges::count_if(files, [](const std::string& file) { return file.ends_with("bpw-2.gguf"); }) == 1);
+    const std::string card = read_text(folder / "card.md").value();
+    CHECK(card.contains("| **tiny-model-APQ-"));
+    CHECK(card.contains("In one session on "));
+    CHECK(card.contains("Text: text.txt."));
+    CHECK(card.contains("| full precision |"));
+    CHECK(read_text(folder / "m.gguf.apreqel/run.json").value().contains("bpw-2.gguf\""));
+    CHECK(read_text(folder / "m.layout.json").value().contains("\"text\": \"text.txt\""));
+    make_tiny_model(folder.path(), {.blocks = 2, .seed = 3, .file = "sibling.gguf"});
+    CHECK(apreqel(folder, {"quantize", "sibling.gguf", "--plan", "m.layout.json", "-o", "s.gguf", "-q"}).exit_code == 0);
 }
 
 TEST_CASE("measure compares files side by side and stock llama.cpp loads what was made", "[cli]")

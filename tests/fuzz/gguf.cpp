@@ -3,6 +3,7 @@
 #include "fuzz/targets.h"
 #include "gguf/container.h"
 #include "model/importance.h"
+#include "model/provenance.h"
 
 #include <apreqel/inventory.h>
 
@@ -40,6 +41,7 @@ bool accepts_model(std::string_view input)
     static_cast<void>(groups_of(*inventory, Granularity::tensor));
     static_cast<void>(embedding_group(*inventory));
     static_cast<void>(check_full_precision(*inventory));
+    if (const auto provenance = read_provenance(file.path())) static_cast<void>(file_stem_of(*provenance, "model.gguf"));
     return true;
 }
 

@@ -33,6 +33,7 @@ constexpr std::array kTargets{
     Target{"model-profile", accepts<parse_model_profile>},
     Target{"device-profile", accepts<parse_device_profile>},
     Target{"plan", accepts<parse_plan>},
+    Target{"layout", accepts<parse_layout>},
     Target{"sensitivity", accepts<parse_sensitivity>},
     Target{"run", accepts<parse_run>},
     Target{"study", accepts<parse_study>},

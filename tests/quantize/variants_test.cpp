@@ -9,6 +9,8 @@
 #include "support/tiny_model.h"
 #include "support/tool.h"
 
+#include <gguf.h>
+#include <llama.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
@@ -63,6 +65,18 @@ std::string fixed_embedding(const std::string& name)
     return "--token-embedding-type " + name + " --output-tensor-type " + name;
 }
 
+/// The keys of `theirs` that `ours` does not have with the same value.
+std::vector<std::string> differing_metadata(const std::filesystem::path& ours, const std::filesystem::path& theirs)
+{
+    const auto our = Container::read(InputFile::open(ours).value()).value();
+    const auto their = Container::read(InputFile::open(theirs).value()).value();
+    std::vector<std::string> keys;
+    for (const MetadataEntry& entry : their.metadata())
+        if (our.find(entry.key) == nullptr || our.encoded(*our.find(entry.key)) != their.encoded(entry))
+            keys.push_back(entry.key);
+    return keys;
+}
+
 }  // namespace
 
 TEST_CASE("uniform variants hold the very bytes llama-quantize --pure writes", "[quantize]")
@@ -81,13 +95,9 @@ TEST_CASE("uniform variants hold the very bytes llama-quantize --pure writes", "
         CAPTURE(name);
         REQUIRE(llama_quantize(model, folder / "theirs.gguf", name, fixed_embedding(name)));
         CHECK(different_tensor(folder / (name + ".gguf"), folder / "theirs.gguf").empty());
+        CHECK(differing_metadata(folder / (name + ".gguf"), folder / "theirs.gguf").empty());
         const auto ours = Container::read(InputFile::open(folder / (name + ".gguf")).value()).value();
         const auto theirs = Container::read(InputFile::open(folder / "theirs.gguf").value()).value();
-        for (const MetadataEntry& entry : theirs.metadata()) {
-            CAPTURE(entry.key);
-            REQUIRE(ours.find(entry.key) != nullptr);
-            CHECK(ours.encoded(*ours.find(entry.key)) == theirs.encoded(entry));
-        }
         CHECK(ours.metadata().size() == theirs.metadata().size() + 2);  // apreqel.source, apreqel.digests
     }
 }
@@ -121,9 +131,9 @@ TEST_CASE("with an importance matrix, every type equals llama-quantize --imatrix
         const auto loaded = LoadedModel::load(model, {.threads = 2});
         REQUIRE(loaded);
         Monitor quiet;
-        const auto matrix =
-            collect_importance(*loaded, inventory, *loaded->tokenize(words), {.context = 64, .chunks = 4}, quiet);
+        auto matrix = collect_importance(*loaded, inventory, *loaded->tokenize(words), {.context = 64, .chunks = 4}, quiet);
         REQUIRE(matrix);
+        matrix->text = "words";
         REQUIRE(write_importance(folder / "i.gguf", *matrix));
     } else {
         APREQEL_NEEDS_TOOL("llama-imatrix");
@@ -145,6 +155,7 @@ TEST_CASE("with an importance matrix, every type equals llama-quantize --imatrix
         REQUIRE(llama_quantize(model, folder / "theirs.gguf", name,
                                "--imatrix " + (folder / "i.gguf").string() + " " + fixed_embedding("q6_K")));
         CHECK(different_tensor(folder / "ours.gguf", folder / "theirs.gguf").empty());
+        CHECK(differing_metadata(folder / "ours.gguf", folder / "theirs.gguf").empty());
         if (!check_target_type(type)) {
             Monitor quiet;
             const auto refused = write_models(plain, {&spec, 1}, {}, 2, quiet);
@@ -152,6 +163,70 @@ TEST_CASE("with an importance matrix, every type equals llama-quantize --imatrix
             CHECK(refused.error().message.contains("importance matrix"));
         }
     }
+}
+
+namespace {
+
+/// A file of the model with `layers` for the types of its layers, in their order; with importance if the model has a matrix.
+Container mix_of(const Inventory& inventory, const std::filesystem::path& path, const std::vector<std::string>& layers)
+{
+    std::vector<Variant> variants;
+    for (const std::string& name : layers) variants.push_back(parse_variant(name, !inventory.importance.empty()).value());
+    TypeAssignment assignment = assign_types(inventory, variants, parse_variant("q6_K", false).value());
+    write(inventory, {{.path = path, .types = assignment.types, .notes = {}, .origins = assignment.origins}});
+    return Container::read(InputFile::open(path).value()).value();
+}
+
+}  // namespace
+
+TEST_CASE("a mix has the file type of the type that most of its weights have", "[quantize]")
+{
+    const TempDir folder;
+    const Inventory inventory = inventory_of(make_tiny_model(folder.path()));
+    const auto file_type = [&](const std::vector<std::string>& layers) {
+        return mix_of(inventory, folder / "mix.gguf", layers).natural("general.file_type");
+    };
+    // The FFN has more weights than the attention.
+    CHECK(file_type({"q3_K", "q4_K", "q3_K", "q4_K"}) == LLAMA_FTYPE_MOSTLY_Q4_K_M);
+    CHECK(file_type({"q4_K", "q3_K", "q4_K", "q3_K"}) == LLAMA_FTYPE_MOSTLY_Q3_K_M);
+    CHECK(file_type({"q4_K", "q5_K", "q8_0", "q5_K"}) == LLAMA_FTYPE_MOSTLY_Q5_K_M);
+    CHECK(file_type({"q4_K", "q8_0", "q4_K", "q8_0"}) == LLAMA_FTYPE_MOSTLY_Q8_0);
+    CHECK(file_type({"q4_K", "iq4_xs", "q4_K", "iq4_xs"}) == LLAMA_FTYPE_MOSTLY_IQ4_XS);
+    CHECK(file_type({"q4_K", "q4_K", "q4_K", "q4_K"}) == LLAMA_FTYPE_MOSTLY_Q4_K_S);
+}
+
+TEST_CASE("a file says which importance matrix it was made with, where one was, and keeps its model's name", "[quantize]")
+{
+    const TempDir folder;
+    // The source itself was made with another one, which is not that of the file.
+    const auto model = make_tiny_model(folder.path(), {.edit = [](gguf_context* metadata) {
+                                           gguf_set_val_str(metadata, "quantize.imatrix.file", "old.gguf");
+                                       }});
+    Inventory inventory = inventory_of(model);
+    const std::string name = *Container::read(InputFile::open(model).value()).value().text("general.name");
+    const Container without = mix_of(inventory, folder / "plain.gguf", {"q4_K", "q4_K", "q4_K", "q8_0"});
+    CHECK(without.find("quantize.imatrix.file") == nullptr);
+    CHECK(without.text("general.name") == name);
+
+    ImportanceMatrix matrix{.tensors = {}, .text = "a text of my own", .context = 64, .chunks = 3};
+    for (const Tensor& tensor : inventory.tensors)
+        if (tensor.role == "attn_q")
+            matrix.tensors.push_back({tensor.name, std::vector<double>(static_cast<std::size_t>(tensor.columns()), 2.0), {4}});
+    matrix.tensors.push_back({"blk.9.other.weight", {1.0}, {1}});  // of another model: llama-quantize counts it too
+    // Of 127 bytes, the last would be the first half of a character.
+    const std::string folder_name = folder.path().string();
+    const auto path = folder / (std::string(125 - folder_name.size(), 'i') + "é" + std::string(60, 'i') + ".gguf");
+    REQUIRE(write_importance(path, matrix));
+    REQUIRE(read_importance(path, inventory));
+    const Container with = mix_of(inventory, folder / "mix.gguf", {"q4_K+imatrix", "q4_K", "q4_K", "q8_0"});
+    CHECK(with.text("quantize.imatrix.file") == path.string().substr(0, 126));
+    CHECK(with.text("quantize.imatrix.dataset") == "a text of my own");
+    CHECK(with.natural("quantize.imatrix.entries_count") == 3);
+    CHECK(with.natural("quantize.imatrix.chunks_count") == 3);
+    CHECK(with.text("general.name") == name);
+    // The matrix is there, and no tensor was made with it.
+    const Container unused = mix_of(inventory, folder / "unused.gguf", {"q4_K", "q4_K+imatrix", "q4_K", "q8_0"});
+    CHECK(unused.find("quantize.imatrix.file") == nullptr);
 }
 
 TEST_CASE("an importance matrix that does not belong to the model is refused", "[quantize]")

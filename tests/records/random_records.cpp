@@ -203,6 +203,29 @@ Plan RandomRecords::plan(const Profile& profile)
     return plan;
 }
 
+Layout RandomRecords::layout()
+{
+    Layout layout{.architecture = text() + "a",
+                  .blocks = 1 + count() / 2,
+                  .model_name = text(),
+                  .device = text(),
+                  .text = text(),
+                  .version = text(),
+                  .embedding_type = below(2) == 0 ? "q6_K" : "",
+                  .embedding = below(2) == 0 ? text() + "t" : "",
+                  .runs = {},
+                  .fallbacks = fallbacks()};
+    for (const std::string role : {"attn", "ffn_gate+ffn_up"}) {
+        std::uint64_t block = below(3);
+        for (std::size_t r = below(4); r > 0; --r) {
+            const std::uint64_t last = block + below(5);
+            if (last < layout.blocks) layout.runs.push_back({role, block, last, text() + "t"});
+            block = last + 1 + below(2);
+        }
+    }
+    return layout;
+}
+
 RunResult RandomRecords::run(const Profile& profile)
 {
     RunResult result{.plan = plan(profile),

@@ -18,6 +18,7 @@ public:
     [[nodiscard]] Sensitivity sensitivity(const Profile& profile);
     /// Not one that `profile` would give: every field has a value.
     [[nodiscard]] Plan plan(const Profile& profile);
+    [[nodiscard]] Layout layout();
     [[nodiscard]] RunResult run(const Profile& profile);
     [[nodiscard]] Evaluation evaluation(const Profile& profile, const Scores& scores);
     [[nodiscard]] Quality quality();

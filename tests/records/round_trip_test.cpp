@@ -29,6 +29,7 @@ TEST_CASE("every record is read back as it was written", "[records]")
         check_round_trip(profile.device, parse_device_profile);
         check_round_trip(random.sensitivity(profile), parse_sensitivity);
         check_round_trip(random.plan(profile), parse_plan);
+        check_round_trip(random.layout(), parse_layout);
         check_round_trip(random.run(profile), parse_run);
         check_round_trip(random.quality(), parse_quality);
         check_round_trip(std::vector{random.speed(), random.speed()}, parse_speeds);
