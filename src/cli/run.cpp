@@ -88,6 +88,7 @@ Result<> run_run(RunFlags flags)
     PlanRequest& request = flags.request;
     request.weights = *weights;
     settle_method(request, flags, Method::front);
+    limit_first_token(request, flags, flags.settings.speed.prompt);
     if (request.method == Method::paper) flags.usual_types = UsualTypes::paper;
     if (request.method == Method::front) {
         if (flags.imatrix.empty()) flags.imatrix = kOwnImportance;
@@ -143,7 +144,7 @@ void add_run(CLI::App& app, Action& chosen)
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);
     verb->callback([&chosen, flags, verb] {
-        flags->prompt_given = verb->count("--prompt-tokens") > 0;
+        flags->prompt_given = is_prompt_given(*verb);
         flags->chunks_given = verb->count("--chunks") > 0;
         chosen = [flags] { return run_run(*flags); };
     });
