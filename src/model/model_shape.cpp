@@ -34,12 +34,12 @@ Result<ShapeEntry> encode(const Container& container, const MetadataEntry& entry
 /// A vocabulary of as many tokens without a text: libllama makes them up where there is no tokenizer (src/llama-vocab.cpp).
 void add_vocabulary(ModelShape& shape, const Container& container, const std::string& architecture)
 {
+    if (const MetadataEntry* tokens = container.find(kTokens)) {
+        const std::string size = architecture + ".vocab_size";
+        std::erase_if(shape.metadata, [&](const ShapeEntry& entry) { return entry.key == size; });
+        shape.metadata.push_back({.key = size, .type = "u32", .numbers = {static_cast<double>(tokens->count)}});
+    }
     shape.metadata.push_back({.key = "tokenizer.ggml.model", .type = "str", .texts = {"no_vocab"}});
-    const MetadataEntry* tokens = container.find(kTokens);
-    if (tokens == nullptr) return;
-    const std::string size = architecture + ".vocab_size";
-    std::erase_if(shape.metadata, [&](const ShapeEntry& entry) { return entry.key == size; });
-    shape.metadata.push_back({.key = size, .type = "u32", .numbers = {static_cast<double>(tokens->count)}});
 }
 
 Result<> add_entry(HeaderWriter& writer, const ShapeEntry& entry)

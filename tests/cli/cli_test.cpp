@@ -139,7 +139,7 @@ TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]
     std::size_t files = 0;
     for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(device.path())) ++files;
     CHECK(files == 2);  // the shape and the times
-    REQUIRE(write_text(folder / "text.txt", std::string(4000, 'a')));
+    REQUIRE(write_text(folder / "text.txt", std::string(16000, 'a')));
     const auto sense = apreqel(folder, {"sense", "m.gguf", "--types", "q4_0,q8_0", "--embedding-type", "q8_0", "--calibration",
                                         "text.txt", "-t", "1", "-q"});
     INFO(sense.err);
