@@ -54,9 +54,9 @@ struct Workload {
 
 /// Speed of a model's types and mixes on one device, all measured in the same rounds.
 struct DeviceProfile {
-    std::string model;    ///< fingerprint; empty: not stated
-    std::string device;   ///< machine, backend and threads the speeds hold for
-    std::string version;  ///< of apreqel and libllama
+    std::string model;             ///< fingerprint; empty: not stated
+    std::string device;            ///< machine, backend and threads the speeds hold for
+    std::string version;           ///< of apreqel and libllama
     std::string embedding_type{};  ///< of embedding and output in the uniform variants; empty: not stated
     Workload workload{};
     std::vector<TimedModel> models;

@@ -25,11 +25,12 @@ std::string describe(const Profile& profile)
         return row;
     };
     std::vector<std::vector<std::string>> rows{cut(measurement_header("type"))};
-    for (const UniformVariant& variant : profile.model.types) rows.push_back(cut(measurement_row(measurement_of(profile, variant.type))));
+    for (const UniformVariant& variant : profile.model.types)
+        rows.push_back(cut(measurement_row(measurement_of(profile, variant.type))));
     const auto mixes = std::ranges::count_if(profile.device.models, [](const TimedModel& m) { return !m.allocation.empty(); });
     return std::format("{} on {}\nembedding and output: {} in every type; {} mixes of the types were timed too\n\n{}",
-                       printable_line(profile.model.model_name), printable_line(profile.device.device), profile.device.embedding_type, mixes,
-                       format_table(rows));
+                       printable_line(profile.model.model_name), printable_line(profile.device.device),
+                       profile.device.embedding_type, mixes, format_table(rows));
 }
 
 Result<> run_bench(const BenchFlags& flags)
@@ -67,7 +68,8 @@ Result<> run_bench(const BenchFlags& flags)
 
 void add_bench(CLI::App& app, Action& chosen)
 {
-    CLI::App* verb = app.add_subcommand("bench", "Time types and mixes of a model that is not here, from its shape → latency.json");
+    CLI::App* verb =
+        app.add_subcommand("bench", "Time types and mixes of a model that is not here, from its shape → latency.json");
     verb->footer(
         "Examples:\n"
         "  apreqel inspect model-f16.gguf -o shape.json                     where the model is\n"
@@ -78,7 +80,8 @@ void add_bench(CLI::App& app, Action& chosen)
     add_output(*verb, *flags, "Write the times here, as plan --device reads them");
     verb->get_option("--output")->required();
     add_palette(*verb, *flags, UsualTypes::fitting);
-    verb->add_option("--scratch", flags->scratch, "Folder for the files that are timed, which take no room [that of the output]")
+    verb->add_option("--scratch", flags->scratch,
+                     "Folder for the files that are timed, which take no room [that of the output]")
         ->type_name("DIR");
     add_speed(*verb, *flags);
     verb->get_option("--prompt-tokens")->default_str("0");

@@ -246,11 +246,10 @@ void add_speed(CLI::App& verb, Flags& flags)
         ->type_name("N")
         ->transform(whole_number(1, 10000))
         ->capture_default_str();
-    CLI::Option* generate =
-        verb.add_option("--generate", speed.generated, "Tokens generated per round, as llama-bench -n")
-            ->type_name("N")
-            ->transform(whole_number(1, 1 << 20))
-            ->capture_default_str();
+    CLI::Option* generate = verb.add_option("--generate", speed.generated, "Tokens generated per round, as llama-bench -n")
+                                ->type_name("N")
+                                ->transform(whole_number(1, 1 << 20))
+                                ->capture_default_str();
     CLI::Option* prompt =
         verb.add_option("--prompt-tokens", speed.prompt, "Prompt tokens processed per round, as llama-bench -p; 0: none")
             ->type_name("N")
@@ -261,7 +260,8 @@ void add_speed(CLI::App& verb, Flags& flags)
             [&speed](const std::string& text) {
                 const auto workload = parse_workload(trimmed(text));
                 if (!workload)
-                    throw CLI::ValidationError("--workload", text + " is not PROMPT:GENERATE or PROMPT:GENERATE@DEPTH in tokens");
+                    throw CLI::ValidationError("--workload",
+                                               text + " is not PROMPT:GENERATE or PROMPT:GENERATE@DEPTH in tokens");
                 speed.prompt = workload->prompt;
                 speed.generated = workload->generated;
                 speed.depth = workload->depth;

@@ -157,8 +157,9 @@ Result<> check_devices(const PlanFlags& flags)
         return usage_error("plan: {} --device-weights for {} --device", flags.device_weights.size(), flags.devices.size());
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (criteria()[c].of_device && (flags.request.limits.most[c] < kUnlimited || flags.max_ttft_ms))
-            return usage_error("plan: a weighted mean of devices keeps no limit of time: leave out --device-weights, and limits "
-                               "hold for the slowest device");
+            return usage_error(
+                "plan: a weighted mean of devices keeps no limit of time: leave out --device-weights, and limits "
+                "hold for the slowest device");
     return {};
 }
 
@@ -168,8 +169,9 @@ Result<> settle_first_token(PlanFlags& flags, const Profile& profile)
     if (!flags.max_ttft_ms) return {};
     const std::size_t tokens = profile.device.workload.prompt;
     if (tokens == 0)
-        return usage_error("plan: --max-ttft: the profile has no time of a prompt, or not of how many tokens: measure with "
-                           "--workload PROMPT:GENERATE");
+        return usage_error(
+            "plan: --max-ttft: the profile has no time of a prompt, or not of how many tokens: measure with "
+            "--workload PROMPT:GENERATE");
     limit_first_token(flags.request, flags, tokens);
     return check_method(flags.request);
 }

@@ -36,7 +36,9 @@ double prompt_latency(const Speed& speed) { return 1000 / speed.prompt_tokens_pe
 
 Speed slowest(const std::vector<const Speed*>& speeds)
 {
-    const auto most = [&](auto time) { return *std::ranges::max_element(speeds, {}, [&](const Speed* s) { return time(*s); }); };
+    const auto most = [&](auto time) {
+        return *std::ranges::max_element(speeds, {}, [&](const Speed* s) { return time(*s); });
+    };
     return {.latency_ms = most(latency)->latency_ms,
             .prompt_tokens_per_second = most(prompt_latency)->prompt_tokens_per_second};
 }
@@ -72,10 +74,7 @@ private:
     std::vector<double> fastest_;
 };
 
-Sampled exactly(double value)
-{
-    return {.median = value, .low = value, .high = value, .confidence = 0, .samples = {}};
-}
+Sampled exactly(double value) { return {.median = value, .low = value, .high = value, .confidence = 0, .samples = {}}; }
 
 Result<> check(std::span<const DeviceProfile> devices, std::span<const double> weights)
 {
@@ -84,12 +83,14 @@ Result<> check(std::span<const DeviceProfile> devices, std::span<const double> w
         if (device.model != first.model)
             return fail("plan: {} timed model {}, {} timed {}", first.device, first.model, device.device, device.model);
         if (!(device.workload == first.workload))
-            return fail("plan: {} and {} timed other numbers of tokens: give all the same --workload", first.device, device.device);
+            return fail("plan: {} and {} timed other numbers of tokens: give all the same --workload", first.device,
+                        device.device);
         if (device.embedding_type != first.embedding_type)
             return fail("plan: {} timed embeddings in {}, {} in {}", first.device, first.embedding_type, device.device,
                         device.embedding_type);
         for (const TimedModel& model : device.models)
-            if (!(latency(model.speed) > 0)) return fail("plan: the latency of {} on {} was not measured", model.name, device.device);
+            if (!(latency(model.speed) > 0))
+                return fail("plan: the latency of {} on {} was not measured", model.name, device.device);
     }
     if (weights.empty()) return {};
     if (weights.size() != devices.size()) return usage_error("plan: {} weights for {} devices", weights.size(), devices.size());

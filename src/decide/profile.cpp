@@ -45,7 +45,6 @@ Result<Profile> join(ModelProfile model, DeviceProfile device)
     return Profile{.model = std::move(model), .device = std::move(device)};
 }
 
-
 Measurement measurement_of(const Profile& profile, std::string_view type)
 {
     const UniformVariant& variant = *std::ranges::find(profile.model.types, type, &UniformVariant::type);

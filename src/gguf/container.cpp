@@ -288,10 +288,7 @@ std::string_view MetadataEntry::type_name() const
     return name == nullptr ? "" : name;
 }
 
-bool MetadataEntry::is_list_of(std::string_view type_name) const
-{
-    return is_array && this->type_name() == type_name;
-}
+bool MetadataEntry::is_list_of(std::string_view type_name) const { return is_array && this->type_name() == type_name; }
 
 const MetadataEntry* Container::find(std::string_view key) const
 {

@@ -28,7 +28,8 @@ void append_string(std::string& out, std::string_view text)
 int type_of(std::string_view name)
 {
     for (int type = 0; type < GGUF_TYPE_COUNT; ++type)
-        if (const char* const known = gguf_type_name(static_cast<gguf_type>(type)); known != nullptr && name == known) return type;
+        if (const char* const known = gguf_type_name(static_cast<gguf_type>(type)); known != nullptr && name == known)
+            return type;
     return -1;
 }
 
@@ -36,7 +37,8 @@ int type_of(std::string_view name)
 template <typename T>
 bool holds(double value)
 {
-    if constexpr (std::is_floating_point_v<T>) return value >= std::numeric_limits<T>::lowest() && value <= std::numeric_limits<T>::max();
+    if constexpr (std::is_floating_point_v<T>)
+        return value >= std::numeric_limits<T>::lowest() && value <= std::numeric_limits<T>::max();
     // The greatest numbers of 64 bits are no doubles: what is above 2^53 is not exact.
     constexpr double kMostExact = 9007199254740992;
     return value >= std::max(static_cast<double>(std::numeric_limits<T>::min()), -kMostExact) &&

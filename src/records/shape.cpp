@@ -10,8 +10,7 @@ void fields(Archive& archive, ShapeEntry& entry)
     archive.optional("array", entry.array, "it is an array, else one value", {.written = entry.array || archive.documenting()});
     archive.optional("numbers", entry.numbers, "its values; true is 1",
                      {.written = entry.type != "str" || archive.documenting(), .whole = true});
-    archive.optional("texts", entry.texts, "the same of type `str`",
-                     {.written = entry.type == "str" || archive.documenting()});
+    archive.optional("texts", entry.texts, "the same of type `str`", {.written = entry.type == "str" || archive.documenting()});
 }
 
 void fields(Archive& archive, ShapeTensor& tensor)

@@ -64,7 +64,8 @@ Result<> time_shapes(DeviceProfile& device, const Study& study, const std::vecto
 {
     Shapes shapes(study);
     for (const Variant& variant : study.settings.types)
-        if (auto added = shapes.add(assign_types(study.inventory, variant, study.settings.embedding_type)); !added) return added;
+        if (auto added = shapes.add(assign_types(study.inventory, variant, study.settings.embedding_type)); !added)
+            return added;
     for (const std::vector<GroupType>& mix : mixes)
         if (auto added = shapes.add(assign_mix(study, mix)); !added) return added;
     const auto speeds = time_models(study, shapes.paths());

@@ -74,8 +74,8 @@ TEST_CASE("help teaches every verb", "[cli]")
     CHECK(help.exit_code == 0);
     CHECK(help.err.empty());
     check_golden("help.txt", help.out);
-    for (const std::string verb :
-         {"inspect", "score", "profile", "plan", "quantize", "measure", "run", "study", "sense", "imatrix", "report", "bench"}) {
+    for (const std::string verb : {"inspect", "score", "profile", "plan", "quantize", "measure", "run", "study", "sense",
+                                   "imatrix", "report", "bench"}) {
         const auto text = apreqel(folder, {verb, "--help"});
         CHECK(text.exit_code == 0);
         check_golden("help-" + verb + ".txt", text.out);
@@ -167,12 +167,14 @@ TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]
 TEST_CASE("a workload that is none is a usage error", "[cli]")
 {
     const TempDir folder;
-    for (const char* workload : {"", "512", "512:", ":128", "512:0", "512:128@", "512:128@x", "512:128@1 2", "-1:128", "9999999:1"}) {
+    for (const char* workload :
+         {"", "512", "512:", ":128", "512:0", "512:128@", "512:128@x", "512:128@1 2", "-1:128", "9999999:1"}) {
         CAPTURE(workload);
         check_error(apreqel(folder, {"bench", "shape.json", "-o", "out.json", std::string("--workload=") + workload}), 2,
                     "--workload");
     }
-    check_error(apreqel(folder, {"bench", "shape.json", "-o", "out.json", "--workload", "1:1", "--generate", "2"}), 2, "excludes");
+    check_error(apreqel(folder, {"bench", "shape.json", "-o", "out.json", "--workload", "1:1", "--generate", "2"}), 2,
+                "excludes");
 }
 
 TEST_CASE("what a method cannot weigh or limit is refused before anything is measured", "[cli]")

@@ -20,7 +20,8 @@ Speed speed(double ms, double prompt = 0)
 
 ModelProfile model_of(const std::vector<std::string>& types)
 {
-    ModelProfile model{.model = "m", .model_name = {}, .layers = 2, .embedding_type = "q6_K", .text = {}, .version = {}, .types = {}};
+    ModelProfile model{
+        .model = "m", .model_name = {}, .layers = 2, .embedding_type = "q6_K", .text = {}, .version = {}, .types = {}};
     for (const std::string& type : types) model.types.push_back({.type = type, .quality = {}, .fallbacks = {}});
     return model;
 }
@@ -28,16 +29,16 @@ ModelProfile model_of(const std::vector<std::string>& types)
 /// q4_K, q8_0 and a mix of the two.
 DeviceProfile device_of(const std::string& name, double q4, double q8, double mix)
 {
-    return {.model = "m",
-            .device = name,
-            .version = {},
-            .embedding_type = "q6_K",
-            .workload = {512, 128, 0},
-            .models = {{.name = "q4_K", .speed = speed(q4, 1000 / q4)},
-                       {.name = "q8_0", .speed = speed(q8, 1000 / q8)},
-                       {.name = "mix 1",
-                        .allocation = {{"blk.0.attn", "q4_K"}, {"blk.0.ffn", "q8_0"}},
-                        .speed = speed(mix, 1000 / mix)}}};
+    return {
+        .model = "m",
+        .device = name,
+        .version = {},
+        .embedding_type = "q6_K",
+        .workload = {512, 128, 0},
+        .models = {
+            {.name = "q4_K", .speed = speed(q4, 1000 / q4)},
+            {.name = "q8_0", .speed = speed(q8, 1000 / q8)},
+            {.name = "mix 1", .allocation = {{"blk.0.attn", "q4_K"}, {"blk.0.ffn", "q8_0"}}, .speed = speed(mix, 1000 / mix)}}};
 }
 
 TEST_CASE("a device's types are found whether they were quantized with an importance matrix or not", "[decide]")

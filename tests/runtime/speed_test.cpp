@@ -123,8 +123,7 @@ TEST_CASE("a prompt longer than libllama's batch is timed in pieces", "[runtime]
     CHECK(too_long.error().code == ErrorCode::usage);
 }
 
-TEST_CASE("tokens lie before those that are timed, in memory of any kind, and are computed once where they can be",
-          "[runtime]")
+TEST_CASE("tokens lie before those that are timed, in memory of any kind, and are computed once where they can be", "[runtime]")
 {
     struct Counter : Monitor {
         [[nodiscard]] bool stop_requested() const override { return ++asked < 0; }
