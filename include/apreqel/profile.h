@@ -2,10 +2,12 @@
 #pragma once
 
 #include <apreqel/criterion.h>
+#include <apreqel/error.h>
 #include <apreqel/measurement.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,11 +44,22 @@ struct TimedModel {
     Speed speed;
 };
 
+/// What was timed, in tokens, as llama-bench has it: a prompt (pp), or as many generated (tg), behind those that are in the KV cache
+/// already (depth).
+struct Workload {
+    std::size_t prompt = 0;     ///< 0: not timed, or not stated
+    std::size_t generated = 0;  ///< 0: not stated
+    std::size_t depth = 0;
+    bool operator==(const Workload&) const = default;
+};
+
 /// Speed of a model's types and mixes on one device, all measured in the same rounds.
 struct DeviceProfile {
-    std::string model;    ///< fingerprint; empty: not stated
-    std::string device;   ///< machine, backend and threads the speeds hold for
-    std::string version;  ///< of apreqel and libllama
+    std::string model;             ///< fingerprint; empty: not stated
+    std::string device;            ///< machine, backend and threads the speeds hold for
+    std::string version;           ///< of apreqel and libllama
+    std::string embedding_type{};  ///< of embedding and output in the uniform variants; empty: not stated
+    Workload workload{};
     std::vector<TimedModel> models;
 };
 
@@ -54,6 +67,17 @@ struct Profile {
     ModelProfile model;
     DeviceProfile device;
 };
+
+/// What is planned from. Types of the device are called what the model calls them: whether an importance matrix was used
+/// ("q4_K+imatrix") makes no type faster or slower.
+/// Error: the two are of other models, or their uniform variants of other types of embedding.
+[[nodiscard]] Result<Profile> join(ModelProfile model, DeviceProfile device);
+
+/// One profile for several devices that timed one workload on one model: of every uniform variant and mix that all of them timed,
+/// the time on the slowest. With `weights`, one a device: the mean of the times relative to the fastest uniform variant of
+/// the device, times the same mean of these, so that it reads as milliseconds.
+/// Error: they have no common model, workload, type of embedding or timed model; a time that is missing; no weight above 0.
+[[nodiscard]] Result<DeviceProfile> fleet_of(std::span<const DeviceProfile> devices, std::span<const double> weights = {});
 
 /// The uniform variant of `type`, with its speed if the device profile has it. `type` is one of the model's.
 [[nodiscard]] Measurement measurement_of(const Profile& profile, std::string_view type);

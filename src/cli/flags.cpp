@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <map>
 #include <ranges>
 
@@ -154,6 +155,10 @@ void add_method(CLI::App& verb, Flags& flags, PlanRequest& request, const std::s
         ->default_str(usual);
     Limits& limits = request.limits;
     add_limits(verb, limits);
+    verb.add_option("--max-ttft", flags.max_ttft_ms,
+                    "Most time to the first token: for the whole prompt that is timed, such as 2s; method front")
+        ->type_name("TIME")
+        ->transform(positive_quantity(kTimeUnits));
     verb.add_option("--kv-context", limits.context, "Count the f16 KV cache of this many tokens as memory; method front")
         ->type_name("N")
         ->transform(whole_number(0, kMostTokens));
@@ -212,10 +217,74 @@ void add_chunking(CLI::App& verb, Flags& flags)
     verb.add_flag("--remeasure", flags.settings.remeasure, "Measure again what the workspace already holds");
 }
 
+namespace {
+
+/// "2048:256@8192". Nothing: it is none, or has a number that no flag takes.
+std::optional<Workload> parse_workload(std::string_view text)
+{
+    constexpr std::size_t kMost = 1 << 20;
+    Workload workload;
+    const char* place = text.data();
+    const char* const end = place + text.size();
+    const auto number = [&](std::size_t& value) {
+        const auto [rest, error] = std::from_chars(place, end, value);
+        place = rest;
+        return error == std::errc() && value <= kMost;
+    };
+    const auto mark = [&](char wanted) { return place != end && *place++ == wanted; };
+    if (!number(workload.prompt) || !mark(':') || !number(workload.generated) || workload.generated == 0) return std::nullopt;
+    if (place != end && !(mark('@') && number(workload.depth) && place == end)) return std::nullopt;
+    return workload;
+}
+
+}  // namespace
+
+void add_speed(CLI::App& verb, Flags& flags)
+{
+    SpeedSettings& speed = flags.settings.speed;
+    verb.add_option("-r,--repetitions", speed.repetitions, "Rounds of the latency measurement")
+        ->type_name("N")
+        ->transform(whole_number(1, 10000))
+        ->capture_default_str();
+    CLI::Option* generate = verb.add_option("--generate", speed.generated, "Tokens generated per round, as llama-bench -n")
+                                ->type_name("N")
+                                ->transform(whole_number(1, 1 << 20))
+                                ->capture_default_str();
+    CLI::Option* prompt =
+        verb.add_option("--prompt-tokens", speed.prompt, "Prompt tokens processed per round, as llama-bench -p; 0: none")
+            ->type_name("N")
+            ->transform(whole_number(0, 1 << 20))
+            ->capture_default_str();
+    verb.add_option_function<std::string>(
+            "--workload",
+            [&speed](const std::string& text) {
+                const auto workload = parse_workload(trimmed(text));
+                if (!workload)
+                    throw CLI::ValidationError("--workload",
+                                               text + " is not PROMPT:GENERATE or PROMPT:GENERATE@DEPTH in tokens");
+                speed.prompt = workload->prompt;
+                speed.generated = workload->generated;
+                speed.depth = workload->depth;
+            },
+            "What latency means: tokens of a prompt and generated ones, behind so many in the KV cache (llama-bench -p -n -d), "
+            "such as 2048:256@8192")
+        ->type_name("PROMPT:GENERATE[@DEPTH]")
+        ->excludes(generate)
+        ->excludes(prompt);
+}
+
+bool is_prompt_given(const CLI::App& verb) { return verb.count("--prompt-tokens") + verb.count("--workload") > 0; }
+
+void limit_first_token(PlanRequest& request, const Flags& flags, std::size_t tokens)
+{
+    if (!flags.max_ttft_ms) return;
+    double& most = request.limits.most[kPromptLatency];
+    most = std::min(most, *flags.max_ttft_ms / static_cast<double>(std::max<std::size_t>(tokens, 1)));
+}
+
 void add_measuring(CLI::App& verb, Flags& flags)
 {
     QualitySettings& quality = flags.settings.quality;
-    SpeedSettings& speed = flags.settings.speed;
     add_text(verb, flags);
     add_chunking(verb, flags);
     verb.add_option("--chunks", quality.chunks, "Chunks of text to measure on; 0: all [all]")
@@ -225,18 +294,7 @@ void add_measuring(CLI::App& verb, Flags& flags)
         ->type_name("N")
         ->transform(whole_number(0, kMostTokens))
         ->capture_default_str();
-    verb.add_option("-r,--repetitions", speed.repetitions, "Rounds of the latency measurement")
-        ->type_name("N")
-        ->transform(whole_number(1, 10000))
-        ->capture_default_str();
-    verb.add_option("--generate", speed.generated, "Tokens generated per round, as llama-bench -n")
-        ->type_name("N")
-        ->transform(whole_number(1, 1 << 20))
-        ->capture_default_str();
-    verb.add_option("--prompt-tokens", speed.prompt, "Prompt tokens processed per round, as llama-bench -p; 0: none")
-        ->type_name("N")
-        ->transform(whole_number(0, 1 << 20))
-        ->capture_default_str();
+    add_speed(verb, flags);
 }
 
 void settle_method(PlanRequest& request, const Flags& flags, Method usual)

@@ -46,6 +46,7 @@ struct Flags {
     std::optional<Method> method;               ///< empty: the verb decides
     std::optional<bool> mix_embedding;          ///< the same
     std::optional<std::string> weights;         ///< the same
+    std::optional<double> max_ttft_ms;          ///< time for a prompt, of which the limit of its tokens follows
     StudySettings settings;
 };
 
@@ -68,7 +69,14 @@ void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --ga
 void add_text(CLI::App& verb, Flags& flags);                ///< --text
 void add_chunking(CLI::App& verb, Flags& flags);            ///< --context, --remeasure
 void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --thorough, --probe-chunks, --minutes
-void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, --repetitions, …
+void add_speed(CLI::App& verb, Flags& flags);               ///< --repetitions, --generate, --prompt-tokens, --workload
+void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, …, and these
+
+/// True if the command line says how long a prompt to time.
+[[nodiscard]] bool is_prompt_given(const CLI::App& verb);
+
+/// Turns --max-ttft into a limit of the prompt latency; `tokens` of the prompt that is timed, 0: none is.
+void limit_first_token(PlanRequest& request, const Flags& flags, std::size_t tokens);
 
 /// The flag that `verb` had as `old`: a usage error that says what it is called `now`.
 void add_renamed(CLI::App& verb, const std::string& old, const std::string& now);

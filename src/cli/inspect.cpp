@@ -1,3 +1,4 @@
+#include "base/file.h"
 #include "base/printable.h"
 #include "cli/flags.h"
 #include "cli/quantity.h"
@@ -160,6 +161,8 @@ Result<> run_inspect(const InspectFlags& flags)
         return std::unexpected(Error{ErrorCode::usage, "inspect: --imatrix auto would run the model, which inspect does not",
                                      "apreqel imatrix MODEL -o imatrix.gguf writes one to name here"});
     }
+    if (!flags.output.empty())
+        if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
     auto types = types_of(flags, *inventory);
@@ -175,6 +178,11 @@ Result<> run_inspect(const InspectFlags& flags)
         if (!weighed) return std::unexpected(weighed.error());
         weights = std::move(*weighed);
     }
+    if (!flags.output.empty()) {
+        const auto shape = shape_of(*inventory);
+        if (!shape) return std::unexpected(shape.error());
+        if (auto written = write_text(flags.output, to_json(*shape)); !written) return written;
+    }
     return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, weights, flags.tensors), flags.json);
 }
 
@@ -187,12 +195,14 @@ void add_inspect(CLI::App& app, Action& chosen)
     verb->footer(
         "Examples:\n"
         "  apreqel inspect model-f16.gguf\n"
-        "  apreqel inspect model-f16.gguf --types q2_K,iq4_xs --tensors");
+        "  apreqel inspect model-f16.gguf --types q2_K,iq4_xs --tensors\n"
+        "  apreqel inspect model-f16.gguf -o shape.json      for bench on another device");
     auto flags = std::make_shared<InspectFlags>();
     add_model(*verb, *flags);
     add_imatrix_file(*verb, *flags);
     add_palette(*verb, *flags, UsualTypes::fitting);
     verb->add_flag("--tensors", flags->tensors, "List every tensor instead of one row per role");
+    add_output(*verb, *flags, "Write the model's shape here, kilobytes without weights: all that bench needs of it");
     add_common(*verb, *flags);
     verb->callback([&chosen, flags] { chosen = [flags] { return run_inspect(*flags); }; });
 }

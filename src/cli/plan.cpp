@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/scratch.h"
 #include "cli/publish.h"
 #include "cli/quantity.h"
 #include "cli/result_json.h"
@@ -15,7 +16,9 @@ namespace {
 
 struct PlanFlags : Flags {
     std::filesystem::path profile;
-    std::filesystem::path device;
+    std::filesystem::path shape;
+    std::vector<std::filesystem::path> devices;
+    std::vector<double> device_weights;
     std::filesystem::path scores;
     std::filesystem::path sensitivity;
     PlanRequest request;
@@ -79,19 +82,99 @@ Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensi
     return print_result(flags.json ? spread_json(*plans, files) : format_table(rows), flags.json);
 }
 
-/// The profile named; with `--device`, what that says of the device, and of the profile what is true of the model.
-Result<Profile> read_parts(const PlanFlags& flags, const std::filesystem::path& path)
+/// What the shape of a model tells of those types of its sensitivity that were timed.
+Result<ModelProfile> weigh_shape(const std::filesystem::path& path, const std::filesystem::path& sensitivity_path,
+                                 const DeviceProfile& device)
 {
-    if (flags.device.empty()) return read_profile(path);
-    auto device = read_device_profile(flags.device);
-    if (!device) return std::unexpected(device.error());
-    auto profile = read_profile(path);
-    auto model = profile ? Result<ModelProfile>(std::move(profile->model)) : read_model_profile(path);
-    if (!model) return std::unexpected(profile.error());
-    if (!model->model.empty() && !device->model.empty() && model->model != device->model) {
-        return fail("plan: {} is of model {}, {} is of {}", path.string(), model->model, flags.device.string(), device->model);
+    const auto shape = read_shape(path);
+    if (!shape) return std::unexpected(shape.error());
+    const auto sensitivity = read_sensitivity(sensitivity_path);
+    if (!sensitivity) return std::unexpected(sensitivity.error());
+    const auto scratch = ScratchFolder::create(std::filesystem::temp_directory_path());
+    if (!scratch) return std::unexpected(scratch.error());
+    const auto inventory = open_shape(*shape, path, scratch->path() / "model.gguf");
+    if (!inventory) return std::unexpected(inventory.error());
+    std::vector<Variant> types;
+    for (const std::string& name : sensitivity->types) {
+        auto variant = parse_variant(name, true);
+        const auto times = [&](const TimedModel& model) {
+            const auto timed = parse_variant(model.name, true);
+            return model.allocation.empty() && timed && timed->type == variant->type;
+        };
+        if (variant && std::ranges::any_of(device.models, times)) types.push_back(std::move(*variant));
     }
-    return Profile{.model = std::move(*model), .device = std::move(*device)};
+    if (types.empty()) return fail("plan: {} and the device have no type in common", sensitivity_path.string());
+    const auto embedding = parse_type(device.embedding_type);
+    if (!embedding) return fail("plan: the device does not say what type embedding and output were timed in");
+    return weighed_model(*inventory, types, *embedding);
+}
+
+/// The devices named, each with the names that `model` has for its types, as one.
+Result<Profile> join_devices(const PlanFlags& flags, const ModelProfile& model, std::vector<DeviceProfile> devices)
+{
+    for (std::size_t d = 0; d < devices.size(); ++d) {
+        auto joined = join(model, std::move(devices[d]));
+        if (!joined) {
+            joined.error().message += std::format(" ({})", flags.devices[d].string());
+            return joined;
+        }
+        devices[d] = std::move(joined->device);
+    }
+    auto fleet = fleet_of(devices, flags.device_weights);
+    if (!fleet) return std::unexpected(fleet.error());
+    return Profile{.model = model, .device = std::move(*fleet)};
+}
+
+/// The profile named; with `--device`, what that says of the device, and of the profile, or the shape, what is true of the model.
+Result<Profile> read_parts(const PlanFlags& flags, const std::filesystem::path& path, const std::filesystem::path& layers_path)
+{
+    if (flags.devices.empty()) return read_profile(path);
+    std::vector<DeviceProfile> devices;
+    for (const auto& file : flags.devices) {
+        auto device = read_device_profile(file);
+        if (!device) return std::unexpected(device.error());
+        devices.push_back(std::move(*device));
+    }
+    if (!flags.shape.empty()) {
+        const auto model = weigh_shape(flags.shape, layers_path, devices.front());
+        return model ? join_devices(flags, *model, std::move(devices)) : std::unexpected(model.error());
+    }
+    auto profile = read_profile(path);
+    const auto model = profile ? Result<ModelProfile>(std::move(profile->model)) : read_model_profile(path);
+    if (!model) return std::unexpected(profile.error());
+    return join_devices(flags, *model, std::move(devices));
+}
+
+/// What only makes sense together.
+Result<> check_devices(const PlanFlags& flags)
+{
+    if (!flags.shape.empty() && flags.devices.empty())
+        return usage_error("plan: --shape says nothing of speed: add --device FILE, as bench writes it");
+    if (!flags.shape.empty() && flags.request.method != Method::front)
+        return usage_error("plan: --shape has no perplexity, which --method {} needs: add --method front",
+                           method_name(flags.request.method));
+    if (flags.device_weights.empty()) return {};
+    if (flags.device_weights.size() != flags.devices.size())
+        return usage_error("plan: {} --device-weights for {} --device", flags.device_weights.size(), flags.devices.size());
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (criteria()[c].of_device && (flags.request.limits.most[c] < kUnlimited || flags.max_ttft_ms))
+            return usage_error(
+                "plan: a weighted mean of devices keeps no limit of time: leave out --device-weights, and limits "
+                "hold for the slowest device");
+    return {};
+}
+
+/// --max-ttft, now that it is known how long the prompt was.
+Result<> settle_first_token(PlanFlags& flags, const Profile& profile)
+{
+    if (!flags.max_ttft_ms) return {};
+    const std::size_t tokens = profile.device.workload.prompt;
+    if (tokens == 0)
+        return usage_error(
+            "plan: --max-ttft: the profile has no time of a prompt, or not of how many tokens: measure with "
+            "--workload PROMPT:GENERATE");
+    limit_first_token(flags.request, flags, tokens);
+    return check_method(flags.request);
 }
 
 Result<> run_plan(PlanFlags flags)
@@ -104,7 +187,9 @@ Result<> run_plan(PlanFlags flags)
     if (flags.spread > 0 && flags.request.method != Method::front)
         return usage_error("--method {} has no front to spread plans over: add --method front",
                            method_name(flags.request.method));
-    const auto profile_path = input_path(flags.profile, flags.workspace, "--profile", "profile.json");
+    if (auto possible = check_devices(flags); !possible) return possible;
+    const auto profile_path = flags.shape.empty() ? input_path(flags.profile, flags.workspace, "--profile", "profile.json")
+                                                  : Result<std::filesystem::path>(flags.shape);
     if (!profile_path) return std::unexpected(profile_path.error());
     const bool front = flags.request.method == Method::front;
     const auto layers_path = front ? input_path(flags.sensitivity, flags.workspace, "--sensitivity", "sensitivity.json")
@@ -116,8 +201,9 @@ Result<> run_plan(PlanFlags flags)
         if (output.empty() || flags.spread > 0) continue;
         if (auto writable = check_output(output, flags.force, {*profile_path, *layers_path}); !writable) return writable;
     }
-    const auto profile = read_parts(flags, *profile_path);
+    const auto profile = read_parts(flags, *profile_path, *layers_path);
     if (!profile) return std::unexpected(profile.error());
+    if (auto possible = settle_first_token(flags, *profile); !possible) return possible;
     if (flags.spread > 0) {
         const auto sensitivity = read_sensitivity(*layers_path);
         return sensitivity ? plan_spread(flags, *profile, *sensitivity) : std::unexpected(sensitivity.error());
@@ -165,9 +251,17 @@ void add_plan(CLI::App& app, Action& chosen)
         "  apreqel plan -C model-f16.gguf.apreqel --method front --spread 12 -o ladder");
     auto flags = std::make_shared<PlanFlags>();
     verb->add_option("--profile", flags->profile, "What each type measures [DIR/profile.json]")->type_name("FILE");
-    verb->add_option("--device", flags->device,
-                     "Speed of the types on another device, a profile/device-….json of a workspace there")
-        ->type_name("FILE");
+    verb->add_option("--shape", flags->shape, "In place of --profile: the model's shape, as inspect --output writes it")
+        ->type_name("FILE")
+        ->excludes("--profile");
+    verb->add_option("--device", flags->devices,
+                     "Speed of the types on another device, as bench writes it; given several times, of the slowest of them")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+    verb->add_option("--device-weights", flags->device_weights,
+                     "Instead of the slowest, the mean of what each --device takes relative to its fastest type, so weighted")
+        ->type_name("NUMBER,…")
+        ->delimiter(',');
     verb->add_option("--scores", flags->scores, "Contribution of each layer [DIR/scores.json]")->type_name("FILE");
     verb->add_option("--sensitivity", flags->sensitivity,
                      "What each type does to each layer, for --method front [DIR/sensitivity.json]")

@@ -26,7 +26,7 @@ std::string describe(const Profile& profile)
 struct ProfileFlags : Flags {
     bool mixes = false;
     bool shape = false;
-    bool prompts = false;  ///< --prompt-tokens was given
+    bool prompts = false;  ///< a prompt to time was named
 };
 
 Result<> run_profile(const ProfileFlags& flags)
@@ -67,7 +67,7 @@ void add_profile(CLI::App& app, Action& chosen)
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);
     verb->callback([&chosen, flags, verb] {
-        flags->prompts = verb->count("--prompt-tokens") > 0;
+        flags->prompts = is_prompt_given(*verb);
         chosen = [flags] { return run_profile(*flags); };
     });
 }

@@ -174,6 +174,7 @@ Result<> publish(const Flags& flags, const Publishing& publishing, const Study& 
                               .device = result.device,
                               .text = result.text,
                               .because = result.because};
+    measured.models.append_range(result.rivals);
     for (const TriedModel& tried : result.tried) measured.models.push_back(tried.measured);
     measured.models.push_back(result.mix);
     measured.models.push_back(result.reference);

@@ -114,6 +114,7 @@ Result<> settle_goal(RunFlags& flags)
 {
     PlanRequest& request = flags.request;
     settle_method(request, flags, Method::front);
+    limit_first_token(request, flags, flags.settings.speed.prompt);
     const bool front = request.method == Method::front;
     if (!front && !flags.goal.rivals.empty()) return usage_error("run: --beat is for the front method");
     flags.goal.asked_for_rivals = !flags.goal.rivals.empty();
@@ -203,7 +204,7 @@ void add_run(CLI::App& app, Action& chosen)
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);
     verb->callback([&chosen, flags, verb] {
-        flags->prompt_given = verb->count("--prompt-tokens") > 0;
+        flags->prompt_given = is_prompt_given(*verb);
         flags->chunks_given = verb->count("--chunks") > 0;
         chosen = [flags] { return run_run(*flags); };
     });

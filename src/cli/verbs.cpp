@@ -45,6 +45,7 @@ void add_verbs(CLI::App& app, Action& chosen)
     add_imatrix(app, chosen);
     add_sense(app, chosen);
     add_profile(app, chosen);
+    add_bench(app, chosen);
     add_plan(app, chosen);
     add_quantize(app, chosen);
     add_measure(app, chosen);

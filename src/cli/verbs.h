@@ -18,6 +18,7 @@ void add_score(CLI::App& app, Action& chosen);
 void add_imatrix(CLI::App& app, Action& chosen);
 void add_sense(CLI::App& app, Action& chosen);
 void add_profile(CLI::App& app, Action& chosen);
+void add_bench(CLI::App& app, Action& chosen);
 void add_plan(CLI::App& app, Action& chosen);
 void add_quantize(CLI::App& app, Action& chosen);
 void add_measure(CLI::App& app, Action& chosen);

@@ -1,8 +1,49 @@
 #include <apreqel/profile.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace apreqel {
+namespace {
+
+/// "q4_K" of "q4_K+imatrix".
+std::string_view without_importance(std::string_view type) { return type.substr(0, type.find('+')); }
+
+/// What the model calls a type of the device, where it has that with or without an importance matrix only.
+std::string name_in(const ModelProfile& model, const std::string& type)
+{
+    if (std::ranges::contains(model.types, type, &UniformVariant::type)) return type;
+    const auto same = std::ranges::find(model.types, without_importance(type),
+                                        [](const UniformVariant& variant) { return without_importance(variant.type); });
+    return same == model.types.end() ? type : same->type;
+}
+
+}  // namespace
+
+Result<Profile> join(ModelProfile model, DeviceProfile device)
+{
+    if (!model.model.empty() && !device.model.empty() && model.model != device.model)
+        return fail("plan: the profile is of model {}, the times of the device are of {}", model.model, device.model);
+    if (!model.embedding_type.empty() && !device.embedding_type.empty() && model.embedding_type != device.embedding_type)
+        return fail("plan: embedding and output are {} in the profile, {} in what the device timed", model.embedding_type,
+                    device.embedding_type);
+    for (TimedModel& timed : device.models) {
+        if (timed.allocation.empty()) timed.name = name_in(model, timed.name);
+        for (GroupType& entry : timed.allocation) entry.type = name_in(model, entry.type);
+    }
+    const auto times = [&](std::string_view type, bool exactly) {
+        return std::ranges::find_if(device.models, [&](const TimedModel& timed) {
+            const std::string_view name = exactly ? std::string_view(timed.name) : without_importance(timed.name);
+            return timed.allocation.empty() && name == (exactly ? type : without_importance(type));
+        });
+    };
+    for (const UniformVariant& variant : model.types) {  // both of a type are chosen from, and one was timed
+        const auto same = times(variant.type, false);
+        if (times(variant.type, true) == device.models.end() && same != device.models.end())
+            device.models.push_back({.name = variant.type, .speed = same->speed});
+    }
+    return Profile{.model = std::move(model), .device = std::move(device)};
+}
 
 Measurement measurement_of(const Profile& profile, std::string_view type)
 {

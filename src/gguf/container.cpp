@@ -1,10 +1,13 @@
 #include "gguf/container.h"
 
+#include "gguf/number_types.h"
+
 #include <ggml.h>
 #include <gguf.h>
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <unordered_set>
@@ -241,19 +244,9 @@ private:
             return fail("read {}: {} has type {}, which this libggml does not know", path_, tensor.name, *type);
         }
         tensor.type = QuantType{*type};
-        // A quarter of the range leaves room to add and multiply sizes without overflow everywhere else.
-        constexpr std::int64_t kMaxWeights = std::numeric_limits<std::int64_t>::max() / 64;
-        std::int64_t weights = 1;
-        for (const std::int64_t extent : tensor.shape) {
-            if (extent < 1 || extent > kMaxWeights / weights)
-                return fail("read {}: damaged: {} has an impossible shape", path_, tensor.name);
-            weights *= extent;
-        }
-        if (tensor.shape[0] % block_size(tensor.type) != 0) {
-            return fail("read {}: damaged: {} has rows of {} weights, not a multiple of {} as {} needs", path_, tensor.name,
-                        tensor.shape[0], block_size(tensor.type), type_name(tensor.type));
-        }
-        tensor.size_bytes = static_cast<std::uint64_t>(weights / tensor.shape[0]) * row_bytes(tensor.type, tensor.shape[0]);
+        const auto bytes = stored_bytes(tensor.shape, tensor.type);
+        if (!bytes) return fail("read {}: damaged: {} has {}", path_, tensor.name, bytes.error().message);
+        tensor.size_bytes = *bytes;
         return {};
     }
 
@@ -289,11 +282,13 @@ Result<Container> Container::read(const InputFile& file)
     return container;
 }
 
-bool MetadataEntry::is_list_of(std::string_view type_name) const
+std::string_view MetadataEntry::type_name() const
 {
     const char* const name = gguf_type_name(static_cast<gguf_type>(type));
-    return is_array && name != nullptr && type_name == name;
+    return name == nullptr ? "" : name;
 }
+
+bool MetadataEntry::is_list_of(std::string_view type_name) const { return is_array && this->type_name() == type_name; }
 
 const MetadataEntry* Container::find(std::string_view key) const
 {
@@ -344,6 +339,22 @@ std::optional<std::vector<std::uint64_t>> Container::naturals(std::string_view k
     return values;
 }
 
+std::optional<std::vector<double>> Container::numbers(const MetadataEntry& entry) const
+{
+    constexpr double kMostExact = 9007199254740992;  // 2^53
+    std::vector<double> values(entry.count);
+    const char* place = header_.data() + entry.value;
+    const bool numeric = with_number_type(entry.type, [&]<typename T>(T) {
+        for (double& value : values) {
+            value = static_cast<double>(decode<T>(place));
+            if (std::is_integral_v<T> && std::abs(value) > kMostExact) value = std::numeric_limits<double>::quiet_NaN();
+            place += sizeof(T);
+        }
+    });
+    if (!numeric || !std::ranges::all_of(values, [](double value) { return std::isfinite(value); })) return std::nullopt;
+    return values;
+}
+
 std::vector<std::string_view> Container::texts(const MetadataEntry& entry) const
 {
     std::vector<std::string_view> texts;
@@ -355,6 +366,21 @@ std::vector<std::string_view> Container::texts(const MetadataEntry& entry) const
         place += sizeof length + length;
     }
     return texts;
+}
+
+Result<std::uint64_t> stored_bytes(const std::array<std::int64_t, 4>& shape, QuantType type)
+{
+    // A quarter of the range leaves room to add and multiply sizes without overflow everywhere else.
+    constexpr std::int64_t kMaxWeights = std::numeric_limits<std::int64_t>::max() / 64;
+    std::int64_t weights = 1;
+    for (const std::int64_t extent : shape) {
+        if (extent < 1 || extent > kMaxWeights / weights) return fail("an impossible shape");
+        weights *= extent;
+    }
+    if (shape[0] % block_size(type) != 0) {
+        return fail("rows of {} weights, not a multiple of {} as {} needs", shape[0], block_size(type), type_name(type));
+    }
+    return static_cast<std::uint64_t>(weights / shape[0]) * row_bytes(type, shape[0]);
 }
 
 int dimensions(const std::array<std::int64_t, 4>& shape)

@@ -25,6 +25,8 @@ struct MetadataEntry {
     std::size_t value = 0;    ///< first byte of the value, after its type
     std::size_t end = 0;
 
+    [[nodiscard]] std::string_view type_name() const;  ///< as GGUF spells `type`
+    [[nodiscard]] bool is_of_texts() const { return type_name() == "str"; }
     /// True for an array of `type` in GGUF's own spelling: "str", "f32", "u8".
     [[nodiscard]] bool is_list_of(std::string_view type_name) const;
 };
@@ -58,7 +60,9 @@ public:
     [[nodiscard]] std::optional<bool> boolean(std::string_view key) const;
     /// The elements of an array of integers; nothing if one is negative or there are more than `limit`.
     [[nodiscard]] std::optional<std::vector<std::uint64_t>> naturals(std::string_view key, std::uint64_t limit) const;
-    /// The elements of an array of strings: views into this container.
+    /// The values of an entry of numbers, in an array or not; true is 1. Nothing: they are none, or not exact or not finite.
+    [[nodiscard]] std::optional<std::vector<double>> numbers(const MetadataEntry& entry) const;
+    /// The values of an entry of strings, in an array or not: views into this container.
     [[nodiscard]] std::vector<std::string_view> texts(const MetadataEntry& entry) const;
 
     /// The entry as stored, key included: what a copy of it in another file consists of.
@@ -78,6 +82,9 @@ private:
 
 /// Number of dimensions as ggml counts them: trailing ones do not count, a scalar has one.
 [[nodiscard]] int dimensions(const std::array<std::int64_t, 4>& shape);
+
+/// Bytes of a tensor. Error, to follow "it has": a shape that cannot be, or rows that the type's blocks do not fit.
+[[nodiscard]] Result<std::uint64_t> stored_bytes(const std::array<std::int64_t, 4>& shape, QuantType type);
 
 /// `value` rounded up to a multiple of `alignment`.
 [[nodiscard]] constexpr std::uint64_t padded(std::uint64_t value, std::uint64_t alignment)

@@ -1,6 +1,13 @@
 #include "gguf/header_writer.h"
 
+#include "gguf/number_types.h"
+
 #include <gguf.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
 
 namespace apreqel {
 namespace {
@@ -17,7 +24,51 @@ void append_string(std::string& out, std::string_view text)
     out += text;
 }
 
+/// The gguf_type of that name; -1: there is none.
+int type_of(std::string_view name)
+{
+    for (int type = 0; type < GGUF_TYPE_COUNT; ++type)
+        if (const char* const known = gguf_type_name(static_cast<gguf_type>(type)); known != nullptr && name == known)
+            return type;
+    return -1;
+}
+
+/// Whether a number of type T is `value`, but for rounding where it has a fraction.
+template <typename T>
+bool holds(double value)
+{
+    if constexpr (std::is_floating_point_v<T>)
+        return value >= std::numeric_limits<T>::lowest() && value <= std::numeric_limits<T>::max();
+    // The greatest numbers of 64 bits are no doubles: what is above 2^53 is not exact.
+    constexpr double kMostExact = 9007199254740992;
+    return value >= std::max(static_cast<double>(std::numeric_limits<T>::min()), -kMostExact) &&
+           value <= std::min(static_cast<double>(std::numeric_limits<T>::max()), kMostExact) && value == std::floor(value);
+}
+
 }  // namespace
+
+Result<> HeaderWriter::add_numbers(std::string_view key, std::string_view type, bool array, std::span<const double> values)
+{
+    const int id = type_of(type);
+    if (!array && values.size() != 1) return fail("{} is not one number", key);
+    std::string encoded;
+    bool fit = true;
+    const bool numeric = with_number_type(id, [&]<typename T>(T) {
+        for (const double value : values) {
+            fit = fit && holds<T>(value) && (id != GGUF_TYPE_BOOL || value <= 1);
+            if (fit) append(encoded, static_cast<T>(value));
+        }
+    });
+    if (!numeric) return fail("{} is of type {}, which is none of numbers", key, type);
+    if (!fit) return fail("{} has a number that is no {}", key, type);
+    append_string(metadata_, key);
+    if (array) append<std::int32_t>(metadata_, GGUF_TYPE_ARRAY);
+    append<std::int32_t>(metadata_, id);
+    if (array) append<std::uint64_t>(metadata_, values.size());
+    metadata_ += encoded;
+    ++entries_;
+    return {};
+}
 
 void HeaderWriter::add_encoded(std::string_view entry)
 {

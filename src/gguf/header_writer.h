@@ -19,6 +19,8 @@ public:
     void add_encoded(std::string_view entry);  ///< an entry of another file, see Container::encoded
     void add_text(std::string_view key, std::string_view value);
     void add_texts(std::string_view key, std::span<const std::string> values);
+    /// One number, or an array of them, of the type that GGUF spells `type`. Error: there is no such type, or it does not hold one.
+    [[nodiscard]] Result<> add_numbers(std::string_view key, std::string_view type, bool array, std::span<const double> values);
     void add_u32(std::string_view key, std::uint32_t value);
     void add_u64s(std::string_view key, std::span<const std::uint64_t> values);
     void add_tensor(std::string_view name, const std::array<std::int64_t, 4>& shape, QuantType type, std::uint64_t size_bytes);

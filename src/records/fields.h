@@ -22,6 +22,7 @@ inline constexpr std::string_view kQualitySchema = "apreqel.quality/1";
 inline constexpr std::string_view kSpeedSchema = "apreqel.speed/1";
 inline constexpr std::string_view kMeasurementsSchema = "apreqel.measurements/1";
 inline constexpr std::string_view kInventorySchema = "apreqel.inventory/1";
+inline constexpr std::string_view kShapeSchema = "apreqel.shape/1";
 inline constexpr std::string_view kImportanceSchema = "apreqel.imatrix/1";
 
 /// What `measure` prints.
@@ -59,6 +60,9 @@ void fields(Archive& archive, TimedModel& model);
 void fields(Archive& archive, ModelProfile& profile);
 void fields(Archive& archive, DeviceProfile& profile);
 void fields(Archive& archive, Profile& profile);
+void fields(Archive& archive, ShapeEntry& entry);
+void fields(Archive& archive, ShapeTensor& tensor);
+void fields(Archive& archive, ModelShape& shape);
 void fields(Archive& archive, LayerScore& layer);
 void fields(Archive& archive, Scores& scores);
 void fields(Archive& archive, Probe& probe);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/importance.h"
+#include "model/model_shape.h"
 
 #include <apreqel/inventory.h>
 #include <apreqel/json.h>
@@ -49,6 +50,10 @@ struct TypeWeight {
 
 [[nodiscard]] Result<RunResult> parse_run(std::string_view text);
 [[nodiscard]] Result<RunResult> read_run(const std::filesystem::path& path);
+
+[[nodiscard]] std::string to_json(const ModelShape& shape);
+[[nodiscard]] Result<ModelShape> parse_shape(std::string_view text);
+[[nodiscard]] Result<ModelShape> read_shape(const std::filesystem::path& path);
 
 /// Prompts: one per line, or one JSON object per line with a `prompt`, `text` or `turns` (its first) field.
 [[nodiscard]] Result<std::vector<std::string>> parse_prompts(std::string_view text);

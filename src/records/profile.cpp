@@ -75,6 +75,17 @@ void heading_fields(Archive& archive, ModelProfile& profile)
         profile.reference.perplexity > 0);
 }
 
+/// What the speeds of a device hold for, beside the model.
+void speed_heading_fields(Archive& archive, DeviceProfile& profile)
+{
+    Workload& workload = profile.workload;
+    const bool stated = archive.documenting() || workload.generated > 0;
+    archive.optional("device", profile.device, "machine, backend and threads the speeds hold for");
+    archive.optional("prompt_tokens", workload.prompt, "of the prompt that was timed; 0: none", {.written = stated});
+    archive.optional("generated_tokens", workload.generated, "that were timed, at most", {.written = stated});
+    archive.optional("depth", workload.depth, "tokens in the KV cache before either", {.written = stated});
+}
+
 void demand_types(Archive& archive, const std::vector<std::string>& names)
 {
     archive.demand(!names.empty(), "types", "must have at least one type");
@@ -95,7 +106,9 @@ void fields(Archive& archive, ModelProfile& profile)
 void fields(Archive& archive, DeviceProfile& profile)
 {
     archive.optional("model", profile.model, "fingerprint of the full-precision model", {.rule = Rule::label});
-    archive.optional("device", profile.device, "machine, backend and threads the speeds hold for");
+    speed_heading_fields(archive, profile);
+    archive.optional("embedding_type", profile.embedding_type, "type of embedding and output tensors in the uniform variants",
+                     {.rule = Rule::label, .written = archive.documenting() || !profile.embedding_type.empty()});
     archive.optional("version", profile.version, "of apreqel and libllama");
     archive.required("models", profile.models, "timed in the same rounds: the uniform variants, then mixes");
 }
@@ -103,7 +116,7 @@ void fields(Archive& archive, DeviceProfile& profile)
 void fields(Archive& archive, Profile& profile)
 {
     heading_fields(archive, profile.model);
-    archive.optional("device", profile.device.device, "machine, backend and threads the speeds hold for");
+    speed_heading_fields(archive, profile.device);
     std::vector<ProfiledType> types;
     std::vector<TimedModel> mixes;
     if (!archive.reading()) {
@@ -122,6 +135,7 @@ void fields(Archive& archive, Profile& profile)
     if (!archive.reading()) return;
     profile.device.model = profile.model.model;
     profile.device.version = profile.model.version;
+    profile.device.embedding_type = profile.model.embedding_type;
     for (ProfiledType& type : types) {
         profile.device.models.push_back({.name = type.variant.type, .speed = std::move(type.speed)});
         profile.model.types.push_back(std::move(type.variant));

@@ -28,7 +28,10 @@ protected:
         value() = Json::array();
         return size;
     }
-    void enter_element(std::size_t) override { places_.push_back({.value = &value().emplace_back()}); }
+    void enter_element(std::size_t) override
+    {
+        places_.push_back({.value = &value().emplace_back(), .whole = places_.back().whole});
+    }
     std::size_t begin_map(std::size_t size) override
     {
         begin_object();

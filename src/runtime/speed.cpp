@@ -56,23 +56,29 @@ double milliseconds_since(Clock::time_point start)
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
+/// The KV cache of as many tokens as lie before those that are timed. What they are does not matter, so that one model of the
+/// session computes them, and those of the same shape take them over.
+using Past = std::vector<std::uint8_t>;
+
 /// A model ready to be timed, warmed up.
 class Runner {
 public:
+    /// `past`: of another model, or empty; then it is filled.
     static Result<Runner> make(const std::filesystem::path& path, const RunSettings& run, const SpeedSettings& settings,
-                               const ThreadPool& pool, const Monitor& monitor)
+                               const ThreadPool& pool, Past& past, const Monitor& monitor)
     {
         auto model = LoadedModel::load(path, run);
         if (!model) return std::unexpected(model.error());
-        Runner runner(std::move(*model), settings, monitor);
+        Runner runner(std::move(*model), settings, past, monitor);
         for (const bool prompt : {false, true}) {
             const std::size_t tokens = prompt ? settings.prompt : settings.generated;
             if (tokens == 0) continue;
             llama_context_params params = context_params(runner.model_);
-            params.n_ctx = static_cast<uint32_t>(tokens);
+            params.n_ctx = static_cast<uint32_t>(settings.depth + tokens);
             auto context = make_context(runner.model_, params, monitor);
             if (!context) return std::unexpected(context.error());
             pool.attach(context->get());
+            if (auto filled = runner.fill(context->get()); !filled) return std::unexpected(filled.error());
             (prompt ? runner.prompt_context_ : runner.generation_context_) = std::move(*context);
         }
         if (auto warm = runner.generate(1); !warm) return std::unexpected(warm.error());
@@ -86,7 +92,7 @@ public:
     Result<double> generate(std::size_t tokens)
     {
         llama_context* context = generation_context_.get();
-        llama_memory_clear(llama_get_memory(context), false);
+        if (auto ready = rewind(context); !ready) return std::unexpected(ready.error());
         const Clock::time_point start = Clock::now();
         const std::vector<Token> opening = model_.opening();
         Token token = opening.empty() ? random_token() : opening.front();
@@ -101,22 +107,41 @@ public:
     Result<double> process_prompt()
     {
         llama_context* context = prompt_context_.get();
-        llama_memory_clear(llama_get_memory(context), false);
+        if (auto ready = rewind(context); !ready) return std::unexpected(ready.error());
         std::vector<Token> tokens = model_.opening();
         while (tokens.size() < settings_.prompt) tokens.push_back(random_token());
         const Clock::time_point start = Clock::now();
-        const std::size_t piece = llama_n_batch(context);
-        for (std::size_t begin = 0; begin < tokens.size(); begin += piece) {
-            const auto part = std::span(tokens).subspan(begin, std::min(piece, tokens.size() - begin));
-            if (auto decoded = decode(context, part); !decoded) return std::unexpected(decoded.error());
-        }
+        if (auto decoded = decode_in_pieces(context, tokens); !decoded) return std::unexpected(decoded.error());
         return 1000.0 * static_cast<double>(tokens.size()) / milliseconds_since(start);
     }
 
 private:
-    Runner(LoadedModel model, const SpeedSettings& settings, const Monitor& monitor)
-        : model_(std::move(model)), settings_(settings), monitor_(&monitor)
+    Runner(LoadedModel model, const SpeedSettings& settings, Past& past, const Monitor& monitor)
+        : model_(std::move(model)), settings_(settings), past_(&past), monitor_(&monitor)
     {
+    }
+
+    /// Puts the tokens of the depth into an empty context.
+    Result<> fill(llama_context* context)
+    {
+        if (settings_.depth == 0) return {};
+        if (!past_->empty() && llama_state_seq_set_data(context, past_->data(), past_->size(), 0) > 0) return {};
+        llama_memory_clear(llama_get_memory(context), false);
+        std::vector<Token> tokens(settings_.depth);
+        std::ranges::generate(tokens, [&] { return random_token(); });
+        if (auto decoded = decode_in_pieces(context, tokens); !decoded) return decoded;
+        past_->resize(llama_state_seq_get_size(context, 0));
+        past_->resize(llama_state_seq_get_data(context, past_->data(), past_->size(), 0));
+        return {};
+    }
+
+    /// Takes out of the context what the last sample put there.
+    Result<> rewind(llama_context* context)
+    {
+        llama_memory_t memory = llama_get_memory(context);
+        if (settings_.depth > 0 && llama_memory_seq_rm(memory, 0, static_cast<llama_pos>(settings_.depth), -1)) return {};
+        llama_memory_clear(memory, false);
+        return fill(context);  // recurrent memory has no part of it taken out
     }
 
     Token random_token() { return static_cast<Token>(random_() % model_.vocabulary_size()); }
@@ -131,8 +156,18 @@ private:
         return {};
     }
 
+    Result<> decode_in_pieces(llama_context* context, std::span<Token> tokens)
+    {
+        const std::size_t piece = llama_n_batch(context);
+        for (std::size_t begin = 0; begin < tokens.size(); begin += piece)
+            if (auto decoded = decode(context, tokens.subspan(begin, std::min(piece, tokens.size() - begin))); !decoded)
+                return decoded;
+        return {};
+    }
+
     LoadedModel model_;
     SpeedSettings settings_;
+    Past* past_;
     const Monitor* monitor_;
     llama_context_ptr generation_context_;
     llama_context_ptr prompt_context_;
@@ -150,9 +185,10 @@ Result<std::size_t> tokens_of_sample(Runner& runner, const SpeedSettings& settin
         std::clamp(settings.sample_ms / *one, static_cast<double>(kFewest), static_cast<double>(settings.generated)));
 }
 
-bool fit_together(std::span<const std::filesystem::path> models)
+/// `context_bytes`: of one model.
+bool fit_together(std::span<const std::filesystem::path> models, std::uint64_t context_bytes)
 {
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = models.size() * context_bytes;
     for (const auto& path : models) {
         std::error_code error;
         const auto size = std::filesystem::file_size(path, error);
@@ -175,11 +211,13 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
 {
     if (settings.repetitions == 0 || settings.generated == 0)
         return usage_error("time: at least one repetition of one token is needed");
-    if (std::max(settings.generated, settings.prompt) > static_cast<std::size_t>(INT32_MAX))
-        return usage_error("time: libllama cannot run more than {} tokens", INT32_MAX);
-    const bool keep = fit_together(models);
+    constexpr std::size_t kMost = INT32_MAX;
+    if (settings.depth > kMost || std::max(settings.generated, settings.prompt) > kMost - settings.depth)
+        return usage_error("time: libllama cannot run more than {} tokens", kMost);
     start_backend();  // the pool asks the backends for its functions
     const ThreadPool pool(thread_count(run));
+    Past past;
+    std::optional<bool> keep;
     std::vector<std::optional<Runner>> runners(models.size());
     std::vector<std::vector<double>> latencies(models.size());
     std::vector<std::vector<double>> prompt_speeds(models.size());
@@ -197,9 +235,10 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
         for (const std::size_t m : round) {
             if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "time: interrupted"});
             if (!runners[m]) {
-                auto made = Runner::make(models[m], run, settings, pool, monitor);
+                auto made = Runner::make(models[m], run, settings, pool, past, monitor);
                 if (!made) return std::unexpected(made.error());
                 runners[m].emplace(std::move(*made));
+                if (!keep) keep = fit_together(models, past.size() * (settings.prompt > 0 ? 2 : 1));
             }
             if (tokens == 0) {
                 const auto enough = tokens_of_sample(*runners[m], settings);
@@ -214,7 +253,7 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
                 if (!speed) return std::unexpected(speed.error());
                 prompt_speeds[m].push_back(*speed);
             }
-            if (!keep) runners[m].reset();
+            if (!*keep) runners[m].reset();
             order.push_back(m);
             monitor.advance(static_cast<double>(order.size()));
         }

@@ -58,19 +58,21 @@ TypeAssignment assign_mix(const Study& study, const std::vector<GroupType>& mix)
     return assign_types(study.inventory, layers, embedding);
 }
 
-Result<std::vector<Speed>> time_shapes(const Study& study, const std::vector<std::vector<GroupType>>& mixes)
+}  // namespace
+
+Result<> time_shapes(DeviceProfile& device, const Study& study, const std::vector<std::vector<GroupType>>& mixes)
 {
     Shapes shapes(study);
-    for (const Variant& variant : study.settings.types) {
+    for (const Variant& variant : study.settings.types)
         if (auto added = shapes.add(assign_types(study.inventory, variant, study.settings.embedding_type)); !added)
-            return std::unexpected(added.error());
-    }
+            return added;
     for (const std::vector<GroupType>& mix : mixes)
-        if (auto added = shapes.add(assign_mix(study, mix)); !added) return std::unexpected(added.error());
-    return time_models(study, shapes.paths());
+        if (auto added = shapes.add(assign_mix(study, mix)); !added) return added;
+    const auto speeds = time_models(study, shapes.paths());
+    if (!speeds) return std::unexpected(speeds.error());
+    add_speeds(device, study, mixes, *speeds);
+    return {};
 }
-
-}  // namespace
 
 SpeedSettings as_needed(SpeedSettings settings)
 {
@@ -94,9 +96,7 @@ Result<Profile> outlook(const Study& full)
     if (kept) {
         profile->device = std::move(*kept);
     } else {
-        const auto speeds = time_shapes(study, mixes);
-        if (!speeds) return std::unexpected(speeds.error());
-        add_speeds(profile->device, study, mixes, *speeds);
+        if (auto timed = time_shapes(profile->device, study, mixes); !timed) return std::unexpected(timed.error());
         if (auto written = write_text(artifact, to_json(profile->device, facts.key(kOutlook))); !written)
             return std::unexpected(written.error());
     }

@@ -41,32 +41,44 @@ std::string made_with(const Study& study, const std::vector<std::vector<GroupTyp
     return digest({timed});
 }
 
-Result<Profile> weighed_profile(const Study& study)
+Result<ModelProfile> weighed_model(const Inventory& inventory, const std::vector<Variant>& types, QuantType embedding_type)
 {
-    const auto weights = weigh_types(study.inventory, study.settings.types, study.settings.embedding_type);
+    const auto weights = weigh_types(inventory, types, embedding_type);
     if (!weights) return std::unexpected(weights.error());
-    const Platform platform = study.platform();
-    Profile profile{.model = {.model = study.inventory.fingerprint,
-                              .model_name = study.inventory.name,
-                              .architecture = study.inventory.architecture,
-                              .layers = study.inventory.layers.size(),
-                              .embedding_type = type_name(study.settings.embedding_type),
-                              .text = {},
-                              .version = tool_version(platform.libllama),
-                              .types = {}},
-                    .device = {.model = study.inventory.fingerprint,
-                               .device = platform.device,
-                               .version = tool_version(platform.libllama),
-                               .models = {}}};
+    ModelProfile profile{.model = inventory.fingerprint,
+                         .model_name = inventory.name,
+                         .architecture = inventory.architecture,
+                         .layers = inventory.layers.size(),
+                         .embedding_type = type_name(embedding_type),
+                         .text = {},
+                         .version = tool_version(),
+                         .types = {}};
     for (std::size_t v = 0; v < weights->size(); ++v) {
         const TypeWeight& weight = (*weights)[v];
-        profile.model.types.push_back({.type = weight.type,
-                                       .bits_per_weight = bits_per_weight(study.settings.types[v]),
-                                       .memory_bytes = weight.tensor_bytes,
-                                       .file_bits_per_weight = weight.bits_per_weight,
-                                       .quality = {},
-                                       .fallbacks = weight.fallbacks});
+        profile.types.push_back({.type = weight.type,
+                                 .bits_per_weight = bits_per_weight(types[v]),
+                                 .memory_bytes = weight.tensor_bytes,
+                                 .file_bits_per_weight = weight.bits_per_weight,
+                                 .quality = {},
+                                 .fallbacks = weight.fallbacks});
     }
+    return profile;
+}
+
+Result<Profile> weighed_profile(const Study& study)
+{
+    const StudySettings& settings = study.settings;
+    auto model = weighed_model(study.inventory, settings.types, settings.embedding_type);
+    if (!model) return std::unexpected(model.error());
+    const Platform platform = study.platform();
+    model->version = tool_version(platform.libllama);
+    Profile profile{.model = std::move(*model), .device = {}};
+    profile.device = {.model = profile.model.model,
+                      .device = platform.device,
+                      .version = profile.model.version,
+                      .embedding_type = profile.model.embedding_type,
+                      .workload = {settings.speed.prompt, settings.speed.generated, settings.speed.depth},
+                      .models = {}};
     return profile;
 }
 

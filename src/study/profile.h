@@ -24,6 +24,9 @@ namespace apreqel {
 /// Error: a tensor cannot be stored as one of the types.
 [[nodiscard]] Result<Profile> weighed_profile(const Study& study);
 
+/// Times the shapes of the study's types and of `mixes`, with its settings, and adds what they take.
+[[nodiscard]] Result<> time_shapes(DeviceProfile& device, const Study& study, const std::vector<std::vector<GroupType>>& mixes);
+
 /// Adds the speed of each type and of each of `mixes`, in this order.
 void add_speeds(DeviceProfile& device, const Study& study, const std::vector<std::vector<GroupType>>& mixes,
                 const std::vector<Speed>& speeds);

@@ -69,6 +69,11 @@ struct Study {
 [[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
                                                           QuantType embedding_type);
 
+/// A model's profile with what its header tells: bits, memory and fallbacks of `types`; no quality, no text.
+/// Error: a tensor cannot be stored as one of the types.
+[[nodiscard]] Result<ModelProfile> weighed_model(const Inventory& inventory, const std::vector<Variant>& types,
+                                                 QuantType embedding_type);
+
 /// The importance matrix of the study's model on its calibration text, written to `output`.
 [[nodiscard]] Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSettings& settings,
                                                        const std::filesystem::path& output);
@@ -85,6 +90,10 @@ struct Study {
 /// What can be known before anything is quantized: the exact memory of every type, no quality, and latencies that were timed
 /// on the shapes of types and mixes (`write_shape`), in as many rounds and tokens as it takes. → profile.json
 [[nodiscard]] Result<Profile> outlook(const Study& study);
+
+/// An outlook of a study whose model is a shape (`open_shape`): what a device can tell of a model that it does not have. Types are
+/// called without their importance matrix, which there is none of. Nothing is kept.
+[[nodiscard]] Result<Profile> bench(const Study& study);
 
 /// The mixed model of `plan`, spliced from the workspace's variants as far as they exist. `foreign`: variants the plan may name
 /// that were made elsewhere. `mixes`: models to splice from too, all quantized with importance or none. Error: the plan does not

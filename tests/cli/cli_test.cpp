@@ -77,8 +77,8 @@ TEST_CASE("help teaches every verb", "[cli]")
     CHECK(help.exit_code == 0);
     CHECK(help.err.empty());
     check_golden("help.txt", help.out);
-    for (const std::string verb :
-         {"inspect", "score", "profile", "plan", "quantize", "measure", "run", "study", "sense", "imatrix", "report"}) {
+    for (const std::string verb : {"inspect", "score", "profile", "plan", "quantize", "measure", "run", "study", "sense",
+                                   "imatrix", "report", "bench"}) {
         const auto text = apreqel(folder, {verb, "--help"});
         CHECK(text.exit_code == 0);
         check_golden("help-" + verb + ".txt", text.out);
@@ -119,7 +119,65 @@ TEST_CASE("a plan takes another device's speeds, and no other model's", "[cli]")
     const auto fastest = apreqel(folder, {"plan", "-C", ".", "-w", "0,1,0", "--device", "board.json"});
     CHECK(fastest.out.contains("q3_K × 4"));
     CHECK(apreqel(folder, {"plan", "-C", ".", "-w", "0,1,0"}).out.contains("q4_K × 4"));
-    check_error(apreqel(folder, {"plan", "-C", ".", "-w", "0,1,0", "--device", "other.json"}), 1, "is of def");
+    check_error(apreqel(folder, {"plan", "-C", ".", "-w", "0,1,0", "--device", "other.json"}), 1, "are of def (other.json)");
+}
+
+TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]")
+{
+    const TempDir folder;
+    const TempDir device;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    CHECK(apreqel(folder, {"inspect", "m.gguf", "-o", "shape.json"}).exit_code == 0);
+    check_error(apreqel(folder, {"inspect", "m.gguf", "-o", "shape.json"}), 2, "shape.json: it exists");
+    std::filesystem::rename(folder / "shape.json", device / "shape.json");
+    const auto bench = [&](const std::string& output) {
+        return apreqel(device, {"bench", "shape.json", "-o", output, "--types", "q4_0,q8_0", "--embedding-type", "q8_0",
+                                "--workload", "8:4@16", "-t", "1"});
+    };
+    const auto timed = bench("latency.json");
+    INFO(timed.err);
+    CHECK(timed.exit_code == 0);
+    CHECK(timed.out.contains("embedding and output: q8_0 in every type; 3 mixes"));
+    CHECK(timed.out.contains("\nq4_0 "));
+    std::size_t files = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(device.path())) ++files;
+    CHECK(files == 2);  // the shape and the times
+    REQUIRE(write_text(folder / "text.txt", std::string(16000, 'a')));
+    const auto sense = apreqel(folder, {"sense", "m.gguf", "--types", "q4_0,q8_0", "--embedding-type", "q8_0", "--calibration",
+                                        "text.txt", "-t", "1", "-q"});
+    INFO(sense.err);
+    REQUIRE(sense.exit_code == 0);
+    std::filesystem::rename(folder / "m.gguf.apreqel" / "sensitivity.json", device / "sensitivity.json");
+    const auto plan = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), {"plan", "--shape", "shape.json", "--sensitivity", "sensitivity.json"});
+        return apreqel(device, more);
+    };
+    const auto lightest = plan({"--device", "latency.json", "-w", "1,0,0", "--no-mix-embedding"});
+    CHECK(lightest.exit_code == 0);
+    CHECK(lightest.out.contains("q4_0 × 2"));
+    CHECK(bench("slow.json").exit_code == 0);
+    CHECK(plan({"--device", "latency.json", "--device", "slow.json", "--json"}).out.contains("the slowest of: "));
+    CHECK(plan({"--device", "latency.json", "--device", "slow.json", "--device-weights", "1,2", "--json"})
+              .out.contains("the weighted mean of: "));
+    check_error(plan({"--device", "latency.json", "--max-ttft", "1us"}), 3, "prompt latency");
+    CHECK(plan({"--device", "latency.json", "--max-ttft", "1000s"}).exit_code == 0);
+    check_error(plan({}), 2, "--shape says nothing of speed");
+    check_error(plan({"--device", "latency.json", "--method", "paper"}), 2, "--method paper needs");
+    check_error(plan({"--device", "latency.json", "--device-weights", "1,2"}), 2, "2 --device-weights for 1 --device");
+    check_error(plan({"--device", "latency.json", "--device-weights", "1", "--max-ttft", "1s"}), 2, "keeps no limit of time");
+}
+
+TEST_CASE("a workload that is none is a usage error", "[cli]")
+{
+    const TempDir folder;
+    for (const char* workload :
+         {"", "512", "512:", ":128", "512:0", "512:128@", "512:128@x", "512:128@1 2", "-1:128", "9999999:1"}) {
+        CAPTURE(workload);
+        check_error(apreqel(folder, {"bench", "shape.json", "-o", "out.json", std::string("--workload=") + workload}), 2,
+                    "--workload");
+    }
+    check_error(apreqel(folder, {"bench", "shape.json", "-o", "out.json", "--workload", "1:1", "--generate", "2"}), 2,
+                "excludes");
 }
 
 TEST_CASE("what a method cannot weigh or limit is refused before anything is measured", "[cli]")

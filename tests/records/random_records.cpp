@@ -103,6 +103,8 @@ Profile RandomRecords::profile(std::size_t layers)
                               .version = version,
                               .types = {}},
                     .device = {.model = "m", .device = text(), .version = version, .models = {}}};
+    if (below(2) == 0) profile.device.workload = {below(9), 1 + below(9), below(9)};
+    if (below(2) == 0) profile.device.embedding_type = profile.model.embedding_type;
     if (below(2) == 0) profile.model.reference = quality();
     const std::string names[] = {"q4_K", "q8_0+imatrix", "my \"own\" é", "q3_K"};
     const std::size_t types = 1 + below(4);

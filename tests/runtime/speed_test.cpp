@@ -1,6 +1,8 @@
 #include "runtime/speed.h"
 
 #include "runtime/context.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
 #include "support/tool.h"
 
 #include <catch2/catch_test_macros.hpp>
@@ -119,6 +121,36 @@ TEST_CASE("a prompt longer than libllama's batch is timed in pieces", "[runtime]
     const auto too_long = measure_speed(std::vector{demo_model()}, {}, {.prompt = 1UZ << 32}, monitor);
     REQUIRE(!too_long);
     CHECK(too_long.error().code == ErrorCode::usage);
+}
+
+TEST_CASE("tokens lie before those that are timed, in memory of any kind, and are computed once where they can be", "[runtime]")
+{
+    struct Counter : Monitor {
+        [[nodiscard]] bool stop_requested() const override { return ++asked < 0; }
+        mutable std::atomic<int> asked = 0;
+    };
+    const TempDir folder;
+    const std::string architecture = GENERATE("llama", "gemma2", "mamba");
+    CAPTURE(architecture);
+    const auto model = make_tiny_model(folder.path(), {.architecture = architecture});
+    const auto asked = [&](std::size_t models, std::size_t depth) {  // at every step of every graph
+        Counter monitor;
+        const SpeedSettings settings{.repetitions = 2, .generated = 2, .prompt = 8, .depth = depth};
+        const auto speeds = measure_speed(std::vector(models, model), {.threads = 1}, settings, monitor);
+        REQUIRE(speeds);
+        CHECK(speeds->back().latency_ms.samples.size() == 2);
+        CHECK(speeds->back().latency_ms.low > 0);
+        CHECK(speeds->back().prompt_tokens_per_second.low > 0);
+        return monitor.asked.load();
+    };
+    constexpr std::size_t kDepth = 2100;  // two batches
+    const int past = asked(1, kDepth) - asked(1, 0);
+    CHECK(past > 0);
+    if (architecture != "mamba") CHECK(2 * (asked(3, kDepth) - asked(3, 0)) < 3 * past);
+    Monitor monitor;
+    const auto too_deep = measure_speed(std::vector{model}, {}, {.depth = (1UZ << 31) - 9}, monitor);
+    REQUIRE(!too_deep);
+    CHECK(too_deep.error().code == ErrorCode::usage);
 }
 
 TEST_CASE("what was measured is kept beside what the drift was taken out of", "[runtime]")

@@ -347,6 +347,7 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
         for (const Tensor& tensor : inventory->tensors)
             latency += 1e-4 * static_cast<double>(tensor.size_bytes) * cost(tensor.type);
         if (is_mixed(*inventory)) latency *= world.mixed_latency;
+        latency += 1e-4 * static_cast<double>(settings.depth);
         std::mt19937_64 random(settings.seed ^ hash(inventory->fingerprint));
         latencies.emplace_back();
         for (std::size_t r = 0; r < settings.repetitions; ++r) {
