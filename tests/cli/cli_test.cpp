@@ -91,9 +91,10 @@ TEST_CASE("a multimodal projector is shown, quantized as a whole, and refused by
     const auto shown = apreqel(folder, {"inspect", "mmproj.gguf"});
     CHECK(shown.exit_code == 0);
     CHECK(shown.out.contains("a multimodal projector (mmproj)"));
-    for (const char* verb : {"score", "profile", "sense", "imatrix", "study"})
+    for (const char* verb : {"score", "profile", "sense", "study", "measure"})
         check_error(apreqel(folder, {verb, "mmproj.gguf"}), 1, "a multimodal projector (mmproj), not a language model");
-    check_error(apreqel(folder, {"run", "mmproj.gguf", "-o", "out.gguf"}), 1, "not a language model");
+    for (const char* verb : {"run", "imatrix"})
+        check_error(apreqel(folder, {verb, "mmproj.gguf", "-o", "out.gguf"}), 1, "not a language model");
     check_error(apreqel(folder, {"quantize", "mmproj.gguf", "-o", "out.gguf"}), 2, "--plan FILE is needed");
     CHECK(apreqel(folder, {"quantize", "mmproj.gguf", "--type", "q8_0", "-o", "out.gguf"}).exit_code == 0);
     CHECK(std::filesystem::exists(folder / "out.gguf"));
