@@ -19,7 +19,8 @@ namespace apreqel {
 enum class TensorPlace {
     layer,      ///< takes the type of its layer
     embedding,  ///< token_embd, output and other big tables outside the blocks: one fixed type in every variant
-    fixed,      ///< norms, biases, routers, rope factors: always kept as they are
+    inert,      ///< text never reaches it, as blocks for multi-token prediction (NextN): Inventory::inert_type everywhere
+    fixed,      ///< norms, biases, routers, rope factors, and what is not known: always kept as they are
 };
 
 struct Tensor {
@@ -94,7 +95,7 @@ struct Inventory {
     std::string architecture;                  ///< general.architecture
     std::size_t blocks = 0;
     std::size_t extra_blocks =
-        0;                    ///< behind these, for multi-token prediction: text never reaches them, they are kept as they are
+        0;                    ///< behind these, for multi-token prediction (NextN): text never reaches them, they are inert
     std::size_t experts = 0;  ///< experts per FFN, 0 for a dense model
     std::uint64_t kv_bytes_per_token = 0;  ///< of an f16 KV cache; 0: not known
     bool tied_embeddings = false;          ///< no output.weight: token_embd serves as output too
@@ -102,8 +103,10 @@ struct Inventory {
     std::string residual_reason;      ///< why it is not sequential, for people; empty if it is
     std::vector<Obstacle> obstacles;  ///< what cannot be done, as far as the header tells
     std::vector<Tensor> tensors;
-    std::vector<Group> layers;  ///< the groups of Granularity::layer in the blocks, attention before FFN
-    std::string importance;     ///< name, digest, coverage of the importance matrix its tensors carry; empty: none
+    QuantType inert_type{};            ///< of inert tensors, unless they are quantized already; q8_0 unless it is set
+    std::vector<std::string> unknown;  ///< tensors that libllama 0.7.0 has no name for: kept as they are
+    std::vector<Group> layers;         ///< the groups of Granularity::layer in the blocks, attention before FFN
+    std::string importance;            ///< name, digest, coverage of the importance matrix its tensors carry; empty: none
     ImportanceSource importance_source{};
     std::string fingerprint;  ///< identifies metadata and weights, independent of the path: 32 hex digits
 
@@ -116,6 +119,13 @@ struct Inventory {
 /// shard, the others are found beside it. The file is untrusted: nothing in it can crash the caller.
 /// Errors: not a GGUF, damaged, not a language model with blocks, shard missing.
 [[nodiscard]] Result<Inventory> read_inventory(const std::filesystem::path& path);
+
+/// Whether a GGUF file is a multimodal projector (mmproj), which read_inventory refuses: no blocks of text, all its weights take
+/// one type.
+[[nodiscard]] Result<bool> is_projector(const std::filesystem::path& path);
+
+/// The same of a projector: no layers, and every tensor that can be quantized is in the group of the embedding.
+[[nodiscard]] Result<Inventory> read_projector(const std::filesystem::path& path);
 
 /// All that takes a type: the layers, or finer groups of their tensors, and last the embedding and output tensors, named
 /// kEmbedding, where there are any.

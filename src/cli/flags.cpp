@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "cli/quantity.h"
 #include "model/importance.h"
+#include "model/readiness.h"
 
 #include <unistd.h>
 #include <algorithm>
@@ -99,6 +100,15 @@ void add_palette(CLI::App& verb, Flags& flags, UsualTypes usual)
     verb.add_option("--embedding-type", flags.embedding_type, "Type of embedding and output tensors, the same in every variant")
         ->type_name("TYPE")
         ->default_str(std::string(kEmbeddingType));
+    add_nextn_type(verb, flags);
+}
+
+void add_nextn_type(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--nextn-type", flags.nextn_type,
+                    "Type of what text never reaches, as blocks for multi-token prediction (NextN)")
+        ->type_name("TYPE")
+        ->default_str("q8_0");
 }
 
 void add_weights(CLI::App& verb, Flags& flags)
@@ -362,6 +372,12 @@ Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& 
 Result<Inventory> open_model(const Flags& flags)
 {
     auto inventory = read_inventory(flags.model);
+    if (inventory && flags.nextn_type) {
+        const auto type = parse_type(trimmed(*flags.nextn_type));
+        if (!type) return std::unexpected(type.error());
+        if (auto possible = check_target_type(*type, false); !possible) return std::unexpected(possible.error());
+        inventory->inert_type = *type;
+    }
     if (!inventory || !has_importance(flags) || flags.imatrix == kOwnImportance) return inventory;
     if (auto read = read_importance(flags.imatrix, *inventory); !read) return std::unexpected(read.error());
     return inventory;
@@ -401,6 +417,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::functi
     auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
     report_coverage(*inventory, monitor);
+    report_ungrouped(*inventory, monitor);
     auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
     settings.embedding_type = *embedding_type_of(flags, *inventory);

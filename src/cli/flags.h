@@ -43,6 +43,7 @@ struct Flags {
     UsualTypes usual_types = UsualTypes::unused;
     std::optional<std::string> types;           ///< empty: the usual ones
     std::optional<std::string> embedding_type;  ///< empty: kEmbeddingType
+    std::optional<std::string> nextn_type;      ///< empty: that of read_inventory
     std::optional<Method> method;               ///< empty: the verb decides
     std::optional<bool> mix_embedding;          ///< the same
     std::optional<std::string> weights;         ///< the same
@@ -58,8 +59,9 @@ void add_imatrix_file(CLI::App& verb, Flags& flags);  ///< --imatrix
 void add_importance(CLI::App& verb, Flags& flags);    ///< --imatrix, --calibration
 void add_calibration(CLI::App& verb, Flags& flags, const std::string& description);
 void add_variants(CLI::App& verb, Flags& flags);                   ///< --variant
-void add_palette(CLI::App& verb, Flags& flags, UsualTypes usual);  ///< --types, --embedding-type
-void add_types(CLI::App& verb, Flags& flags, UsualTypes usual);    ///< these, --imatrix, --calibration, --variant
+void add_palette(CLI::App& verb, Flags& flags, UsualTypes usual);  ///< --types, --embedding-type, --nextn-type
+void add_nextn_type(CLI::App& verb, Flags& flags);
+void add_types(CLI::App& verb, Flags& flags, UsualTypes usual);  ///< these, --imatrix, --calibration, --variant
 void add_weights(CLI::App& verb, Flags& flags);
 void add_method(CLI::App& verb, Flags& flags, PlanRequest& request,
                 const std::string& usual);                  ///< --method, --normalization, --mix-embedding, limits

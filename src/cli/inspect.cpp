@@ -27,9 +27,10 @@ std::string shape_of(const Tensor& tensor)
 }
 
 /// What decides the type of tensor `index`.
-std::string_view destination(const Inventory& inventory, std::size_t index)
+std::string destination(const Inventory& inventory, std::size_t index)
 {
     switch (inventory.tensors[index].place) {
+        case TensorPlace::inert: return type_name(inventory.inert_type) + ", as text never reaches it";
         case TensorPlace::fixed: return "kept";
         case TensorPlace::embedding: return "embedding type";
         case TensorPlace::layer: break;
@@ -49,8 +50,7 @@ std::string roles_table(const Inventory& inventory)
     std::vector<Group> groups;
     for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
         const Tensor& tensor = inventory.tensors[t];
-        std::vector<std::string> cells{tensor.role, std::string(destination(inventory, t)), shape_of(tensor),
-                                       type_name(tensor.type)};
+        std::vector<std::string> cells{tensor.role, destination(inventory, t), shape_of(tensor), type_name(tensor.type)};
         auto group = std::ranges::find(groups, cells, &Group::cells);
         if (group == groups.end()) group = groups.insert(groups.end(), Group{.cells = std::move(cells)});
         ++group->tensors;
@@ -70,7 +70,7 @@ std::string tensors_table(const Inventory& inventory)
     std::vector<std::vector<std::string>> rows{{"tensor", "takes the type of", "shape", "source", "bytes"}};
     for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
         const Tensor& tensor = inventory.tensors[t];
-        rows.push_back({tensor.name, std::string(destination(inventory, t)), shape_of(tensor), type_name(tensor.type),
+        rows.push_back({tensor.name, destination(inventory, t), shape_of(tensor), type_name(tensor.type),
                         std::to_string(tensor.size_bytes)});
     }
     return format_table(rows);
@@ -141,7 +141,8 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
                                    inventory.layers.size(), format_count(static_cast<double>(inventory.parameters())),
                                    format_bytes(bytes), 8 * bytes / static_cast<double>(inventory.parameters()));
     if (inventory.extra_blocks > 0)
-        text += std::format(", {} extra for multi-token prediction, kept as they are", inventory.extra_blocks);
+        text +=
+            std::format(", {} extra for multi-token prediction in {}", inventory.extra_blocks, type_name(inventory.inert_type));
     if (inventory.experts > 0) text += std::format(", {} experts", inventory.experts);
     if (inventory.tied_embeddings) text += ", embedding tied to output";
     if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
@@ -149,10 +150,29 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
                 ? "\nKV cache: size not known, so --kv-context cannot count it"
                 : std::format("\nKV cache: {} a token in f16", format_bytes(static_cast<double>(inventory.kv_bytes_per_token)));
     if (!inventory.importance.empty()) text += std::format("\nImportance matrix: {}", inventory.importance);
+    if (!inventory.unknown.empty()) {
+        text += "\nNot known, kept as they are:";
+        for (const std::string& name : inventory.unknown) text += " " + printable_line(name);
+    }
     text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
     if (weights.empty())
         return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";
     return text + "\n" + palette(inventory) + "\n" + types_table(weights);
+}
+
+Result<> inspect_projector(const InspectFlags& flags)
+{
+    if (!flags.output.empty()) return usage_error("inspect: a multimodal projector has no shape that could be timed");
+    const auto projector = read_projector(flags.model);
+    if (!projector) return std::unexpected(projector.error());
+    if (flags.json) return print_result(to_json(*projector, {}), true);
+    const std::string text = std::format(
+        "{}: {}, a multimodal projector (mmproj), {} parameters, {}\nSupported: quantize --type. It has no blocks of text: the "
+        "other verbs take the language model that goes with it.\n\n{}",
+        printable_line(projector->name), printable_line(projector->architecture),
+        format_count(static_cast<double>(projector->parameters())), format_bytes(static_cast<double>(projector->size_bytes())),
+        flags.tensors ? tensors_table(*projector) : roles_table(*projector));
+    return print_result(text, false);
 }
 
 Result<> run_inspect(const InspectFlags& flags)
@@ -161,6 +181,7 @@ Result<> run_inspect(const InspectFlags& flags)
         return std::unexpected(Error{ErrorCode::usage, "inspect: --imatrix auto would run the model, which inspect does not",
                                      "apreqel imatrix MODEL -o imatrix.gguf writes one to name here"});
     }
+    if (is_projector(flags.model).value_or(false)) return inspect_projector(flags);
     if (!flags.output.empty())
         if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     const auto inventory = open_model(flags);

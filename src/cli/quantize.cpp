@@ -2,6 +2,7 @@
 #include "cli/result_json.h"
 #include "cli/verbs.h"
 #include "model/importance.h"
+#include "model/readiness.h"
 #include "records/fields.h"
 #include "report/table.h"
 #include "runtime/session.h"
@@ -17,6 +18,7 @@ namespace {
 struct QuantizeFlags : Flags {
     std::filesystem::path plan;
     Publishing publishing;
+    std::string type;  ///< of all weights of a projector
     bool dry_run = false;
 };
 
@@ -26,12 +28,48 @@ Result<Inventory> open(const QuantizeFlags& flags, Monitor& monitor)
     if (flags.imatrix != kOwnImportance) {
         if (!flags.settings.calibration.empty()) return usage_error("quantize: --calibration is the text of --imatrix auto");
         auto inventory = open_model(flags);
-        if (inventory) report_coverage(*inventory, monitor);
+        if (inventory) {
+            report_coverage(*inventory, monitor);
+            report_ungrouped(*inventory, monitor);
+        }
         return inventory;
     }
     auto study = open_study(flags, monitor);
     if (!study) return std::unexpected(study.error());
     return std::move(study->inventory);
+}
+
+/// What was written, or would be.
+Result<> print_quantized(const QuantizeFlags& flags, const std::filesystem::path& output, std::uint64_t bytes,
+                         const std::vector<Fallback>& fallbacks)
+{
+    if (flags.json) return print_result(quantized_json(output, bytes, fallbacks), true);
+    const std::string head =
+        output.empty() ? std::format("{} bytes\n", bytes)
+                      : std::format("{}: {} bytes ({}), {}\n", output.string(), bytes, format_bytes(static_cast<double>(bytes)),
+                                    fallbacks.empty() ? "every tensor as planned" : "every tensor as planned, but");
+    return print_result(head + format_fallbacks(fallbacks), false);
+}
+
+/// All weights of a multimodal projector in one type.
+Result<> run_uniform(const QuantizeFlags& flags)
+{
+    if (!flags.plan.empty()) return usage_error("quantize: --plan is for a language model, --type for a projector (mmproj)");
+    if (names_folder(flags.output)) return usage_error("quantize: --output must name the file of a projector");
+    if (!flags.publishing.card.empty() || !flags.publishing.modelfile.empty())
+        return usage_error("quantize: --card and --modelfile are for language models");
+    const auto type = parse_type(flags.type);
+    if (!type) return std::unexpected(type.error());
+    const auto projector = read_projector(flags.model);
+    if (!projector) return std::unexpected(projector.error());
+    const auto quantized = projector_quantized_to(*projector, *type);
+    if (!quantized) return std::unexpected(quantized.error());
+    Terminal terminal(flags.quiet);
+    if (!flags.dry_run) {
+        const unsigned threads = thread_count(flags.settings.run);
+        if (auto written = quantize_projector(*projector, *type, flags.output, threads, terminal); !written) return written;
+    }
+    return print_quantized(flags, flags.dry_run ? std::filesystem::path() : flags.output, quantized->file_bytes, quantized->fallbacks);
 }
 
 /// What --plan names: the plan of one model, or a layout.
@@ -64,6 +102,8 @@ Result<> run_quantize(const QuantizeFlags& flags)
             if (auto placed = place_output(flags, flags.publishing, 0, {flags.model, flags.plan}); !placed)
                 return std::unexpected(placed.error());
     }
+    if (!flags.type.empty()) return run_uniform(flags);
+    if (flags.plan.empty()) return usage_error("quantize: --plan FILE is needed");
     const auto given = read_given_plan(flags);
     if (!given) return std::unexpected(given.error());
     Terminal terminal(flags.quiet);
@@ -77,11 +117,7 @@ Result<> run_quantize(const QuantizeFlags& flags)
     if (!bytes) return std::unexpected(bytes.error());
     const auto fallbacks = quantized_fallbacks(*inventory, *plan, *variants);
     if (!fallbacks) return std::unexpected(fallbacks.error());
-    if (flags.dry_run) {
-        const std::string size = std::format("{} bytes\n", *bytes);
-        return print_result(flags.json ? quantized_json({}, *bytes, *fallbacks) : size + format_fallbacks(*fallbacks),
-                            flags.json);
-    }
+    if (flags.dry_run) return print_quantized(flags, {}, *bytes, *fallbacks);
     const auto bits = quantized_bits(*inventory, *plan, *variants);
     if (!bits) return std::unexpected(bits.error());
     const auto output = place_output(flags, flags.publishing, *bits, {flags.model, flags.plan});
@@ -90,10 +126,7 @@ Result<> run_quantize(const QuantizeFlags& flags)
     const unsigned threads = thread_count(flags.settings.run);
     if (auto written = quantize(*inventory, *plan, workspace, *output, threads, terminal, *variants); !written) return written;
     if (auto published = publish(flags, flags.publishing, *inventory, *plan, *variants, *output); !published) return published;
-    if (flags.json) return print_result(quantized_json(*output, *bytes, *fallbacks), flags.json);
-    return print_result(std::format(
-        "{}: {} bytes ({}), {}\n{}", output->string(), *bytes, format_bytes(static_cast<double>(*bytes)),
-        fallbacks->empty() ? "every tensor as planned" : "every tensor as planned, but", format_fallbacks(*fallbacks)));
+    return print_quantized(flags, *output, *bytes, *fallbacks);
 }
 
 }  // namespace
@@ -105,15 +138,17 @@ void add_quantize(CLI::App& app, Action& chosen)
         "Examples:\n"
         "  apreqel quantize model-f16.gguf --plan plan.json --dry-run\n"
         "  apreqel quantize model-f16.gguf --plan plan.json -o mixed.gguf\n"
-        "  apreqel quantize finetune-f16.gguf --plan model.layout.json --imatrix auto -o models/");
+        "  apreqel quantize finetune-f16.gguf --plan model.layout.json --imatrix auto -o models/\n"
+        "  apreqel quantize mmproj-f16.gguf --type q8_0 -o mmproj-q8_0.gguf");
     auto flags = std::make_shared<QuantizeFlags>();
     add_model(*verb, *flags);
-    verb->add_option("--plan", flags->plan, "The plan: a type for every layer; or a layout of another model")
-        ->type_name("FILE")
-        ->required();
+    verb->add_option("--plan", flags->plan, "The plan: a type for every layer; or a layout of another model")->type_name("FILE");
+    verb->add_option("--type", flags->type, "The one type of all weights of a multimodal projector (mmproj)")
+        ->type_name("TYPE");
     add_output(*verb, *flags, "The GGUF to write, or a folder: then it gets a name");
     add_publishing(*verb, flags->publishing);
     verb->add_flag("--dry-run", flags->dry_run, "Print the exact size of the output and write nothing");
+    add_nextn_type(*verb, *flags);
     add_importance(*verb, *flags);
     add_variants(*verb, *flags);
     add_sampling(*verb, *flags);

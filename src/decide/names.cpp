@@ -36,9 +36,11 @@ bool is_layer_name(std::string_view name)
 bool is_group_name(std::string_view name)
 {
     if (name == kEmbedding) return true;
-    return std::ranges::all_of(std::views::split(part_of_block(name), '+'),
-                               [](auto role) { return !role.empty() && std::ranges::all_of(role, is_word); }) &&
-           !part_of_block(name).empty();
+    // Roles such as shortconv.in_proj have a dot in them.
+    const auto is_role = [](auto role) {
+        return !role.empty() && std::ranges::all_of(role, [](char c) { return is_word(c) || c == '.'; });
+    };
+    return std::ranges::all_of(std::views::split(part_of_block(name), '+'), is_role) && !part_of_block(name).empty();
 }
 
 bool is_type_name(std::string_view name)

@@ -131,12 +131,13 @@ Result<std::string> tensor_type_file(const Plan& plan)
         const std::string block = entry.group.substr(4, dot - 4);
         std::string roles = entry.group.substr(dot + 1);
         if (roles == "ffn") {
-            roles = "ffn_";
+            roles = "(ffn|channel_mix)_";
         } else if (roles == "attn") {
-            roles = "(?!ffn_)";
+            roles = "(?!(ffn|channel_mix)_)";
         } else {
-            std::ranges::replace(roles, '+', '|');
-            roles = std::format("({})\\.weight", roles);
+            std::string pattern;
+            for (const char c : roles) pattern += c == '.' ? "\\." : c == '+' ? "|" : std::string(1, c);
+            roles = std::format("({})\\.weight", pattern);
         }
         lines += std::format("^blk\\.{}\\.{}={}\n", block, roles, type);
     }

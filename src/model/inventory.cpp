@@ -18,6 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Half the bytes of f16, and nearly as exact.
+constexpr std::string_view kInertType = "q8_0";
+
 Result<Shard> open_shard(const fs::path& path)
 {
     auto file = InputFile::open(path);
@@ -65,18 +68,37 @@ Result<> open_rest(std::vector<Shard>& shards, const fs::path& path)
     return {};
 }
 
-/// Blocks for multi-token prediction (NextN) come last, and text never reaches them: they are kept as they are.
+/// The model's shards, from the first on.
+Result<std::vector<Shard>> open_shards(const fs::path& path)
+{
+    auto first = open_shard(path);
+    if (!first) return std::unexpected(first.error());
+    std::vector<Shard> shards;
+    shards.push_back(std::move(*first));
+    if (auto opened = open_rest(shards, path); !opened) return std::unexpected(opened.error());
+    return shards;
+}
+
+bool is_projector(const Container& container)
+{
+    return container.text("general.type") == "mmproj" || container.text("general.architecture") == "clip";
+}
+
+/// Blocks for multi-token prediction (NextN) come last, and text never reaches them.
 void set_aside_nextn(Inventory& inventory, const Container& container)
 {
     // Fewer than the blocks: check_metadata has seen to it.
     inventory.extra_blocks = container.natural(inventory.architecture + ".nextn_predict_layers").value_or(0);
     inventory.blocks -= inventory.extra_blocks;
     for (Tensor& tensor : inventory.tensors)
-        if (block_of(tensor.name).value_or(0) >= inventory.blocks) tensor.place = TensorPlace::fixed;
+        if (tensor.place == TensorPlace::layer && *block_of(tensor.name) >= inventory.blocks) tensor.place = TensorPlace::inert;
 }
 
-Result<> list_tensors(Inventory& inventory, std::span<const Shard> shards)
+Result<Inventory> list_tensors(std::span<const Shard> shards)
 {
+    Inventory inventory;
+    inventory.inert_type = *parse_type(kInertType);
+    for (const Shard& shard : shards) inventory.files.push_back(shard.file.path());
     std::unordered_set<std::string_view> names;
     for (std::size_t i = 0; i < shards.size(); ++i) {
         for (const StoredTensor& stored : shards[i].container.tensors()) {
@@ -91,6 +113,7 @@ Result<> list_tensors(Inventory& inventory, std::span<const Shard> shards)
                           .file = i,
                           .offset = stored.offset};
             tensor.place = place_of(tensor);
+            if (can_be_quantized(tensor) && !is_known(tensor)) inventory.unknown.push_back(tensor.name);
             inventory.tensors.push_back(std::move(tensor));
         }
     }
@@ -99,7 +122,7 @@ Result<> list_tensors(Inventory& inventory, std::span<const Shard> shards)
         return fail("read {}: damaged: {} tensors declared, {} found", inventory.files.front().string(), *declared,
                     inventory.tensors.size());
     }
-    return {};
+    return inventory;
 }
 
 /// Blocks among the tensors: one more than the highest number. No tensor may name a block beyond what can exist.
@@ -173,15 +196,18 @@ std::optional<std::size_t> Inventory::find_layer(std::string_view wanted) const
 
 Result<Inventory> read_inventory(const fs::path& path)
 {
-    auto first = open_shard(path);
-    if (!first) return std::unexpected(first.error());
-    std::vector<Shard> shards;
-    shards.push_back(std::move(*first));
-    if (auto opened = open_rest(shards, path); !opened) return std::unexpected(opened.error());
+    const auto opened = open_shards(path);
+    if (!opened) return std::unexpected(opened.error());
+    const std::vector<Shard>& shards = *opened;
+    if (is_projector(shards.front().container)) {
+        return std::unexpected(Error{
+            ErrorCode::failed, std::format("read {}: a multimodal projector (mmproj), not a language model", path.string()),
+            "apreqel quantize FILE --type q8_0 -o OUT gives all its weights one type"});
+    }
 
-    Inventory inventory;
-    for (const Shard& shard : shards) inventory.files.push_back(shard.file.path());
-    if (auto listed = list_tensors(inventory, shards); !listed) return std::unexpected(listed.error());
+    auto listed = list_tensors(shards);
+    if (!listed) return std::unexpected(listed.error());
+    Inventory inventory = std::move(*listed);
     const auto blocks = count_blocks(inventory);
     if (!blocks) return std::unexpected(blocks.error());
 
@@ -200,6 +226,31 @@ Result<Inventory> read_inventory(const fs::path& path)
     auto fingerprint = fingerprint_of(shards);
     if (!fingerprint) return std::unexpected(fingerprint.error());
     inventory.fingerprint = std::move(*fingerprint);
+    return inventory;
+}
+
+Result<bool> is_projector(const fs::path& path)
+{
+    return open_shard(path).transform([](const Shard& shard) { return is_projector(shard.container); });
+}
+
+Result<Inventory> read_projector(const fs::path& path)
+{
+    const auto shards = open_shards(path);
+    if (!shards) return std::unexpected(shards.error());
+    const Container& container = shards->front().container;
+    if (!is_projector(container)) return fail("read {}: not a multimodal projector (mmproj)", path.string());
+    auto inventory = list_tensors(*shards);
+    if (!inventory) return inventory;
+    for (Tensor& tensor : inventory->tensors)
+        tensor.place = can_be_quantized(tensor) ? TensorPlace::embedding : TensorPlace::fixed;
+    inventory->unknown.clear();
+    if (embedding_group(*inventory).tensors.empty()) return fail("read {}: no weights that could be quantized", path.string());
+    inventory->architecture = container.text("general.architecture").value_or("clip");
+    inventory->name = readable_name(container, path);
+    auto fingerprint = fingerprint_of(*shards);
+    if (!fingerprint) return std::unexpected(fingerprint.error());
+    inventory->fingerprint = std::move(*fingerprint);
     return inventory;
 }
 
@@ -262,7 +313,8 @@ Group embedding_group(const Inventory& inventory)
 Result<> check_full_precision(const Inventory& inventory)
 {
     for (const Tensor& tensor : inventory.tensors) {
-        if (tensor.place == TensorPlace::fixed || is_full_precision(tensor.type)) continue;
+        const bool takes_type = tensor.place == TensorPlace::layer || tensor.place == TensorPlace::embedding;
+        if (!takes_type || is_full_precision(tensor.type)) continue;
         return fail("{} is {} already, and quantizing twice adds up errors: give the model in F16, BF16 or F32", tensor.name,
                     type_name(tensor.type));
     }

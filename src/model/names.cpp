@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <span>
 
 namespace apreqel {
 namespace {
@@ -51,6 +52,29 @@ constexpr std::array<std::string_view, 35> kNeverQuantized{
     "mm.a.code_embd",
 };
 
+/// What roles in a block begin with.
+constexpr std::array<std::string_view, 18> kInBlocks{
+    "attn_",       "cross_attn_", "ffn_",   "ssm_",    "time_mix_", "channel_mix_", "shortconv.", "indexer.", "indexer_",
+    "exp_probs_b", "hc_",         "altup_", "laurel_", "inp_gate",  "proj",         "ple_",       "vis_",     "nextn."};
+
+/// Whole roles outside the blocks, and what the others begin with.
+constexpr std::array<std::string_view, 6> kOutside{"token_embd", "output", "per_layer_token_embd", "cls", "fc", "conv1d"};
+constexpr std::array<std::string_view, 9> kOutsidePrefixes{"cls.",    "dense_",    "enc.",   "dec.", "nextn.",
+                                                           "posnet.", "convnext.", "altup_", "hc_"};
+
+/// Roles in a block that text never reaches: multi-token prediction, and what only images go through.
+constexpr std::array<std::string_view, 2> kInert{"nextn.", "vis_"};
+
+/// Roles of what comes after the attention, or what stands for it, in a block.
+constexpr std::array<std::string_view, 2> kFfnPrefixes{"ffn_", "channel_mix_"};
+
+bool begins_with_one(std::string_view role, std::span<const std::string_view> prefixes)
+{
+    return std::ranges::any_of(prefixes, [&](std::string_view prefix) { return role.starts_with(prefix); });
+}
+
+}  // namespace
+
 bool can_be_quantized(const Tensor& tensor)
 {
     if (dimensions(tensor.shape) < 2) return false;
@@ -60,7 +84,12 @@ bool can_be_quantized(const Tensor& tensor)
     return std::ranges::none_of(kNeverQuantized, [&](std::string_view part) { return tensor.name.contains(part); });
 }
 
-}  // namespace
+bool is_known(const Tensor& tensor)
+{
+    const std::string_view role = role_of(tensor.name);
+    if (block_of(tensor.name)) return begins_with_one(role, kInBlocks);
+    return std::ranges::contains(kOutside, role) || begins_with_one(role, kOutsidePrefixes);
+}
 
 std::optional<std::size_t> block_of(std::string_view name)
 {
@@ -83,10 +112,11 @@ std::string_view role_of(std::string_view name)
 
 TensorPlace place_of(const Tensor& tensor)
 {
-    if (!can_be_quantized(tensor)) return TensorPlace::fixed;
-    return block_of(tensor.name) ? TensorPlace::layer : TensorPlace::embedding;
+    if (!can_be_quantized(tensor) || !is_known(tensor)) return TensorPlace::fixed;
+    if (!block_of(tensor.name)) return TensorPlace::embedding;
+    return begins_with_one(role_of(tensor.name), kInert) ? TensorPlace::inert : TensorPlace::layer;
 }
 
-std::string_view part_of(std::string_view role) { return role.starts_with("ffn_") ? kFfn : kAttention; }
+std::string_view part_of(std::string_view role) { return begins_with_one(role, kFfnPrefixes) ? kFfn : kAttention; }
 
 }  // namespace apreqel

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <span>
 
 namespace apreqel {
 namespace {
@@ -63,6 +64,15 @@ std::optional<std::uint64_t> kv_bytes(const Inventory& inventory, const Containe
     return bytes;
 }
 
+/// The first of `names`, and that there are more.
+std::string listed(std::span<const std::string> names)
+{
+    constexpr std::size_t kShown = 8;
+    std::string text;
+    for (const std::string& name : names.first(std::min(kShown, names.size()))) text += (text.empty() ? "" : ", ") + name;
+    return names.size() > kShown ? text + " …" : text;
+}
+
 }  // namespace
 
 void find_obstacles(Inventory& inventory, const Container& container)
@@ -85,6 +95,19 @@ void find_obstacles(Inventory& inventory, const Container& container)
     if (!tokenizer || *tokenizer == "no_vocab" || *tokenizer == "none") add(Task::text, "the model has no tokenizer");
     if (inventory.residual != Residual::sequential) add(Task::score, inventory.residual_reason);
     if (const auto precise = check_full_precision(inventory); !precise) add(Task::quantize, precise.error().message);
+}
+
+void report_ungrouped(const Inventory& inventory, Monitor& monitor)
+{
+    const auto inert = std::ranges::count(inventory.tensors, TensorPlace::inert, &Tensor::place);
+    if (inert > 0)
+        monitor.warn(
+            std::format("text never reaches {} tensors, as blocks for multi-token prediction (NextN): they become {} "
+                        "(--nextn-type)",
+                        inert, type_name(inventory.inert_type)));
+    if (!inventory.unknown.empty())
+        monitor.warn(std::format("{} tensors are not known and kept as they are: {}", inventory.unknown.size(),
+                                 listed(inventory.unknown)));
 }
 
 std::string_view impossibility(Task task)

@@ -1,6 +1,7 @@
 // What can be done with a model, as far as its header tells: known before anything is measured, sampled or written.
 #pragma once
 
+#include "base/monitor.h"
 #include "gguf/container.h"
 
 #include <apreqel/inventory.h>
@@ -12,6 +13,10 @@ namespace apreqel {
 
 /// Sets obstacles and the size of the KV cache of an inventory that is complete otherwise.
 void find_obstacles(Inventory& inventory, const Container& container);
+
+/// Says what becomes of tensors that neither plans nor uniform variants give a type: those that text never reaches, and those that
+/// are not known.
+void report_ungrouped(const Inventory& inventory, Monitor& monitor);
 
 /// "libllama cannot run it": a task that is impossible, for people.
 [[nodiscard]] std::string_view impossibility(Task task);

@@ -40,6 +40,13 @@ constexpr std::int64_t kMaxColumns = 16 << 20;
 
 constexpr std::string_view kNoImportance = "needs an importance matrix";
 
+/// The type of a tensor that is in no group.
+QuantType ungrouped_type(const Tensor& tensor, QuantType inert)
+{
+    const bool kept = tensor.place != TensorPlace::inert || !is_full_precision(tensor.type) || tensor.columns() > kMaxColumns;
+    return kept ? tensor.type : storage_of(tensor, inert).type;
+}
+
 /// "attn_q × 30, ffn_up × 2", in the model's order.
 std::string count_roles(const Inventory& inventory, const std::vector<std::size_t>& tensors)
 {
@@ -145,7 +152,7 @@ Result<> check_storage(const Inventory& inventory, std::span<const Variant> vari
 TypeAssignment assign_types(const Inventory& inventory, std::span<const GroupVariant> groups)
 {
     TypeAssignment assignment;
-    for (const Tensor& tensor : inventory.tensors) assignment.types.push_back(tensor.type);
+    for (const Tensor& tensor : inventory.tensors) assignment.types.push_back(ungrouped_type(tensor, inventory.inert_type));
     assignment.origins.resize(inventory.tensors.size());
     for (const auto& [group, variant] : groups) {
         for (const std::size_t t : group.tensors) {

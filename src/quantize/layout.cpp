@@ -49,12 +49,13 @@ std::optional<llama_ftype> file_type_of(QuantType type, bool mixed)
     }
 }
 
-/// That of the type of most weights in the layers.
+/// That of the type of most weights in the layers, or of all there are.
 std::optional<llama_ftype> file_type_of(const Inventory& inventory, std::span<const QuantType> types)
 {
     std::map<QuantType, std::int64_t> weights;
     for (std::size_t i = 0; i < types.size(); ++i) {
-        if (inventory.tensors[i].place == TensorPlace::layer) weights[types[i]] += inventory.tensors[i].elements();
+        if (inventory.layers.empty() || inventory.tensors[i].place == TensorPlace::layer)
+            weights[types[i]] += inventory.tensors[i].elements();
     }
     const auto dominant = std::ranges::max_element(weights, {}, [](const auto& entry) { return entry.second; });
     // What only falls back is in another type for no choice.

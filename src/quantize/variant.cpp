@@ -129,7 +129,7 @@ Result<Variant> read_foreign_variant(std::string name, const std::filesystem::pa
     std::map<std::string_view, const Tensor*> theirs;
     for (const Tensor& tensor : foreign->tensors) theirs.emplace(tensor.name, &tensor);
     for (const Tensor& tensor : source.tensors) {
-        if (tensor.place == TensorPlace::embedding) continue;  // stays ours
+        if (tensor.place == TensorPlace::embedding || tensor.place == TensorPlace::inert) continue;  // stays ours
         const auto found = theirs.find(tensor.name);
         if (found == theirs.end()) {
             if (tensor.place == TensorPlace::layer) return refuse(std::format("it has no {}", tensor.name));

@@ -12,6 +12,7 @@ std::string place_name(TensorPlace place)
     switch (place) {
         case TensorPlace::layer: return "layer";
         case TensorPlace::embedding: return "embedding";
+        case TensorPlace::inert: return "inert";
         case TensorPlace::fixed: return "fixed";
     }
     return "";
@@ -64,7 +65,9 @@ void tensor_fields(Archive& archive, Tensor& tensor)
     archive.optional("shape", shape, "columns, rows, …");
     archive.optional("type", type, "in the file");
     archive.optional("size_bytes", tensor.size_bytes, "in the file");
-    archive.optional("place", place, "what decides its type: `layer`; `embedding`: the embedding type; `fixed`: it is kept");
+    archive.optional(
+        "place", place,
+        "what decides its type: `layer`; `embedding`: the embedding type; `inert`: `inert_type`; `fixed`: it is kept");
 }
 
 void sums_fields(Archive& archive, InputSums& sums)
@@ -104,7 +107,11 @@ void fields(Archive& archive, InventoryDocument& document)
     archive.optional("architecture", inventory.architecture, "`general.architecture`");
     archive.optional("files", files, "the shards in their order");
     archive.optional("blocks", inventory.blocks, "their number");
-    archive.optional("extra_blocks", inventory.extra_blocks, "behind these, for multi-token prediction; kept as they are");
+    archive.optional("extra_blocks", inventory.extra_blocks, "behind these, for multi-token prediction; inert");
+    std::string inert = type_name(inventory.inert_type);
+    archive.optional("inert_type", inert, "of tensors that text never reaches");
+    archive.optional("unknown", inventory.unknown, "tensors that libllama has no name for; kept as they are",
+                     {.written = !inventory.unknown.empty()});
     archive.optional("experts", inventory.experts, "per FFN, 0 for a dense model");
     archive.optional("parameters", parameters, "weights of all tensors");
     archive.optional("tensor_bytes", bytes, "of all tensors");

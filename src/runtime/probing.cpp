@@ -65,13 +65,15 @@ Expectation::Expectation(std::span<const float> logits, std::size_t apart)
 {
     std::iota(tokens_.begin(), tokens_.end(), 0);
     const auto logit = [&](Token token) { return logits[static_cast<std::size_t>(token)]; };
+    const Exponentials exponentials(logits);
     const auto end = tokens_.begin() + static_cast<std::ptrdiff_t>(log_p_.size());
     // The order of equals is theirs in the vocabulary, whatever the library sorts with.
-    std::ranges::nth_element(tokens_, end,
-                             [&](Token a, Token b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
+    // Numbers alone have an order; what is none makes every divergence none.
+    if (std::isfinite(exponentials.sum))
+        std::ranges::nth_element(tokens_, end,
+                                 [&](Token a, Token b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
     tokens_.resize(log_p_.size());
     tokens_.shrink_to_fit();
-    const Exponentials exponentials(logits);
     std::ranges::transform(tokens_, log_p_.begin(), [&](Token token) { return exponentials.log_p(logit(token)); });
     rest_ = log_p_.size() < logits.size() ? exponentials.rest(tokens_) : 0;
 }

@@ -45,8 +45,8 @@ Result<ModelWeights> ModelWeights::find(const LoadedModel& model, std::span<cons
 
     for (const Tensor& tensor : tensors) {
         const auto& places = weights.tensors_.at(tensor.name);
-        if (places.empty() && tensor.place != TensorPlace::fixed)
-            return fail("sense {}: {} is not in its graph", model.path().string(), tensor.name);
+        const bool reached = tensor.place == TensorPlace::layer || tensor.place == TensorPlace::embedding;
+        if (places.empty() && reached) return fail("sense {}: {} is not in its graph", model.path().string(), tensor.name);
         for (const ggml_tensor* const found : places) {
             if (found->type != tensor.type.id || ggml_nbytes(found) != tensor.size_bytes || !ggml_is_contiguous(found))
                 return fail("sense {}: libllama does not keep {} as in the file", model.path().string(), tensor.name);

@@ -40,7 +40,7 @@ QuantType source_form(const Inventory& inventory)
 bool is_all(const Inventory& inventory, QuantType form)
 {
     return std::ranges::all_of(inventory.tensors,
-                               [&](const Tensor& tensor) { return tensor.place == TensorPlace::fixed || tensor.type == form; });
+                               [&](const Tensor& tensor) { return in_form(tensor, form).type == tensor.type; });
 }
 
 std::vector<QuantType> types_in(const Inventory& inventory, QuantType form)
@@ -131,7 +131,7 @@ Result<> fill(const Study& study, QuantType form, RunnableModel& model)
 
 Tensor in_form(Tensor tensor, QuantType form)
 {
-    if (tensor.place == TensorPlace::fixed) return tensor;
+    if (tensor.place == TensorPlace::fixed || !is_full_precision(tensor.type)) return tensor;
     tensor.type = form;
     tensor.size_bytes = static_cast<std::uint64_t>(tensor.rows()) * row_bytes(form, tensor.columns());
     return tensor;

@@ -27,7 +27,7 @@ enum class Input {
     probing,     ///< settings of a sensitivity, but for the types
     quality,     ///< settings of perplexity and KL divergence
     speed,       ///< settings of the latency measurement
-    embedding,   ///< type of embedding and output
+    embedding,   ///< type of embedding and output, and of what is inert
     type,        ///< one variant, and the importance matrix or the file it is made with
     types,       ///< all of the study's
     allocation,  ///< a type for each layer

@@ -28,15 +28,16 @@ Sensitivity outline(const Study& study, std::span<const Group> groups)
 {
     const Inventory& inventory = study.inventory;
     const QuantType embedding = study.settings.embedding_type;
-    Sensitivity sensitivity{.model = inventory.fingerprint,
-                            .model_name = inventory.name,
-                            .text = calibration_source(study),
-                            .version = tool_version(study.platform().libllama),
-                            .fixed_bytes = inventory.size_bytes(),
-                            .kv_bytes_per_token = inventory.kv_bytes_per_token,
-                            .types = {},
-                            .groups = {},
-                            .separability = {}};
+    Sensitivity sensitivity{
+        .model = inventory.fingerprint,
+        .model_name = inventory.name,
+        .text = calibration_source(study),
+        .version = tool_version(study.platform().libllama),
+        .fixed_bytes = tensor_bytes(inventory, assign_types(inventory, std::span<const GroupVariant>()).types),
+        .kv_bytes_per_token = inventory.kv_bytes_per_token,
+        .types = {},
+        .groups = {},
+        .separability = {}};
     for (const Group& group : groups) {
         for (const std::size_t t : group.tensors) sensitivity.fixed_bytes -= inventory.tensors[t].size_bytes;
         sensitivity.groups.push_back({.group = group.name,

@@ -139,6 +139,24 @@ Result<double> quantized_bits(const Inventory& inventory, const Plan& plan, std:
            static_cast<double>(inventory.parameters());
 }
 
+Result<TypeWeight> projector_quantized_to(const Inventory& projector, QuantType type)
+{
+    auto weights = weigh_types(projector, {type}, type);
+    if (!weights) return std::unexpected(weights.error());
+    return std::move(weights->front());
+}
+
+Result<> quantize_projector(const Inventory& projector, QuantType type, const std::filesystem::path& output, unsigned threads,
+                            Monitor& monitor)
+{
+    if (auto precise = check_full_precision(projector); !precise)
+        return fail("quantize {}: {}", projector.files.front().string(), precise.error().message);
+    TypeAssignment assignment = assign_types(projector, type, type);
+    const ModelSpec spec{
+        .path = output, .types = std::move(assignment.types), .notes = {}, .origins = std::move(assignment.origins)};
+    return write_models(projector, std::span(&spec, 1), {}, threads, monitor);
+}
+
 Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)
 {
     const auto blueprint = read_blueprint(inventory, plan, foreign);

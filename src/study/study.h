@@ -119,6 +119,11 @@ struct Study {
 [[nodiscard]] Result<double> quantized_bits(const Inventory& inventory, const Plan& plan,
                                             std::span<const Variant> foreign = {});
 
+/// All weights of a projector (`read_projector`) in one type: what it would weigh, and the file.
+[[nodiscard]] Result<TypeWeight> projector_quantized_to(const Inventory& projector, QuantType type);
+[[nodiscard]] Result<> quantize_projector(const Inventory& projector, QuantType type, const std::filesystem::path& output,
+                                          unsigned threads, Monitor& monitor);
+
 /// Bytes of the file `quantize` would write.
 [[nodiscard]] Result<std::uint64_t> quantized_bytes(const Inventory& inventory, const Plan& plan,
                                                     std::span<const Variant> foreign = {});

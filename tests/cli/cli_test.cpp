@@ -86,6 +86,26 @@ TEST_CASE("help teaches every verb", "[cli]")
     CHECK(apreqel(folder, {"--version"}).out.starts_with("apreqel "));
 }
 
+TEST_CASE("a multimodal projector is shown, quantized as a whole, and refused by all other verbs", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.file = "mmproj.gguf",
+                                    .edit = [](gguf_context* gguf) { gguf_set_val_str(gguf, "general.type", "mmproj"); }});
+    const auto shown = apreqel(folder, {"inspect", "mmproj.gguf"});
+    CHECK(shown.exit_code == 0);
+    CHECK(shown.out.contains("a multimodal projector (mmproj)"));
+    for (const char* verb : {"score", "profile", "sense", "study", "measure"})
+        check_error(apreqel(folder, {verb, "mmproj.gguf"}), 1, "a multimodal projector (mmproj), not a language model");
+    for (const char* verb : {"run", "imatrix"})
+        check_error(apreqel(folder, {verb, "mmproj.gguf", "-o", "out.gguf"}), 1, "not a language model");
+    check_error(apreqel(folder, {"quantize", "mmproj.gguf", "-o", "out.gguf"}), 2, "--plan FILE is needed");
+    CHECK(apreqel(folder, {"quantize", "mmproj.gguf", "--type", "q8_0", "-o", "out.gguf"}).exit_code == 0);
+    CHECK(std::filesystem::exists(folder / "out.gguf"));
+    make_tiny_model(folder.path(), {});
+    check_error(apreqel(folder, {"quantize", "llama.gguf", "--type", "q8_0", "-o", "other.gguf"}), 1,
+                "not a multimodal projector");
+}
+
 TEST_CASE("plan explains itself from files alone", "[cli]")
 {
     const TempDir folder;

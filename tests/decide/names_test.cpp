@@ -21,7 +21,8 @@ TEST_CASE("a layer is named blk.N.attn or blk.N.ffn and nothing else", "[decide]
 
 TEST_CASE("a group is a layer, tensors of a block, or the embedding", "[decide]")
 {
-    for (const char* name : {"blk.0.attn", "blk.7.attn_q", "blk.10.ffn_gate+ffn_up", "embedding"}) CHECK(is_group_name(name));
+    for (const char* name : {"blk.0.attn", "blk.7.attn_q", "blk.10.ffn_gate+ffn_up", "blk.0.shortconv.in_proj", "embedding"})
+        CHECK(is_group_name(name));
     for (const char* name : {"blk.0.+", "blk.0.ffn_up+", "blk.0.a b", "blk.0.a|b", "blk.0.(a)"}) CHECK(!is_group_name(name));
     for (const char* forged : kForged) CHECK(!is_group_name(forged));
 }
@@ -37,7 +38,10 @@ TEST_CASE("names that would forge lines of a tensor type file are refused", "[de
     CHECK(!tensor_type_file({.allocation = {{"blk.0\n.*=q2_K\nblk.attn", "q4_K"}}}));
     CHECK(!tensor_type_file({.allocation = {{"blk.0.attn", "q4_K\n.*=q2_K"}}}));
     CHECK(!tensor_type_file({.allocation = {{"blk.0.attn", "mine"}}}));  // llama-quantize has no such type
-    CHECK(tensor_type_file({.allocation = {{"blk.0.attn", "Q4_K+imatrix"}}}).value() == "^blk\\.0\\.(?!ffn_)=Q4_K\n");
+    CHECK(tensor_type_file({.allocation = {{"blk.0.attn", "Q4_K+imatrix"}}}).value() ==
+          "^blk\\.0\\.(?!(ffn|channel_mix)_)=Q4_K\n");
+    CHECK(tensor_type_file({.allocation = {{"blk.1.shortconv.in_proj", "q8_0"}}}).value() ==
+          "^blk\\.1\\.(shortconv\\.in_proj)\\.weight=q8_0\n");
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ TEST_CASE("the tensor type file has one pattern a layer that cannot match anothe
 {
     Plan plan;
     plan.allocation = {{"blk.1.attn", "q6_K"}, {"blk.1.ffn", "q3_K"}};
-    CHECK(tensor_type_file(plan).value() == "^blk\\.1\\.(?!ffn_)=q6_K\n^blk\\.1\\.ffn_=q3_K\n");
+    CHECK(tensor_type_file(plan).value() == "^blk\\.1\\.(?!(ffn|channel_mix)_)=q6_K\n^blk\\.1\\.(ffn|channel_mix)_=q3_K\n");
 }
 
 TEST_CASE("names that would write lines of their own into a tensor type file are refused", "[decide]")

@@ -1,6 +1,9 @@
 #include "model/readiness.h"
+#include "quantize/assign_types.h"
 #include "quantize/check_weights.h"
 
+#include "support/compare.h"
+#include "support/recorder.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -64,6 +67,41 @@ TEST_CASE("blocks for multi-token prediction are no layers", "[model]")
     CHECK(inventory.blocks == 2);
     CHECK(inventory.layers.size() == 4);
     CHECK(inventory.residual == Residual::sequential);
+
+    // They have one type in every variant, q8_0 unless it is set, and none is a tensor that would be refused.
+    const auto type_of = [](const Inventory& model, std::string_view name) {
+        const auto tensor = std::ranges::find(model.tensors, name, &Tensor::name) - model.tensors.begin();
+        return type_name(assign_types(model, *parse_type("q3_K"), *parse_type("q6_K")).types[static_cast<std::size_t>(tensor)]);
+    };
+    CHECK(type_of(inventory, "blk.1.attn_q.weight") == "q3_K");
+    CHECK(type_of(inventory, "blk.2.attn_q.weight") == "q8_0");
+    CHECK(type_of(inventory, "blk.2.attn_norm.weight") == "f32");
+    Inventory set = inventory;
+    set.inert_type = *parse_type("q4_K");
+    CHECK(type_of(set, "blk.2.attn_q.weight") == "q4_K");
+    Recorder monitor;
+    report_ungrouped(inventory, monitor);
+    REQUIRE(monitor.warnings.size() == 1);
+    CHECK_THAT(monitor.warnings.front(), ContainsSubstring("7 tensors") && ContainsSubstring("q8_0"));
+}
+
+TEST_CASE("tensors that libllama has no name for are kept, and named", "[model]")
+{
+    const TempDir folder;
+    const auto path = make_tiny_model(folder.path(), {});
+    std::string bytes = slurp(path);
+    for (std::size_t at = bytes.find("blk.1.attn_q.weight"); at != std::string::npos;
+         at = bytes.find("blk.1.attn_q.weight", at))
+        bytes.replace(at, 12, "blk.1.novel_");
+    spill(path, bytes);
+    const auto inventory = read_inventory(path);
+    REQUIRE(inventory);
+    CHECK(inventory->unknown == std::vector<std::string>{"blk.1.novel_.weight"});
+    CHECK(std::ranges::find(inventory->tensors, "blk.1.novel_.weight", &Tensor::name)->place == TensorPlace::fixed);
+    Recorder monitor;
+    report_ungrouped(*inventory, monitor);
+    REQUIRE(monitor.warnings.size() == 1);
+    CHECK_THAT(monitor.warnings.front(), ContainsSubstring("blk.1.novel_.weight"));
 }
 
 TEST_CASE("KV bytes are those of the metadata, or not known", "[model]")

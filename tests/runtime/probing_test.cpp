@@ -62,6 +62,10 @@ TEST_CASE("logits that are not finite give no divergence", "[runtime]")
     const std::vector<float> reference{1, 2, 3};
     CHECK(std::isnan(Expectation(reference).divergence(std::vector<float>{1, std::numeric_limits<float>::quiet_NaN(), 3})));
     CHECK(std::isnan(Expectation(reference).divergence(std::vector<float>{1, std::numeric_limits<float>::infinity(), 3})));
+    // Of what is no number there is no order to find the likeliest in.
+    std::vector<float> broken(5000, std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t i = 0; i < broken.size(); i += 3) broken[i] = static_cast<float>(i % 7);
+    CHECK(std::isnan(Expectation(broken).divergence(std::vector<float>(broken.size()))));
 }
 
 TEST_CASE("a probe that changes nothing measures nothing, and the sequences may be run in any order", "[runtime]")
