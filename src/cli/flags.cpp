@@ -1,8 +1,10 @@
 #include "cli/flags.h"
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "cli/quantity.h"
 #include "model/importance.h"
+#include "quantize/assign_types.h"
 
 #include <unistd.h>
 #include <algorithm>
@@ -27,6 +29,12 @@ void add_model(CLI::App& verb, Flags& flags)
     verb.add_option("MODEL", flags.model, "Full-precision GGUF (f32, f16 or bf16); of a split model the first shard")
         ->type_name("")
         ->required();
+}
+
+void add_from_quantized(CLI::App& verb, Flags& flags)
+{
+    verb.add_flag("--from-quantized", flags.from_quantized,
+                  "Take a quantized MODEL as what quality is relative to: layers stay as they are (type source), or become smaller");
 }
 
 void add_output(CLI::App& verb, Flags& flags, const std::string& description)
@@ -93,7 +101,7 @@ void add_palette(CLI::App& verb, Flags& flags)
     verb.add_option("--types", flags.types, "Quantization types to choose from")->type_name("TYPE,…")->capture_default_str();
     verb.add_option("--embedding-type", flags.embedding_type, "Type of embedding and output tensors, the same in every variant")
         ->type_name("TYPE")
-        ->capture_default_str();
+        ->default_str(std::string(kEmbeddingType));
 }
 
 void add_weights(CLI::App& verb, Flags& flags)
@@ -257,7 +265,7 @@ Result<std::vector<Variant>> parse_types(const std::string& names, bool has_impo
     for (const auto part : std::views::split(names, ',')) {
         std::string name{trimmed(std::string_view(part))};
         if (name.empty()) return usage_error("quantization types \"{}\": one of the names is empty", names);
-        if (weigh && has_importance && !name.contains('+')) name += kWithImportance;
+        if (weigh && has_importance && !name.contains('+') && name != kSource) name += kWithImportance;
         auto variant = parse_variant(name, has_importance);
         if (!variant) {
             Error error = variant.error();
@@ -288,10 +296,39 @@ Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& 
 
 Result<Inventory> open_model(const Flags& flags)
 {
-    auto inventory = read_inventory(flags.model);
+    auto inventory = read_inventory(flags.model, flags.from_quantized);
     if (!inventory || flags.imatrix.empty() || flags.imatrix == kOwnImportance) return inventory;
     if (auto read = read_importance(flags.imatrix, *inventory); !read) return std::unexpected(read.error());
     return inventory;
+}
+
+Result<Variant> embedding_type(const Flags& flags, const Inventory& model)
+{
+    const std::string usual(model.from_quantized() ? kSource : kEmbeddingType);
+    auto embedding = parse_embedding_type(flags.embedding_type.empty() ? usual : trimmed(flags.embedding_type));
+    if (!embedding || embedding->as_it_is) return embedding;
+    if (auto possible = check_target_type(embedding->type, !flags.imatrix.empty()); !possible)
+        return std::unexpected(possible.error());
+    if (keeps(model, embedding_group(model), *embedding)) return parse_embedding_type(kSource);
+    return embedding;
+}
+
+Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inventory& model, Monitor& monitor)
+{
+    if (!model.from_quantized()) return types;
+    const std::vector<Group> groups = groups_of(model, Granularity::layer);
+    std::string idle;
+    const std::size_t dropped = std::erase_if(types, [&](const Variant& variant) {
+        const bool useless = std::ranges::all_of(groups, [&](const Group& group) { return keeps(model, group, variant); });
+        if (useless) idle += (idle.empty() ? "" : ", ") + variant.name;
+        return useless;
+    });
+    const bool smaller = std::ranges::any_of(types, [](const Variant& variant) { return !variant.as_it_is; });
+    if (!smaller) return usage_error("quantization types {}: none makes any tensor of {} smaller", idle, printable_line(model.name));
+    if (dropped > 0) monitor.warn(std::format("no tensor of {} would be smaller in {}", printable_line(model.name), idle));
+    const Variant source = parse_variant(kSource, false).value();
+    if (!std::ranges::contains(types, source)) types.push_back(source);
+    return types;
 }
 
 Result<Study> open_study(const Flags& flags, Monitor& monitor)
@@ -301,11 +338,6 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
     if (!types) return std::unexpected(types.error());
     settings.types = std::move(*types);
-    const auto embedding = parse_type(trimmed(flags.embedding_type));
-    if (!embedding) return std::unexpected(embedding.error());
-    if (auto possible = check_target_type(*embedding, !flags.imatrix.empty()); !possible)
-        return std::unexpected(possible.error());
-    settings.embedding_type = *embedding;
     // A missing file is better found before hours of work than after.
     for (const auto& file : {settings.text, settings.prompts, settings.calibration}) {
         if (file.empty()) continue;
@@ -317,6 +349,12 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
     settings.types.append_range(*variants);
+    types = with_source(std::move(settings.types), *inventory, monitor);
+    if (!types) return std::unexpected(types.error());
+    settings.types = std::move(*types);
+    const auto embedding = embedding_type(flags, *inventory);
+    if (!embedding) return std::unexpected(embedding.error());
+    settings.embedding_type = *embedding;
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
     auto lock = WorkspaceLock::take(workspace);

@@ -25,14 +25,16 @@ struct Flags {
     bool force = false;
     std::filesystem::path imatrix;      ///< or kOwnImportance
     std::vector<std::string> variants;  ///< NAME=FILE
+    bool from_quantized = false;        ///< a quantized model is taken as the reference
     bool weigh_types = true;            ///< types without a suffix are quantized with the importance matrix, if there is one
     std::string types{kPaperTypes};
-    std::string embedding_type{kEmbeddingType};
+    std::string embedding_type;  ///< empty: kEmbeddingType, or kSource where the model is quantized
     std::string weights = "balanced";
     StudySettings settings;
 };
 
 void add_model(CLI::App& verb, Flags& flags);
+void add_from_quantized(CLI::App& verb, Flags& flags);  ///< --from-quantized
 void add_output(CLI::App& verb, Flags& flags, const std::string& description);
 void add_workspace(CLI::App& verb, Flags& flags);
 void add_common(CLI::App& verb, Flags& flags);        ///< --json, --quiet
@@ -67,6 +69,13 @@ void add_renamed(CLI::App& verb, const std::string& old, const std::string& now)
 
 /// The model, with its importance matrix if that is a file.
 [[nodiscard]] Result<Inventory> open_model(const Flags& flags);
+
+/// The type of embedding and output tensors. Error: there is no such type.
+[[nodiscard]] Result<Variant> embedding_type(const Flags& flags, const Inventory& model);
+
+/// `types` as a quantized model can have them: those that make a tensor smaller, and kSource. Others are as they were.
+/// Error: none does.
+[[nodiscard]] Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inventory& model, Monitor& monitor);
 
 /// Reads the model and makes its workspace; collects its importance matrix if that is asked for.
 [[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);

@@ -141,7 +141,7 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
     if (!inventory.importance.empty()) text += std::format("\nImportance matrix: {}", inventory.importance);
     text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
     if (weights.empty())
-        return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";
+        return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh, or add --from-quantized.\n";
     return text + "\n" + types_table(weights);
 }
 
@@ -158,8 +158,11 @@ Result<> run_inspect(const InspectFlags& flags)
     const auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
     types->append_range(*variants);
-    const auto embedding = parse_type(trimmed(flags.embedding_type));
+    const auto embedding = embedding_type(flags, *inventory);
     if (!embedding) return std::unexpected(embedding.error());
+    Terminal terminal(flags.quiet);
+    types = with_source(std::move(*types), *inventory, terminal);
+    if (!types) return std::unexpected(types.error());
     std::vector<TypeWeight> weights;
     if (check_full_precision(*inventory)) {
         auto weighed = weigh_types(*inventory, *types, *embedding);
@@ -181,6 +184,7 @@ void add_inspect(CLI::App& app, Action& chosen)
         "  apreqel inspect model-f16.gguf --types q2_K,iq4_xs --tensors");
     auto flags = std::make_shared<InspectFlags>();
     add_model(*verb, *flags);
+    add_from_quantized(*verb, *flags);
     add_imatrix_file(*verb, *flags);
     add_palette(*verb, *flags);
     verb->add_flag("--tensors", flags->tensors, "List every tensor instead of one row per role");

@@ -77,6 +77,7 @@ void add_quantize(CLI::App& app, Action& chosen)
         "  apreqel quantize model-f16.gguf --plan plan.json -o mixed.gguf");
     auto flags = std::make_shared<QuantizeFlags>();
     add_model(*verb, *flags);
+    add_from_quantized(*verb, *flags);
     verb->add_option("--plan", flags->plan, "The plan: a type for every layer")->type_name("FILE")->required();
     add_output(*verb, *flags, "The GGUF to write");
     verb->add_flag("--dry-run", flags->dry_run, "Print the exact size of the output and write nothing");

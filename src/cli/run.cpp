@@ -103,6 +103,7 @@ void add_run(CLI::App& app, Action& chosen)
         "  apreqel run model-f16.gguf --method front --max-memory 4GiB --min-speed 25 -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);
+    add_from_quantized(*verb, *flags);
     add_output(*verb, *flags, "The mixed-precision GGUF to write");
     verb->get_option("--output")->required();
     add_weights(*verb, *flags);

@@ -126,6 +126,13 @@ private:
         return group.probes[index_of(sensitivity_.types, type)];
     }
 
+    /// What `group` is stored as where a model gives it `type`: a type that it cannot have leaves it as it is.
+    [[nodiscard]] std::string_view stored_as(const GroupSensitivity& group, std::string_view type) const
+    {
+        const bool known = std::ranges::contains(sensitivity_.types, type) && std::ranges::contains(sensitivity_.types, kSource);
+        return known && probe(group, type).memory_bytes == 0 ? kSource : type;
+    }
+
     /// Groups choose, or have what they are fixed to: then they are part of what all models cost.
     Result<> choose_groups(bool free_fixed)
     {
@@ -198,7 +205,7 @@ private:
             const double time = criterion.of({.speed = speed}, {});
             TimedParts row{.parts = std::vector<double>(parts.size() * types.size()), .latency_ms = time, .mixed = mixed};
             for (const GroupSensitivity* group : prediction_.groups) {
-                const std::string_view type = type_of(*group);
+                const std::string_view type = stored_as(*group, type_of(*group));
                 if (!std::ranges::contains(types, type)) return;  // it tells of a type that is not chosen from
                 row.parts[place(*group, type)] += share(*group);
             }

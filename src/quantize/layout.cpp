@@ -86,6 +86,7 @@ HeaderLayout lay_out(const Inventory& inventory, const Container& source, const 
 {
     std::map<std::string, std::string, std::less<>> notes(spec.notes.begin(), spec.notes.end());
     notes[std::string(kSourceKey)] = inventory.fingerprint;
+    if (inventory.from_quantized()) notes[std::string(kQuantizedSourceKey)] = inventory.name;
     for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
         const TensorOrigin origin = spec.origin(i);
         const Tensor& tensor = inventory.tensors[i];

@@ -15,11 +15,11 @@ constexpr std::array<std::string_view, kInputs> kNames{
 
 }  // namespace
 
-Facts Facts::of(const Inventory& inventory, QuantType embedding_type)
+Facts Facts::of(const Inventory& inventory, const Variant& embedding_type)
 {
     Facts facts;
     facts.values_ = {{Input::model, inventory.fingerprint},
-                     {Input::embedding, type_name(embedding_type)},
+                     {Input::embedding, embedding_type.name},
                      {Input::apreqel, std::string(kVersion)},
                      {Input::libggml, libggml_version()}};
     return facts;

@@ -55,7 +55,7 @@ Prober::~Prober()
 Result<> Prober::record()
 {
     const auto recorded = model_->record_reference(tokens_, quality(), logits_, identity_, unseen_);
-    return recorded ? check_figures("full precision", {recorded->perplexity}) : std::unexpected(recorded.error());
+    return recorded ? check_figures(reference_name(study_), {recorded->perplexity}) : std::unexpected(recorded.error());
 }
 
 Result<Probe> Prober::probe(std::span<const std::size_t> tensors, const TypeAssignment& assignment)

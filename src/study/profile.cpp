@@ -44,7 +44,7 @@ std::string tool_version(std::string_view libllama)
 }
 
 Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
-                                            QuantType embedding_type)
+                                            const Variant& embedding_type)
 {
     if (auto possible = check_storage(inventory, types, embedding_type); !possible) return std::unexpected(possible.error());
     std::vector<TypeWeight> weights;
@@ -105,7 +105,7 @@ Result<Profile> measure_profile(const Study& study, const Artifacts& artifacts)
     Profile profile{.model = {.model = study.inventory.fingerprint,
                               .model_name = study.inventory.name,
                               .layers = study.inventory.layers.size(),
-                              .embedding_type = type_name(study.settings.embedding_type),
+                              .embedding_type = study.settings.embedding_type.name,
                               .text = text_source(study),
                               .version = tool_version(platform.libllama),
                               .types = {}},
@@ -124,7 +124,7 @@ Result<Profile> measure_profile(const Study& study, const Artifacts& artifacts)
         const Measurement& measured = (*measurements)[v];
         profile.model.types.push_back(
             {.type = variant.name,
-             .bits_per_weight = bits_per_weight(variant),
+             .bits_per_weight = bits_per_weight(study.inventory, variant),
              .memory_bytes = measured.memory_bytes,
              .file_bits_per_weight = measured.bits_per_weight,
              .quality = measured.quality,

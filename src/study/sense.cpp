@@ -39,7 +39,7 @@ public:
           sensitivity_(outline(study, groups_))
     {
         for (const Variant& variant : study.settings.types) columns_.push_back(column_of(variant));
-        const Variant embedding(study.settings.embedding_type);
+        const Variant& embedding = study.settings.embedding_type;
         const bool fixed = std::ranges::contains(sensitivity_.groups, embedding.name, &GroupSensitivity::fixed_type);
         if (!fixed || std::ranges::contains(study.settings.types, embedding)) return;
         columns_.push_back(column_of(embedding));
@@ -102,7 +102,8 @@ private:
             .probes = std::vector<Probe>(groups_.size())};
         for (std::size_t g = 0; g < groups_.size(); ++g) {
             if (can_store(study_.inventory, groups_[g], variant))
-                column.probes[g].memory_bytes = bytes_of(study_.inventory, groups_[g], column.assignment.types);
+                column.probes[g] = {.memory_bytes = bytes_of(study_.inventory, groups_[g], column.assignment.types),
+                                    .measured = variant.as_it_is};  // with a divergence of 0
         }
         return column;
     }
@@ -175,12 +176,13 @@ std::vector<Place> probe_order(const Study& study, Table& table, bool fast)
 {
     std::vector<std::size_t> types(study.settings.types.size());
     std::iota(types.begin(), types.end(), 0);
-    std::ranges::stable_sort(types, {}, [&](std::size_t q) { return bits_per_weight(study.settings.types[q]); });
+    std::ranges::stable_sort(types, {}, [&](std::size_t q) { return bits_per_weight(study.inventory, study.settings.types[q]); });
     if (fast && types.size() > 2) types = {types.front(), types[types.size() / 2]};
     std::vector<Place> order;
     const auto add = [&](std::size_t q, bool fixed) {
         for (std::size_t g = 0; g < table.groups().size(); ++g) {
             const Column& column = table.columns()[q];
+            if (column.variant.as_it_is) continue;  // there is nothing to find out
             if (column.probes[g].memory_bytes > 0 && table.is_fixed(g, column) == fixed) order.push_back({g, q});
         }
     };

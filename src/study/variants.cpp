@@ -28,7 +28,7 @@ private:
 }  // namespace
 
 std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, const Variant& variant,
-                                   QuantType embedding_type)
+                                   const Variant& embedding_type)
 {
     return Facts::of(inventory, embedding_type)
         .with(Input::type, made_with(inventory, variant))
@@ -114,7 +114,7 @@ Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
     study.monitor.begin("mixed models", static_cast<double>(allocations.size()));
     for (const std::vector<GroupType>& allocation : allocations) {
         const Plan plan{.model = study.inventory.fingerprint,
-                        .embedding_type = type_name(study.settings.embedding_type),
+                        .embedding_type = study.settings.embedding_type.name,
                         .allocation = allocation};
         auto path = build_mix(study, plan, unseen);
         if (!path) return std::unexpected(path.error());
