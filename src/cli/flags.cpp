@@ -33,8 +33,9 @@ void add_model(CLI::App& verb, Flags& flags)
 
 void add_from_quantized(CLI::App& verb, Flags& flags)
 {
-    verb.add_flag("--from-quantized", flags.from_quantized,
-                  "Take a quantized MODEL as what quality is relative to: layers stay as they are (type source), or become smaller");
+    verb.add_flag(
+        "--from-quantized", flags.from_quantized,
+        "Take a quantized MODEL as what quality is relative to: layers stay as they are (type source), or become smaller");
 }
 
 void add_output(CLI::App& verb, Flags& flags, const std::string& description)
@@ -324,7 +325,8 @@ Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inven
         return useless;
     });
     const bool smaller = std::ranges::any_of(types, [](const Variant& variant) { return !variant.as_it_is; });
-    if (!smaller) return usage_error("quantization types {}: none makes any tensor of {} smaller", idle, printable_line(model.name));
+    if (!smaller)
+        return usage_error("quantization types {}: none makes any tensor of {} smaller", idle, printable_line(model.name));
     if (dropped > 0) monitor.warn(std::format("no tensor of {} would be smaller in {}", printable_line(model.name), idle));
     const Variant source = parse_variant(kSource, false).value();
     if (!std::ranges::contains(types, source)) types.push_back(source);

@@ -111,13 +111,17 @@ std::string support(const Inventory& inventory)
     std::string supported;
     std::string unsupported;
     for (const Need& need : needs) {
-        const bool prevented = std::ranges::any_of(
-            inventory.obstacles, [&](const Obstacle& obstacle) { return std::ranges::contains(need.tasks, obstacle.task); });
+        const bool precise_only = need.verb == "study" && inventory.from_quantized();
+        const bool prevented = precise_only || std::ranges::any_of(inventory.obstacles, [&](const Obstacle& obstacle) {
+                                   return std::ranges::contains(need.tasks, obstacle.task);
+                               });
         std::string& verbs = prevented ? unsupported : supported;
         verbs += std::format("{}{}", verbs.empty() ? "" : ", ", need.verb);
     }
     std::string text = std::format("Supported: {}.", supported.empty() ? "nothing" : supported);
     if (!unsupported.empty()) text += std::format("\nNot supported: {}.", unsupported);
+    if (inventory.from_quantized())
+        text += "\nIt is quantized: quality is relative to this file, and study is of full-precision models.";
     for (const Obstacle& obstacle : inventory.obstacles)
         text += std::format("\n{}: {}.", impossibility(obstacle.task), obstacle.reason);
     return text;
@@ -141,7 +145,9 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
     if (!inventory.importance.empty()) text += std::format("\nImportance matrix: {}", inventory.importance);
     text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
     if (weights.empty())
-        return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh, or add --from-quantized.\n";
+        return text +
+               "\nIt is quantized already: give the full-precision model to see what each type would weigh, or add "
+               "--from-quantized.\n";
     return text + "\n" + types_table(weights);
 }
 

@@ -129,7 +129,8 @@ private:
     /// What `group` is stored as where a model gives it `type`: a type that it cannot have leaves it as it is.
     [[nodiscard]] std::string_view stored_as(const GroupSensitivity& group, std::string_view type) const
     {
-        const bool known = std::ranges::contains(sensitivity_.types, type) && std::ranges::contains(sensitivity_.types, kSource);
+        const bool known =
+            std::ranges::contains(sensitivity_.types, type) && std::ranges::contains(sensitivity_.types, kSource);
         return known && probe(group, type).memory_bytes == 0 ? kSource : type;
     }
 

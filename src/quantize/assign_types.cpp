@@ -139,8 +139,9 @@ bool keeps(const Inventory& inventory, const Group& group, const Variant& varian
 
 bool can_store(const Inventory& inventory, const Group& group, const Variant& variant)
 {
-    return !keeps(inventory, group, variant) && std::ranges::all_of(
-               group.tensors, [&](std::size_t t) { return storage_of(inventory.tensors[t], variant).obstacle.empty(); });
+    return !keeps(inventory, group, variant) && std::ranges::all_of(group.tensors, [&](std::size_t t) {
+        return storage_of(inventory.tensors[t], variant).obstacle.empty();
+    });
 }
 
 Result<> check_storage(const Inventory& inventory, std::span<const GroupVariant> groups)

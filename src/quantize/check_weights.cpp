@@ -71,7 +71,8 @@ Result<> check_weights(const Inventory& inventory, unsigned threads, Monitor& mo
         const Tensor& tensor = inventory.tensors[t];
         if (!can_be_read(tensor.type)) continue;
         const std::uint64_t row = row_bytes(tensor.type, tensor.columns());
-        const std::uint64_t step = is_quantized(tensor.type) ? std::max<std::uint64_t>(kPieceBytes / row, 1) * row : kPieceBytes;
+        const std::uint64_t step =
+            is_quantized(tensor.type) ? std::max<std::uint64_t>(kPieceBytes / row, 1) * row : kPieceBytes;
         for (std::uint64_t begin = 0; begin < tensor.size_bytes; begin += step)
             pieces.push_back({t, begin, std::min(step, tensor.size_bytes - begin)});
     }

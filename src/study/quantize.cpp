@@ -32,8 +32,9 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
     const std::string model = inventory.files.front().string();
     if (!plan.model.empty() && plan.model != inventory.fingerprint)
         return fail("quantize {}: the plan is for another model ({}, fingerprint {})", model, plan.model_name, plan.model);
+    const std::string_view usual = inventory.from_quantized() ? kSource : kEmbeddingType;
     // It is written into the file; what else goes there is checked below.
-    const auto embedding = parse_embedding_type(plan.embedding_type.empty() ? kEmbeddingType : plan.embedding_type);
+    const auto embedding = parse_embedding_type(plan.embedding_type.empty() ? usual : plan.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());
     Blueprint blueprint{.embedding_type = *embedding, .groups = {}, .assignment = {}};
     const auto known = known_groups(inventory);

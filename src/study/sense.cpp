@@ -176,7 +176,8 @@ std::vector<Place> probe_order(const Study& study, Table& table, bool fast)
 {
     std::vector<std::size_t> types(study.settings.types.size());
     std::iota(types.begin(), types.end(), 0);
-    std::ranges::stable_sort(types, {}, [&](std::size_t q) { return bits_per_weight(study.inventory, study.settings.types[q]); });
+    std::ranges::stable_sort(types, {},
+                             [&](std::size_t q) { return bits_per_weight(study.inventory, study.settings.types[q]); });
     if (fast && types.size() > 2) types = {types.front(), types[types.size() / 2]};
     std::vector<Place> order;
     const auto add = [&](std::size_t q, bool fixed) {

@@ -326,9 +326,8 @@ TEST_CASE("a type that a group cannot have leaves it as it is in the source", "[
     Profile profile{.model = {.model = "m", .layers = 4, .embedding_type = ""}};
     Sensitivity sensitivity{.model = "m", .types = {"q3_K", "q5_K", "source"}, .groups = {}};
     const auto add = [&](const char* type, double latency, double kld) {
-        profile.model.types.push_back({.type = type,
-                                       .memory_bytes = 400,
-                                       .quality = {.perplexity = 10 * std::exp(kld), .kld = kld, .kld_tokens = 100}});
+        profile.model.types.push_back(
+            {.type = type, .memory_bytes = 400, .quality = {.perplexity = 10 * std::exp(kld), .kld = kld, .kld_tokens = 100}});
         profile.device.models.push_back({.name = type, .speed = {.latency_ms = {.median = latency}}});
     };
     add("q3_K", 4, 0.04);
@@ -336,14 +335,13 @@ TEST_CASE("a type that a group cannot have leaves it as it is in the source", "[
     add("source", 16, 0);
     for (const char* layer : {"blk.0.attn", "blk.0.ffn", "blk.1.attn", "blk.1.ffn"}) {
         const bool small = layer == std::string("blk.1.ffn");
-        sensitivity.groups.push_back(
-            {.group = layer,
-             .layer = layer,
-             .part = std::string(layer).substr(6),
-             .parameters = 100,
-             .probes = {{.memory_bytes = 30, .measured = true, .kld = 0.01},
-                        small ? Probe{} : Probe{.memory_bytes = 55, .measured = true, .kld = 0.002},
-                        {.memory_bytes = small ? 40U : 85U, .measured = true}}});
+        sensitivity.groups.push_back({.group = layer,
+                                      .layer = layer,
+                                      .part = std::string(layer).substr(6),
+                                      .parameters = 100,
+                                      .probes = {{.memory_bytes = 30, .measured = true, .kld = 0.01},
+                                                 small ? Probe{} : Probe{.memory_bytes = 55, .measured = true, .kld = 0.002},
+                                                 {.memory_bytes = small ? 40U : 85U, .measured = true}}});
     }
     const auto add_mix = [&](const char* attention, const char* ffn, double latency) {
         TimedModel mix{.name = std::format("{} {}", attention, ffn), .speed = {.latency_ms = {.median = latency}}};
@@ -357,8 +355,8 @@ TEST_CASE("a type that a group cannot have leaves it as it is in the source", "[
     const auto prediction = predict(profile, sensitivity, {.method = Method::front, .weights = *parse_weights("balanced")}, {});
     REQUIRE(prediction);
     REQUIRE(prediction->choices[3] == std::vector<std::uint8_t>{0, 2});
-    const std::size_t latency = static_cast<std::size_t>(std::ranges::find(prediction->objectives, kLatency) -
-                                                         prediction->objectives.begin());
+    const std::size_t latency =
+        static_cast<std::size_t>(std::ranges::find(prediction->objectives, kLatency) - prediction->objectives.begin());
     for (std::size_t g = 0; g < 3; ++g) {
         CHECK_THAT(prediction->costs.groups[g][0][latency], WithinRel(1.0, 0.02));
         CHECK_THAT(prediction->costs.groups[g][1][latency], WithinRel(2.0, 0.02));

@@ -157,8 +157,7 @@ TEST_CASE("a file made from a quantized one runs, and is as far from it as its p
     const Study study{
         .inventory = read_inventory(model, true).value(), .workspace = workspace, .settings = settings, .monitor = quiet};
     const auto output = folder / "smaller.gguf";
-    const auto result =
-        run(study, {.method = Method::front, .weights = *parse_weights("0.4,0.2,0.4")}, {.chunks = 4}, output);
+    const auto result = run(study, {.method = Method::front, .weights = *parse_weights("0.4,0.2,0.4")}, {.chunks = 4}, output);
     INFO((result ? "" : result.error().message));
     REQUIRE(result);
     check_shipped(study.inventory, result->plan, output);
