@@ -25,11 +25,11 @@ build: build/$(PRESET)/build.ninja
 	$(ENV) cmake --build --preset $(PRESET)
 
 demo: build
-	./apreqel run models/demo.gguf --weights balanced -o demo-mixed.gguf --force
+	./apreqel run models/demo.gguf --method paper --weights balanced -o demo-mixed.gguf --force
 
 study: build
 	./apreqel study models/demo.gguf --imatrix auto --palette q2_K,iq3_s,q4_0,q4_1,iq4_nl,iq4_xs,q5_0,q5_1,mxfp4 \
-		--prompt-tokens 0 --repetitions 20 --markdown demo-study.md --csv demo-study.csv --force
+		--thorough --prompt-tokens 0 --repetitions 20 --markdown demo-study.md --csv demo-study.csv --force
 	./apreqel report models/demo.gguf -o demo-report.html --force
 
 # One test at a time: libllama's threads wait for each other in busy loops.

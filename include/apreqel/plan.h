@@ -105,6 +105,7 @@ struct PlannedFront {
                                               const PlanRequest& request = {});
 
 /// `count` plans of the front that together dominate most of the paper's objectives below `reference`, as estimated, best first.
+/// Where that is not known (kUnknown in it): most of memory, latency and KL divergence below the worst of the front.
 [[nodiscard]] Result<std::vector<Plan>> make_spread(const Profile& profile, const Sensitivity& sensitivity,
                                                     const PlanRequest& request, const Costs& reference, std::size_t count);
 

@@ -1,4 +1,4 @@
-// What to do next when some plans were built and measured: build another, or ship one of them.
+// Which plans to build and measure, and which of them to ship.
 #pragma once
 
 #include <apreqel/plan.h>
@@ -17,35 +17,44 @@ struct Attempt {
 
 /// What was measured together, in the same rounds: only then do latencies compare.
 struct Session {
-    std::vector<Attempt> attempts;     ///< in the order they were planned
-    std::vector<Measurement> uniform;  ///< in the order of the profile's types
-    Quality reference{};               ///< of the full-precision model
+    std::vector<Attempt> attempts;  ///< in the order they were planned
+    Quality reference{};            ///< of the full-precision model
 };
 
-/// Build this, measure it with all that was built before, and ask again.
+/// Build these, measure them with all that was built before, and ask again.
 struct TryNext {
-    Plan plan;
+    std::vector<Plan> plans;
 };
 
-/// Ship this.
+/// Ship this attempt.
 struct Ship {
-    Plan plan;
-    std::size_t attempt;      ///< index; of the nearest attempt where a uniform type is shipped
-    std::string uniform{};    ///< the uniform type that measured better than every mix, or empty
-    Measurement measurement;  ///< of what is shipped
+    std::size_t attempt;      ///< index
     bool limits_kept = true;  ///< as measured
     std::string because;      ///< one line for people
 };
 
-inline constexpr std::size_t kMostAttempts = 3;
+/// Plans of the front method that differ where the predictions are unsure: the best of what is predicted; the best in each of
+/// some worlds that the measurements leave open (Thompson 1933, Biometrika 25: draws from what is believed); and the best
+/// uniform type that keeps the limits. 1 to 4 plans, none twice. Same input, same plans. Errors: those of make_front_plan.
+[[nodiscard]] Result<std::vector<Plan>> make_candidates(const Profile& profile, const Sensitivity& sensitivity,
+                                                        const PlanRequest& request);
 
-/// The paper's method builds its plan and ships it. The front method corrects its predictions by what was measured and plans
-/// again, as long as that changes the plan and for at most `kMostAttempts` attempts; then it ships the best measured of all
-/// attempts and uniform types: what keeps the limits, or comes nearest, first, then by closeness. `scores` for the paper's method,
-/// `sensitivity` for the front.
-/// Errors: those of make_plan and make_front_plan for the first plan.
-[[nodiscard]] Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Scores* scores,
-                                                         const Sensitivity* sensitivity, const PlanRequest& request,
-                                                         const Session& session);
+inline constexpr std::size_t kMostAttempts = 5;
+
+/// The front method's next step. It builds its candidates; as long as what was measured leads to a plan that promises more than
+/// the best of them measured, and for at most `kMostAttempts` attempts, it builds that too; then it ships the best measured: what
+/// keeps the limits, or comes nearest, first, then by closeness, then the earlier.
+/// Errors: those of make_front_plan for the candidates.
+[[nodiscard]] Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensitivity& sensitivity,
+                                                         const PlanRequest& request, const Session& session);
+
+/// What to ship if nothing more is built: the best of the attempts, at least one. What was not measured of them counts as predicted.
+[[nodiscard]] Ship best_of(const Sensitivity& sensitivity, const PlanRequest& request, const Session& session);
+
+/// True if both give every group the same type.
+[[nodiscard]] bool same_types(const Plan& plan, const Plan& other);
+
+/// "all q4_K", or "plan 2" for a mix that is the second of its session.
+[[nodiscard]] std::string attempt_name(const Plan& plan, std::size_t attempt);
 
 }  // namespace apreqel

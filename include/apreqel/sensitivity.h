@@ -3,8 +3,10 @@
 
 #include <apreqel/error.h>
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,7 +19,8 @@ struct Probe {
     double kld = 0;                  ///< mean KL divergence to the full-precision model, nats per token
     double kld_error = 0;            ///< standard error; of what is measured only
     std::uint64_t tokens = 0;
-    double squared_error = 0;  ///< Σ‖W − Ŵ‖² / Σ‖W‖² over the group's weights
+    double squared_error = 0;   ///< Σ‖W − Ŵ‖² / Σ‖W‖² over the group's weights
+    double weighted_error = 0;  ///< the same with each column weighted by its importance, where it has one; 0: not known
 };
 
 /// What one group suffers from each type.
@@ -30,7 +33,8 @@ struct GroupSensitivity {
     std::vector<Probe> probes;     ///< one for each of Sensitivity::types
 };
 
-/// How well filling in holds, where measurements can tell: measured ÷ filled in, leaving the probe out.
+/// How well filling in holds, where measurements can tell: measured ÷ filled in, leaving the probe out, or all that were held
+/// out for this.
 struct Separability {
     std::size_t pairs = 0;
     double median_factor = 1;  ///< of max(ratio, 1 / ratio)
@@ -45,14 +49,32 @@ struct Sensitivity {
     std::uint64_t fixed_bytes = 0;         ///< of all tensors in no group: norms, biases
     std::uint64_t kv_bytes_per_token = 0;  ///< of an f16 KV cache; 0: not known
     double noise_floor = 0;                ///< KL divergence of a probe that changes nothing
+    std::string form;                      ///< full-precision type of the weights that the probes ran with: "bf16"
+    std::uint64_t tokens = 0;              ///< that went through the model for all that is measured
     std::vector<std::string> types;        ///< the columns of all probes, fixed types among them
     std::vector<GroupSensitivity> groups;
     Separability separability;
 };
 
-/// Fills in the probes that were not measured: the KL divergence of a group grows with its squared error, so that one type
-/// tells of another (facts: separability, rank correlation 0.94 to 0.98). A group without any measurement takes the median
-/// factor of the others. Sets `separability`. Error: nothing is measured.
+/// A group in a type: places in Sensitivity::groups and Sensitivity::types.
+struct Cell {
+    std::size_t group;
+    std::size_t type;
+    auto operator<=>(const Cell&) const = default;
+};
+
+/// Fills in the probes that were not measured. The KL divergence of a group grows with its weighted error, or its squared error
+/// where the other is not known everywhere: what is missing has the factor of the group's nearest probe in error, or one
+/// between those of the two that it lies between, so that one type tells of another. A group without any measurement takes the
+/// median factor of the others. Sets `separability`, leaving out each measured probe of a group in turn. Error: nothing is measured.
 [[nodiscard]] Result<> fill_in(Sensitivity& sensitivity);
+
+/// Measured ÷ filled in for those of `held` that are measured, where only those of `known` are used to fill in.
+[[nodiscard]] Separability held_out(const Sensitivity& sensitivity, std::span<const Cell> known, std::span<const Cell> held);
+
+/// Those of `cells` whose measured KL divergence is more than `factor` times what their surroundings make of their error, or
+/// less than its inverse; the farthest first. The surroundings are those of `cells` in the next two groups of the same kind to
+/// either side, such as the FFNs around an FFN; where these are fewer than three, nothing is said of it.
+[[nodiscard]] std::vector<Cell> outliers(const Sensitivity& sensitivity, std::span<const Cell> cells, double factor);
 
 }  // namespace apreqel

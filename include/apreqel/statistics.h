@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace apreqel {
 
@@ -45,6 +46,9 @@ private:
 /// True if the paired samples show a difference: zero lies outside the interval of the median of a[i] − b[i], with
 /// a coverage of at least 95 %.
 [[nodiscard]] bool tell_apart(std::span<const double> a, std::span<const double> b);
+
+/// True if the median of each of `models` is known to `share` of itself: half its interval, of at least 95 %, is no wider.
+[[nodiscard]] bool known_to(std::span<const std::vector<double>> models, double share);
 
 struct Interval {
     double low = 0;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 namespace apreqel {
 namespace {
@@ -204,6 +205,29 @@ Result<std::filesystem::path> output_target(const std::filesystem::path& destina
     if (!S_ISREG(status.st_mode))
         return usage_error("write {}: it is {}, not a regular file", destination.string(), kind_of(status.st_mode));
     return link ? fs::canonical(destination) : destination;
+}
+
+Result<> move_file(const std::filesystem::path& from, const std::filesystem::path& destination)
+{
+    const auto target = output_target(destination);
+    if (!target) return std::unexpected(target.error());
+    if (::rename(from.c_str(), target->c_str()) == 0) return {};
+    if (errno != EXDEV) return fail("write {}: {}", destination.string(), reason());
+    const auto input = InputFile::open(from);
+    if (!input) return std::unexpected(input.error());
+    auto output = OutputFile::create(destination);
+    if (!output) return std::unexpected(output.error());
+    constexpr std::uint64_t kPiece = 1 << 22;
+    std::vector<std::byte> bytes;
+    for (std::uint64_t offset = 0; offset < input->size(); offset += bytes.size()) {
+        bytes.resize(std::min(kPiece, input->size() - offset));
+        if (auto read = input->read_at(offset, bytes); !read) return read;
+        if (auto written = output->write_at(offset, bytes); !written) return written;
+    }
+    if (auto committed = output->commit(); !committed) return committed;
+    std::error_code ignored;
+    fs::remove(from, ignored);
+    return {};
 }
 
 Result<> check_space(const std::filesystem::path& folder, std::uint64_t bytes)

@@ -78,6 +78,10 @@ private:
 /// it names is replaced. Usage error: something is there that is no regular file, or a link leads nowhere.
 [[nodiscard]] Result<std::filesystem::path> output_target(const std::filesystem::path& destination);
 
+/// Gives a whole file another name, replacing what is there: see output_target. To another file system it is copied, and appears
+/// there whole or not at all.
+[[nodiscard]] Result<> move_file(const std::filesystem::path& from, const std::filesystem::path& destination);
+
 /// Error, with needed and free bytes: the file system of `folder` has less than `bytes` left for this user. A folder that
 /// cannot be asked is no error: writing will tell.
 [[nodiscard]] Result<> check_space(const std::filesystem::path& folder, std::uint64_t bytes);

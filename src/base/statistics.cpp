@@ -89,6 +89,14 @@ bool tell_apart(std::span<const double> a, std::span<const double> b)
     return difference.confidence >= kCoverage && (difference.low > 0 || difference.high < 0);
 }
 
+bool known_to(std::span<const std::vector<double>> models, double share)
+{
+    return std::ranges::all_of(models, [&](const std::vector<double>& samples) {
+        const Sampled sampled = summarize(samples);
+        return sampled.confidence >= kCoverage && sampled.high - sampled.low <= 2 * share * sampled.median;
+    });
+}
+
 std::optional<Interval> bootstrap(std::span<const std::size_t> counts,
                                   const std::function<std::optional<double>(const Draw&)>& statistic)
 {

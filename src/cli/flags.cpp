@@ -63,8 +63,9 @@ void add_imatrix_file(CLI::App& verb, Flags& flags)
 
 void add_importance(CLI::App& verb, Flags& flags)
 {
-    verb.add_option("--imatrix", flags.imatrix, std::string(kImatrix) + "; auto: collected on a calibration text")
-        ->type_name("FILE|auto");
+    verb.add_option("--imatrix", flags.imatrix,
+                    std::string(kImatrix) + "; auto: collected on a calibration text; none: without")
+        ->type_name("FILE|auto|none");
     add_calibration(verb, flags, "Text for sensitivities and --imatrix auto [sampled from the model]");
 }
 
@@ -90,16 +91,19 @@ void add_variants(CLI::App& verb, Flags& flags)
         ->allow_extra_args(false);
 }
 
-void add_types(CLI::App& verb, Flags& flags)
+void add_types(CLI::App& verb, Flags& flags, UsualTypes usual)
 {
     add_importance(verb, flags);
     add_variants(verb, flags);
-    add_palette(verb, flags);
+    add_palette(verb, flags, usual);
 }
 
-void add_palette(CLI::App& verb, Flags& flags)
+void add_palette(CLI::App& verb, Flags& flags, UsualTypes usual)
 {
-    verb.add_option("--types", flags.types, "Quantization types to choose from")->type_name("TYPE,…")->capture_default_str();
+    flags.usual_types = usual;
+    verb.add_option("--types", flags.types, "Quantization types to choose from")
+        ->type_name("TYPE,…")
+        ->default_str(usual == UsualTypes::fitting ? "those that fit the model" : std::string(kPaperTypes));
     verb.add_option("--embedding-type", flags.embedding_type, "Type of embedding and output tensors, the same in every variant")
         ->type_name("TYPE")
         ->default_str(std::string(kEmbeddingType));
@@ -148,22 +152,23 @@ void add_limits(CLI::App& verb, Limits& limits)
 
 }  // namespace
 
-void add_method(CLI::App& verb, PlanRequest& request)
+void add_method(CLI::App& verb, Flags& flags, PlanRequest& request, const std::string& usual)
 {
     verb.add_option(
-            "--method", request.method,
+            "--method", flags.method,
             "How to choose: paper (all distributions, TOPSIS, Algorithm 1) or front (measured sensitivity, Pareto front)")
         ->type_name("paper|front")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Method>{{"paper", Method::paper}, {"front", Method::front}})
                         .description(""))
-        ->default_str(std::string(method_name(request.method)));
+        ->default_str(usual);
     Limits& limits = request.limits;
     add_limits(verb, limits);
     verb.add_option("--kv-context", limits.context, "Count the f16 KV cache of this many tokens as memory; method front")
         ->type_name("N")
         ->transform(whole_number(0, kMostTokens));
-    verb.add_flag("--mix-embedding", request.mix_embedding,
-                  "Choose the type of embedding and output tensors too; method front");
+    verb.add_flag_function(
+        "--mix-embedding,!--no-mix-embedding", [&flags](std::int64_t given) { flags.mix_embedding = given > 0; },
+        "Choose the type of embedding and output tensors too, or not; method front [unless --embedding-type is given]");
     verb.add_option("--normalization", request.normalization, "How TOPSIS compares metrics: minmax or vector; method front")
         ->type_name("minmax|vector")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Normalization>{{"minmax", Normalization::minmax},
@@ -243,6 +248,12 @@ void add_measuring(CLI::App& verb, Flags& flags)
         ->capture_default_str();
 }
 
+void settle_method(PlanRequest& request, const Flags& flags, Method usual)
+{
+    request.method = flags.method.value_or(usual);
+    request.mix_embedding = flags.mix_embedding.value_or(request.method == Method::front && !flags.embedding_type);
+}
+
 Result<> check_method(const PlanRequest& request)
 {
     const Limits& limits = request.limits;
@@ -298,48 +309,57 @@ Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& 
 Result<Inventory> open_model(const Flags& flags)
 {
     auto inventory = read_inventory(flags.model, flags.from_quantized);
-    if (!inventory || flags.imatrix.empty() || flags.imatrix == kOwnImportance) return inventory;
+    if (!inventory || !has_importance(flags) || flags.imatrix == kOwnImportance) return inventory;
     if (auto read = read_importance(flags.imatrix, *inventory); !read) return std::unexpected(read.error());
     return inventory;
 }
 
-Result<Variant> embedding_type(const Flags& flags, const Inventory& model)
+bool has_importance(const Flags& flags) { return !flags.imatrix.empty() && flags.imatrix != kWithoutImportance; }
+
+Result<std::vector<Variant>> types_of(const Flags& flags, const Inventory& model)
 {
-    const std::string usual(model.from_quantized() ? kSource : kEmbeddingType);
-    auto embedding = parse_embedding_type(flags.embedding_type.empty() ? usual : trimmed(flags.embedding_type));
-    if (!embedding || embedding->as_it_is) return embedding;
-    if (auto possible = check_target_type(embedding->type, !flags.imatrix.empty()); !possible)
-        return std::unexpected(possible.error());
-    if (keeps(model, embedding_group(model), *embedding)) return parse_embedding_type(kSource);
-    return embedding;
+    if (!flags.types && flags.usual_types == UsualTypes::fitting) {
+        auto fitting = fitting_types(model);
+        if (!fitting.empty()) return fitting;
+    }
+    return parse_types(flags.types.value_or(std::string(kPaperTypes)), has_importance(flags), flags.weigh_types);
 }
 
 Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inventory& model, Monitor& monitor)
 {
     if (!model.from_quantized()) return types;
-    const std::vector<Group> groups = groups_of(model, Granularity::layer);
     std::string idle;
-    const std::size_t dropped = std::erase_if(types, [&](const Variant& variant) {
-        const bool useless = std::ranges::all_of(groups, [&](const Group& group) { return keeps(model, group, variant); });
+    std::erase_if(types, [&](const Variant& variant) {
+        const bool useless = keeps(model, variant);
         if (useless) idle += (idle.empty() ? "" : ", ") + variant.name;
         return useless;
     });
-    const bool smaller = std::ranges::any_of(types, [](const Variant& variant) { return !variant.as_it_is; });
-    if (!smaller)
+    if (std::ranges::all_of(types, &Variant::as_it_is))
         return usage_error("quantization types {}: none makes any tensor of {} smaller", idle, printable_line(model.name));
-    if (dropped > 0) monitor.warn(std::format("no tensor of {} would be smaller in {}", printable_line(model.name), idle));
-    const Variant source = parse_variant(kSource, false).value();
+    if (!idle.empty()) monitor.warn(std::format("no tensor of {} would be smaller in {}", printable_line(model.name), idle));
+    const Variant source = *parse_variant(kSource, false);
     if (!std::ranges::contains(types, source)) types.push_back(source);
     return types;
 }
 
-Result<Study> open_study(const Flags& flags, Monitor& monitor)
+Result<Variant> embedding_type_of(const Flags& flags, const Inventory& model)
+{
+    const std::string_view usual = model.from_quantized() ? kSource : kEmbeddingType;
+    const auto type = parse_embedding_type(flags.embedding_type ? trimmed(*flags.embedding_type) : usual);
+    if (!type || type->as_it_is) return type;
+    if (auto possible = check_target_type(type->type, has_importance(flags)); !possible)
+        return std::unexpected(possible.error());
+    if (!flags.embedding_type) return embedding_type_of(model, type->type);
+    return keeps(model, embedding_group(model), *type) ? parse_embedding_type(kSource) : type;
+}
+
+Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::function<Result<>(const Study&)>& check)
 {
     StudySettings settings = flags.settings;
     const bool collects = flags.imatrix == kOwnImportance;
-    auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
-    if (!types) return std::unexpected(types.error());
-    settings.types = std::move(*types);
+    // What is named wrongly is said before a file is opened.
+    if (auto types = types_of(flags, {}); !types) return std::unexpected(types.error());
+    if (auto type = embedding_type_of(flags, {}); !type) return std::unexpected(type.error());
     // A missing file is better found before hours of work than after.
     for (const auto& file : {settings.text, settings.prompts, settings.calibration}) {
         if (file.empty()) continue;
@@ -350,13 +370,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
     report_coverage(*inventory, monitor);
     auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
-    settings.types.append_range(*variants);
-    types = with_source(std::move(settings.types), *inventory, monitor);
-    if (!types) return std::unexpected(types.error());
-    settings.types = std::move(*types);
-    const auto embedding = embedding_type(flags, *inventory);
-    if (!embedding) return std::unexpected(embedding.error());
-    settings.embedding_type = *embedding;
+    settings.embedding_type = *embedding_type_of(flags, *inventory);
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
     auto lock = WorkspaceLock::take(workspace);
@@ -366,10 +380,23 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor)
                 .settings = std::move(settings),
                 .monitor = monitor,
                 .lock = std::move(*lock)};
-    if (!collects) return study;
-    if (auto collected = use_own_importance(study); !collected)
-        return std::unexpected(with_resume_hint(collected.error(), study));
-    report_coverage(study.inventory, monitor);
+    if (check)
+        if (auto possible = check(study); !possible) return std::unexpected(possible.error());
+    if (collects) {
+        if (auto collected = use_own_importance(study); !collected)
+            return std::unexpected(with_resume_hint(collected.error(), study));
+        report_coverage(study.inventory, monitor);
+    }
+    auto types = types_of(flags, study.inventory);
+    if (!types) return std::unexpected(types.error());
+    if (!flags.types && flags.usual_types == UsualTypes::paper) {
+        const std::string misfits = describe_misfits(study.inventory, *types);
+        if (!misfits.empty()) monitor.warn(misfits);
+    }
+    types->append_range(*variants);
+    types = with_source(std::move(*types), study.inventory, monitor);
+    if (!types) return std::unexpected(types.error());
+    study.settings.types = std::move(*types);
     return study;
 }
 

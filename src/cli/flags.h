@@ -7,6 +7,8 @@
 #include <CLI/CLI.hpp>
 
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,15 @@ namespace apreqel {
 
 /// What --imatrix says where the matrix is not a file but to be collected.
 inline constexpr std::string_view kOwnImportance = "auto";
+/// And where there is to be none.
+inline constexpr std::string_view kWithoutImportance = "none";
+
+/// The types that are chosen from where --types names none.
+enum class UsualTypes {
+    unused,   ///< the verb does not choose
+    paper,    ///< the paper's, whether they fit or not
+    fitting,  ///< those that fit the model
+};
 
 /// What was typed. `parse` functions below turn it into what it means.
 struct Flags {
@@ -23,12 +34,15 @@ struct Flags {
     bool json = false;
     bool quiet = false;
     bool force = false;
-    std::filesystem::path imatrix;      ///< or kOwnImportance
+    std::filesystem::path imatrix;      ///< or kOwnImportance, kWithoutImportance
     std::vector<std::string> variants;  ///< NAME=FILE
     bool from_quantized = false;        ///< a quantized model is taken as the reference
     bool weigh_types = true;            ///< types without a suffix are quantized with the importance matrix, if there is one
-    std::string types{kPaperTypes};
-    std::string embedding_type;  ///< empty: kEmbeddingType, or kSource where the model is quantized
+    UsualTypes usual_types = UsualTypes::unused;
+    std::optional<std::string> types;           ///< empty: the usual ones
+    std::optional<std::string> embedding_type;  ///< empty: kEmbeddingType, or kSource where the model is quantized
+    std::optional<Method> method;               ///< empty: the verb decides
+    std::optional<bool> mix_embedding;          ///< the same
     std::string weights = "balanced";
     StudySettings settings;
 };
@@ -41,24 +55,42 @@ void add_common(CLI::App& verb, Flags& flags);        ///< --json, --quiet
 void add_imatrix_file(CLI::App& verb, Flags& flags);  ///< --imatrix
 void add_importance(CLI::App& verb, Flags& flags);    ///< --imatrix, --calibration
 void add_calibration(CLI::App& verb, Flags& flags, const std::string& description);
-void add_variants(CLI::App& verb, Flags& flags);  ///< --variant
-void add_palette(CLI::App& verb, Flags& flags);   ///< --types, --embedding-type
-void add_types(CLI::App& verb, Flags& flags);     ///< --types, --embedding-type, --imatrix, --calibration, --variant
+void add_variants(CLI::App& verb, Flags& flags);                   ///< --variant
+void add_palette(CLI::App& verb, Flags& flags, UsualTypes usual);  ///< --types, --embedding-type
+void add_types(CLI::App& verb, Flags& flags, UsualTypes usual);    ///< these, --imatrix, --calibration, --variant
 void add_weights(CLI::App& verb, Flags& flags);
-void add_method(CLI::App& verb, PlanRequest& request);      ///< --method, --normalization, --mix-embedding, limits
+void add_method(CLI::App& verb, Flags& flags, PlanRequest& request,
+                const std::string& usual);                  ///< --method, --normalization, --mix-embedding, limits
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
 void add_text(CLI::App& verb, Flags& flags);                ///< --text
 void add_chunking(CLI::App& verb, Flags& flags);            ///< --context, --remeasure
-void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --probe-chunks, --minutes, --fast
+void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --thorough, --probe-chunks, --minutes
 void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, --repetitions, …
 
 /// The flag that `verb` had as `old`: a usage error that says what it is called `now`.
 void add_renamed(CLI::App& verb, const std::string& old, const std::string& now);
 
+/// What was asked for: `usual` is the method where none is named. The front method chooses the type of embedding and output
+/// too, unless that is named or it is told not to.
+void settle_method(PlanRequest& request, const Flags& flags, Method usual);
+
 /// A usage error if a limit is given to a method that knows none.
 [[nodiscard]] Result<> check_method(const PlanRequest& request);
+
+/// True if types are quantized with an importance matrix, one that is to be collected too.
+[[nodiscard]] bool has_importance(const Flags& flags);
+
+/// The types named, or the usual ones of this model. Errors: those of parse_types.
+[[nodiscard]] Result<std::vector<Variant>> types_of(const Flags& flags, const Inventory& model);
+
+/// `types` as a quantized model can have them: those that make a tensor smaller, and kSource. Others are as they were.
+/// Error: none does.
+[[nodiscard]] Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inventory& model, Monitor& monitor);
+
+/// The type named, or the usual one, as this model stores it. Error: no target for quantization.
+[[nodiscard]] Result<Variant> embedding_type_of(const Flags& flags, const Inventory& model);
 
 /// Types by name, separated by commas, spaces around them do not matter, all with importance if `weigh`. Errors: unknown, listed twice, not a target for
 /// quantization.
@@ -70,15 +102,10 @@ void add_renamed(CLI::App& verb, const std::string& old, const std::string& now)
 /// The model, with its importance matrix if that is a file.
 [[nodiscard]] Result<Inventory> open_model(const Flags& flags);
 
-/// The type of embedding and output tensors. Error: there is no such type.
-[[nodiscard]] Result<Variant> embedding_type(const Flags& flags, const Inventory& model);
-
-/// `types` as a quantized model can have them: those that make a tensor smaller, and kSource. Others are as they were.
-/// Error: none does.
-[[nodiscard]] Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inventory& model, Monitor& monitor);
-
-/// Reads the model and makes its workspace; collects its importance matrix if that is asked for.
-[[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor);
+/// Reads the model and makes its workspace; collects its importance matrix if that is asked for, after `check`, which the study
+/// reaches without types. Says so where the paper's types do not fit the model.
+[[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor,
+                                       const std::function<Result<>(const Study&)>& check = {});
 
 /// An error if `output` cannot be written later: it exists and --force is not given, it is one of the `inputs`, or its
 /// folder is not there. Asked before long work begins.

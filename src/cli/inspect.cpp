@@ -105,8 +105,8 @@ std::string support(const Inventory& inventory)
                            Need{"profile", {Task::load, Task::text, Task::quantize}},
                            Need{"quantize", {Task::quantize}},
                            Need{"measure", {Task::load, Task::text}},
-                           Need{"run", {Task::load, Task::text, Task::quantize, Task::score}},
-                           Need{"run --method front", {Task::load, Task::text, Task::quantize}},
+                           Need{"run", {Task::load, Task::text, Task::quantize}},
+                           Need{"run --method paper", {Task::load, Task::text, Task::quantize, Task::score}},
                            Need{"study", {Task::load, Task::text, Task::quantize, Task::score}}};
     std::string supported;
     std::string unsupported;
@@ -125,6 +125,15 @@ std::string support(const Inventory& inventory)
     for (const Obstacle& obstacle : inventory.obstacles)
         text += std::format("\n{}: {}.", impossibility(obstacle.task), obstacle.reason);
     return text;
+}
+
+/// The types that run chooses from, and what becomes of the paper's where they do not fit.
+std::string palette(const Inventory& inventory)
+{
+    std::string names;
+    for (const Variant& variant : fitting_types(inventory)) names += (names.empty() ? "" : ",") + variant.name;
+    const std::string misfits = describe_misfits(inventory, *parse_types(std::string(kPaperTypes), false, false));
+    return std::format("Types that fit: {}\n{}", names, misfits.empty() ? "" : misfits + "\n");
 }
 
 std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& weights, bool tensors)
@@ -148,7 +157,7 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
         return text +
                "\nIt is quantized already: give the full-precision model to see what each type would weigh, or add "
                "--from-quantized.\n";
-    return text + "\n" + types_table(weights);
+    return text + "\n" + palette(inventory) + "\n" + types_table(weights);
 }
 
 Result<> run_inspect(const InspectFlags& flags)
@@ -159,12 +168,12 @@ Result<> run_inspect(const InspectFlags& flags)
     }
     const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
-    auto types = parse_types(flags.types, !flags.imatrix.empty(), flags.weigh_types);
+    auto types = types_of(flags, *inventory);
     if (!types) return std::unexpected(types.error());
     const auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
     types->append_range(*variants);
-    const auto embedding = embedding_type(flags, *inventory);
+    const auto embedding = embedding_type_of(flags, *inventory);
     if (!embedding) return std::unexpected(embedding.error());
     Terminal terminal(flags.quiet);
     types = with_source(std::move(*types), *inventory, terminal);
@@ -192,7 +201,7 @@ void add_inspect(CLI::App& app, Action& chosen)
     add_model(*verb, *flags);
     add_from_quantized(*verb, *flags);
     add_imatrix_file(*verb, *flags);
-    add_palette(*verb, *flags);
+    add_palette(*verb, *flags, UsualTypes::fitting);
     verb->add_flag("--tensors", flags->tensors, "List every tensor instead of one row per role");
     add_common(*verb, *flags);
     verb->callback([&chosen, flags] { chosen = [flags] { return run_inspect(*flags); }; });

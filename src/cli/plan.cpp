@@ -32,6 +32,16 @@ Result<std::filesystem::path> input_path(const std::filesystem::path& named, con
     return usage_error("plan: {} FILE is needed, or -C DIR with a {}", flag, name);
 }
 
+/// The front where there is a sensitivity and are no scores; else the paper's.
+Method usual_method(const PlanFlags& flags)
+{
+    const auto given = [&](const std::filesystem::path& named, const char* name) {
+        return !named.empty() || (!flags.workspace.empty() && std::filesystem::exists(flags.workspace / name));
+    };
+    const bool scored = given(flags.scores, "scores.json");
+    return given(flags.sensitivity, "sensitivity.json") && !scored ? Method::front : Method::paper;
+}
+
 /// `--spread N`: the plans that together cover most, one file each in the folder --output.
 Result<> plan_spread(const PlanFlags& flags, const Profile& profile, const Sensitivity& sensitivity)
 {
@@ -88,6 +98,7 @@ Result<> run_plan(PlanFlags flags)
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
     flags.request.weights = *weights;
+    settle_method(flags.request, flags, usual_method(flags));
     if (auto possible = check_method(flags.request); !possible) return possible;
     if (flags.spread > 0 && flags.request.method != Method::front)
         return usage_error("--method {} has no front to spread plans over: add --method front",
@@ -152,7 +163,7 @@ void add_plan(CLI::App& app, Action& chosen)
         ->type_name("FILE");
     verb->add_option("-C,--workspace", flags->workspace, "Workspace to take profile and scores from")->type_name("DIR");
     add_weights(*verb, *flags);
-    add_method(*verb, flags->request);
+    add_method(*verb, *flags, flags->request, "paper, or front where there is a sensitivity and are no scores");
     verb->add_option("--runners-up", flags->request.runners_up, "Next-best distributions to show")
         ->type_name("N")
         ->transform(whole_number(0, 1000))

@@ -10,9 +10,11 @@ namespace {
 
 std::string describe(const Profile& profile)
 {
-    const std::string text = std::format("{} on {}\ntext: {}\nembedding and output: {} in every variant\n\n",
-                                         printable_line(profile.model.model_name), printable_line(profile.device.device),
-                                         printable_line(profile.model.text), profile.model.embedding_type);
+    const std::string quality = profile.model.text.empty() ? "quality: not measured, nothing was quantized"
+                                                           : "text: " + printable_line(profile.model.text);
+    const std::string text =
+        std::format("{} on {}\n{}\nembedding and output: {} in every variant\n\n", printable_line(profile.model.model_name),
+                    printable_line(profile.device.device), quality, profile.model.embedding_type);
     std::vector<std::vector<std::string>> rows{measurement_header("type")};
     for (const UniformVariant& variant : profile.model.types)
         rows.push_back(measurement_row(measurement_of(profile, variant.type)));
@@ -26,6 +28,8 @@ std::string describe(const Profile& profile)
 
 struct ProfileFlags : Flags {
     bool mixes = false;
+    bool shape = false;
+    bool prompts = false;  ///< --prompt-tokens was given
 };
 
 Result<> run_profile(const ProfileFlags& flags)
@@ -34,7 +38,11 @@ Result<> run_profile(const ProfileFlags& flags)
     auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
     if (flags.mixes) study->settings.mixes = Mixes::with_embedding;
-    const auto measured = profile(*study);
+    if (flags.shape) {
+        study->settings.mixes = Mixes::with_embedding;
+        if (!flags.prompts) study->settings.speed.prompt = 0;
+    }
+    const auto measured = flags.shape ? outlook(*study) : profile(*study);
     if (!measured) return std::unexpected(with_resume_hint(measured.error(), *study));
     return print_result(flags.json ? to_json(*measured) : describe(*measured), flags.json);
 }
@@ -47,18 +55,25 @@ void add_profile(CLI::App& app, Action& chosen)
     verb->footer(
         "Examples:\n"
         "  apreqel profile model-f16.gguf --types q4_K,q6_K,q8_0\n"
-        "  apreqel profile model-f16.gguf --text wiki.test.raw --chunks 0");
+        "  apreqel profile model-f16.gguf --text wiki.test.raw --chunks 0\n"
+        "  apreqel profile model-f16.gguf --shape");
     auto flags = std::make_shared<ProfileFlags>();
     add_model(*verb, *flags);
     add_from_quantized(*verb, *flags);
-    add_types(*verb, *flags);
+    add_types(*verb, *flags, UsualTypes::paper);
     verb->add_flag("--mixes", flags->mixes, "Time a few mixes too, from which --method front predicts latencies better");
+    verb->add_flag("--shape", flags->shape,
+                   "Quantize nothing: memory of the types, and latency of them and of a few mixes, timed on files without "
+                   "weights; enough for --method front");
     add_measuring(*verb, *flags);
     add_sampling(*verb, *flags);
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);
-    verb->callback([&chosen, flags] { chosen = [flags] { return run_profile(*flags); }; });
+    verb->callback([&chosen, flags, verb] {
+        flags->prompts = verb->count("--prompt-tokens") > 0;
+        chosen = [flags] { return run_profile(*flags); };
+    });
 }
 
 }  // namespace apreqel

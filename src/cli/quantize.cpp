@@ -41,7 +41,7 @@ Result<> run_quantize(const QuantizeFlags& flags)
     // A plan that does not know of importance is quantized with it, as asked for here; one that does says where.
     const bool silent = std::ranges::none_of(plan->allocation, [](const GroupType& l) { return l.type.contains('+'); });
     for (GroupType& entry : plan->allocation)
-        if (silent && !flags.imatrix.empty() && parse_type(entry.type)) entry.type += kWithImportance;
+        if (silent && has_importance(flags) && parse_type(entry.type)) entry.type += kWithImportance;
     Terminal terminal(flags.quiet);
     const auto inventory = open(flags, terminal);
     if (!inventory) return std::unexpected(inventory.error());

@@ -43,7 +43,9 @@ void add_models(Artifact& artifact, const RunResult& run)
     artifact.models.emplace_back("/reference", metrics_of(run.reference, reference));
     artifact.models.emplace_back("/mix", metrics_of(run.mix, reference));
     add_models(artifact, "uniform", run.uniform, reference);
-    add_models(artifact, "tried", run.tried, reference);
+    std::vector<Measurement> tried;
+    for (const TriedModel& model : run.tried) tried.push_back(model.measured);
+    add_models(artifact, "tried", tried, reference);
 }
 
 void add_models(Artifact& artifact, const Evaluation& evaluation)
@@ -87,7 +89,7 @@ Result<PageData> read_artifacts(const Workspace& workspace)
     if (profiled && std::filesystem::exists(sensitivity_path)) {
         const auto sensitivity = read_sensitivity(sensitivity_path);
         if (!sensitivity) return std::unexpected(sensitivity.error());
-        auto front = plan_front(*profile, *sensitivity);
+        auto front = plan_front(*profile, *sensitivity, {.mix_embedding = true});  // as plan and run do
         if (!front) return std::unexpected(front.error());
         data.front = std::move(*front);
     }

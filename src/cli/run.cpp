@@ -1,5 +1,6 @@
 #include "base/printable.h"
 #include "cli/flags.h"
+#include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "report/table.h"
 
@@ -12,33 +13,29 @@
 namespace apreqel {
 namespace {
 
-/// Predicted beside measured, and how far off the prediction was. The plan's times were predicted from an earlier session; a
-/// machine that has changed its speed since is told from a wrong prediction by predicting them again from the uniform types of
-/// the session that measured the mix.
+/// Predicted beside measured, for every plan that was built.
 std::string compare(const RunResult& result)
 {
+    std::vector<std::size_t> known;  // criteria that plans are weighed by
     const Metrics predicted = result.plan.chosen().estimate;
-    const Metrics measured = metrics_of(result.mix, result.reference.quality);
-    std::vector<std::vector<std::string>> rows{{"criterion", "predicted", "measured", "difference"}};
-    const auto add = [&](std::size_t c, std::string_view from, double pace) {
-        rows.push_back({std::format("{}{}", criteria()[c].heading, from), format_criterion(c, predicted[c] * pace),
-                        format_criterion(c, measured[c]),
-                        std::format("{:+.2f} %", 100 * (measured[c] / (predicted[c] * pace) - 1))});
-    };
-    for (std::size_t c = 0; c < kCriteria; ++c) {
-        if (std::isnan(predicted[c]) || std::isnan(measured[c]) || criteria()[c].weight.empty()) continue;
-        if (criteria()[c].composition != Composition::timed) {
-            add(c, "", 1);
-            continue;
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (!std::isnan(predicted[c]) && !criteria()[c].weight.empty()) known.push_back(c);
+    std::vector<std::vector<std::string>> rows{{"plan"}};
+    for (const std::size_t c : known)
+        rows.front().append_range(
+            std::vector{std::string(criteria()[c].heading), std::string("predicted"), std::string("off by")});
+    const auto add = [&](const Measurement& model, const Metrics& expected) {
+        const Metrics measured = metrics_of(model, result.reference.quality);
+        rows.push_back({model.name});
+        for (const std::size_t c : known) {
+            rows.back().push_back(format_criterion(c, measured[c]));
+            rows.back().push_back(format_criterion(c, expected[c]));
+            rows.back().push_back(std::isnan(expected[c]) ? "—"
+                                                          : std::format("{:+.2f} %", 100 * (measured[c] / expected[c] - 1)));
         }
-        double then = 0;
-        double now = 0;
-        for (const Metrics& costs : result.plan.costs) then += costs[c];
-        for (const Measurement& uniform : result.uniform)
-            if (std::ranges::contains(result.plan.types, uniform.name)) now += metrics_of(uniform)[c];
-        add(c, ", from the plan", 1);
-        add(c, ", from this session", now / then);
-    }
+    };
+    add(result.mix, predicted);
+    for (const TriedModel& tried : result.tried) add(tried.measured, tried.predicted);
     return format_table(rows);
 }
 
@@ -46,7 +43,7 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
 {
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     for (const Measurement& measurement : result.uniform) rows.push_back(measurement_row(measurement));
-    for (const Measurement& tried : result.tried) rows.push_back(measurement_row(tried));
+    for (const TriedModel& tried : result.tried) rows.push_back(measurement_row(tried.measured));
     rows.push_back(measurement_row(result.mix));
     rows.push_back(measurement_row(result.reference));
     std::string better = result.because.empty() ? "" : std::format("\nShipped: {}.\n", result.because);
@@ -68,21 +65,43 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
 struct RunFlags : Flags {
     PlanRequest request;
     SenseSettings sensing;
+    double minutes = 0;
+    bool prompt_given = false;  ///< --prompt-tokens
+    bool chunks_given = false;  ///< --chunks
 };
 
-Result<> run_run(const RunFlags& flags)
+/// What measuring costs is what makes people wait: nothing is timed that decides nothing, and no more text is read than tells
+/// plans apart.
+void spare(RunFlags& flags)
+{
+    constexpr std::size_t kChunks = 8;
+    const PlanRequest& request = flags.request;
+    const bool prompts = request.weights[kPromptLatency] > 0 || request.limits.most[kPromptLatency] < kUnlimited;
+    if (!flags.prompt_given && !prompts) flags.settings.speed.prompt = 0;
+    if (!flags.chunks_given) flags.settings.quality.chunks = kChunks;
+}
+
+Result<> run_run(RunFlags flags)
 {
     const auto weights = parse_weights(flags.weights);
     if (!weights) return std::unexpected(weights.error());
-    PlanRequest request = flags.request;
+    PlanRequest& request = flags.request;
     request.weights = *weights;
+    settle_method(request, flags, Method::front);
+    if (request.method == Method::paper) flags.usual_types = UsualTypes::paper;
+    if (request.method == Method::front) {
+        if (flags.imatrix.empty()) flags.imatrix = kOwnImportance;
+        spare(flags);
+    } else if (flags.minutes > 0) {
+        return usage_error("run: --minutes is for the front method; the paper's takes the time it takes");
+    }
     if (auto possible = check_method(request); !possible) return possible;
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
-    auto study = open_study(flags, terminal);
+    auto study = open_study(flags, terminal, [&](const Study& opened) { return check_run(opened, request); });
     if (!study) return std::unexpected(study.error());
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
-    const auto result = run(*study, request, flags.sensing, flags.output);
+    const auto result = run(*study, request, flags.sensing, flags.output, flags.minutes);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
     if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output), flags.json); !printed)
         return printed;
@@ -96,27 +115,39 @@ Result<> run_run(const RunFlags& flags)
 
 void add_run(CLI::App& app, Action& chosen)
 {
-    CLI::App* verb = app.add_subcommand("run", "All stages: score, profile, plan, quantize, and measure what was promised");
+    CLI::App* verb = app.add_subcommand("run", "All stages: measure, plan, quantize, and measure what was promised");
     verb->footer(
         "Examples:\n"
-        "  apreqel run model-f16.gguf --weights balanced -o mixed.gguf\n"
-        "  apreqel run model-f16.gguf --method front --max-memory 4GiB --min-speed 25 -o mixed.gguf");
+        "  apreqel run model-f16.gguf -o mixed.gguf                                    nothing else is needed\n"
+        "  apreqel run model-f16.gguf --max-memory 4GiB --min-speed 25 -o mixed.gguf\n"
+        "  apreqel run model-f16.gguf --method paper --weights balanced -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);
     add_from_quantized(*verb, *flags);
     add_output(*verb, *flags, "The mixed-precision GGUF to write");
     verb->get_option("--output")->required();
     add_weights(*verb, *flags);
-    add_method(*verb, flags->request);
+    add_method(*verb, *flags, flags->request, "front");
     add_sensing(*verb, flags->sensing);
-    add_types(*verb, *flags);
+    verb->remove_option(verb->get_option("--minutes"));  // here it is for the whole
+    verb->add_option("--minutes", flags->minutes,
+                     "Write the best found in this time, or when interrupted; method front [until nothing better is in sight]")
+        ->type_name("N")
+        ->transform(quantity(kNoUnits, 0, 1e9));
+    add_types(*verb, *flags, UsualTypes::fitting);
+    verb->get_option("--types")->default_str(std::format("those that fit the model; with --method paper {}", kPaperTypes));
+    verb->get_option("--imatrix")->default_str("auto; with --method paper none");
     add_scoring(*verb, *flags);
     add_measuring(*verb, *flags);
     add_sampling(*verb, *flags);
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);
     add_common(*verb, *flags);
-    verb->callback([&chosen, flags] { chosen = [flags] { return run_run(*flags); }; });
+    verb->callback([&chosen, flags, verb] {
+        flags->prompt_given = verb->count("--prompt-tokens") > 0;
+        flags->chunks_given = verb->count("--chunks") > 0;
+        chosen = [flags] { return run_run(*flags); };
+    });
 }
 
 }  // namespace apreqel

@@ -33,10 +33,11 @@ std::string describe(const Sensitivity& sensitivity)
     text += format_source(sensitivity.types, printable_line(sensitivity.model_name));
     text += std::format("\na probe that changes nothing: {:.1f}\n", 1e6 * sensitivity.noise_floor);
     const Separability& held = sensitivity.separability;
-    if (filled > 0) text += std::format("~ {} filled in from squared errors", filled);
+    text += std::format("{} tokens went through the model, its weights in {}\n", sensitivity.tokens, sensitivity.form);
+    if (filled > 0) text += std::format("~ {} filled in from the errors of the weights", filled);
     if (filled > 0 && held.pairs > 0)
-        text += std::format("; where it can be checked, off by a factor of {:.2f} in the median, {:.2f} at worst",
-                            held.median_factor, held.worst_factor);
+        text += std::format("; in {} that were probed to check, off by a factor of {:.2f} in the median, {:.2f} at worst",
+                            held.pairs, held.median_factor, held.worst_factor);
     return filled > 0 ? text + "\n" : text;
 }
 
@@ -61,14 +62,20 @@ void add_sensing(CLI::App& verb, SenseSettings& settings)
                         std::map<std::string, Granularity>{{"layer", Granularity::layer}, {"tensor", Granularity::tensor}})
                         .description(""))
         ->default_str("layer");
-    verb.add_option("--probe-chunks", settings.chunks, "Chunks of text each layer and type is probed on")
+    CLI::Option* const thorough =
+        verb.add_flag("--thorough", settings.thorough,
+                      "Probe each layer in each type [each in one, the errors of its weights tell of the others]");
+    verb.add_option("--probe-chunks", settings.chunks, "Chunks of text of a thorough probe")
+        ->needs(thorough)
         ->type_name("N")
         ->transform(whole_number(2, 1 << 20))
         ->capture_default_str();
     verb.add_option("--minutes", settings.minutes, "Stop probing after this long, fill in the rest [no limit]")
         ->type_name("N")
         ->transform(quantity(kNoUnits, 0, 1e9));
-    verb.add_flag("--fast", settings.fast, "Probe each layer in two types, fill in the others from quantization errors");
+    verb.add_flag_callback("--fast",
+                           [] { throw CLI::ArgumentMismatch("--fast: less than that is the default now; more is --thorough"); })
+        ->group("");
 }
 
 void add_sense(CLI::App& app, Action& chosen)
@@ -81,7 +88,7 @@ void add_sense(CLI::App& app, Action& chosen)
     auto flags = std::make_shared<SenseFlags>();
     add_model(*verb, *flags);
     add_from_quantized(*verb, *flags);
-    add_types(*verb, *flags);
+    add_types(*verb, *flags, UsualTypes::fitting);
     add_sensing(*verb, flags->sense);
     add_chunking(*verb, *flags);
     add_renamed(*verb, "--text", "--calibration");

@@ -88,7 +88,7 @@ void add_study(CLI::App& app, Action& chosen)
     verb->add_option("--palette", flags->palette, "More types, for the front method only, such as q2_K,q4_0,iq4_xs")
         ->type_name("TYPES");
     verb->add_flag("--keep-models", flags->keep_models, "Leave the mixed models in DIR/mixes");
-    add_types(*verb, *flags);
+    add_types(*verb, *flags, UsualTypes::paper);
     add_scoring(*verb, *flags);
     add_sensing(*verb, flags->sense);
     add_measuring(*verb, *flags);

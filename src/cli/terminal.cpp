@@ -19,7 +19,7 @@ constexpr std::string_view kClearLine = "\r\x1b[K";
 
 /// Between two drawings of a line, and between two lines of a step that lasts.
 constexpr std::chrono::milliseconds kRedrawPause{100};
-constexpr std::chrono::minutes kLinePause{1};
+constexpr std::chrono::seconds kLinePause{30};
 
 /// Lock-free, as a signal handler needs: two threads may get a signal each at the same time.
 std::atomic<bool> stop_asked = false;

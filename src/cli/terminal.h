@@ -24,7 +24,7 @@ struct Screen {
 [[nodiscard]] Screen standard_error();
 
 /// Progress on a screen: one line with percentage and ETA, redrawn, if it is a terminal; else a plain line per finished step,
-/// and one a minute while a step lasts. A signal asks to stop: see catch_interrupts.
+/// and one every half minute while a step lasts. A signal asks to stop: see catch_interrupts.
 class Terminal : public Monitor {
 public:
     /// `quiet`: only warnings.

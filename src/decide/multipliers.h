@@ -34,13 +34,14 @@ public:
     [[nodiscard]] const Axes& weights(std::size_t i) const { return weights_[i]; }
     [[nodiscard]] double bound(std::size_t i) const { return bounds_[i]; }
 
-    /// Walks over the grid from `i` to where `f(index)` is least among neighbours, or at most `enough`. Returns that value.
+    /// Walks over the grid from `i` to where `f(index)` is least among neighbours, or at most `enough`; at first `step` places at
+    /// once. Returns that value.
     template <class F>
-    double descend(std::uint32_t& i, double enough, F f) const
+    double descend(std::uint32_t& i, double enough, F f, std::size_t step = 8) const
     {
         if (i >= grid_size()) i = static_cast<std::uint32_t>(grid_size() / 2);
         double least = f(i);
-        for (std::size_t step = 4; step > 0 && least > enough;) {
+        while (step > 0 && least > enough) {
             const std::size_t row = i / side_;
             const std::size_t column = i % side_;
             const std::array rows{row - std::min(row, step), row, std::min(row + step, side_ - 1)};
@@ -62,7 +63,7 @@ public:
     }
 
 private:
-    static constexpr double kStep = 0.2;
+    static constexpr double kStep = 0.1;
     static constexpr std::size_t kEdge = 64;
 
     void add(const ScaledCosts& costs, const Axes& weights);

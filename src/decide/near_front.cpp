@@ -110,8 +110,8 @@ private:
             }
             states = extend(states, group, [&](std::size_t s, std::size_t q) { return near[s * group.size() + q]; });
             std::erase_if(states, [&](Partial& state) {
-                const double least =
-                    multipliers_.descend(state.multiplier, 0, [&](std::uint32_t i) { return gap(i, state.cost); });
+                const auto gap_at = [&](std::uint32_t i) { return gap(i, state.cost); };
+                const double least = multipliers_.descend(state.multiplier, 0, gap_at, 2);  // one group more moves it little
                 state.gap = static_cast<float>(least);
                 return least > limit;
             });

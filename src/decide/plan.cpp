@@ -27,6 +27,13 @@ Result<> check(const Profile& profile, const Scores& scores)
         if (!is_type_name(variant.type))
             return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
         if (!seen.insert(variant.type).second) return fail("plan: the profile has type {} twice", variant.type);
+        if (variant.quality.perplexity == 0) {
+            return std::unexpected(Error{ErrorCode::failed,
+                                         std::format("plan: the profile's {} has no perplexity, which the paper's method "
+                                                     "chooses by",
+                                                     variant.type),
+                                         "measure it: apreqel profile, without --shape; or plan with --method front"});
+        }
         const Metrics metrics = metrics_of(measurement_of(profile, variant.type));
         for (const std::size_t c : paper_objectives()) {
             if (std::isfinite(metrics[c]) && metrics[c] > 0) continue;

@@ -49,6 +49,7 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
             return fail("plan: the profile has a type \"{}\", which is no name of one", variant.type);
         const Metrics metrics = metrics_of(measurement_of(profile, variant.type));
         for (const std::size_t c : paper_objectives()) {
+            if (c == kPerplexity && variant.quality.perplexity == 0) continue;  // not known: the sensitivity must do
             if (std::isfinite(metrics[c]) && metrics[c] > 0) continue;
             return fail("plan: the profile's {} has no {}, it must be a positive number", variant.type, criteria()[c].field);
         }
@@ -129,8 +130,7 @@ private:
     /// What `group` is stored as where a model gives it `type`: a type that it cannot have leaves it as it is.
     [[nodiscard]] std::string_view stored_as(const GroupSensitivity& group, std::string_view type) const
     {
-        const bool known =
-            std::ranges::contains(sensitivity_.types, type) && std::ranges::contains(sensitivity_.types, kSource);
+        const bool known = std::ranges::contains(sensitivity_.types, type) && std::ranges::contains(prediction_.types, kSource);
         return known && probe(group, type).memory_bytes == 0 ? kSource : type;
     }
 
@@ -177,22 +177,21 @@ private:
         });
     }
 
-    /// A time adds up over groups: in each part and type it goes with the weights. What that is per part and type is fitted to the
-    /// uniform types and the mixes; where they do not tell, a part takes its share of the weights.
+    /// A time adds up over groups, those that are fixed included: in each part and type it goes with the weights. What that is per
+    /// part and type is fitted to the uniform types and the mixes; where they do not tell, a weight takes the same time anywhere.
     Result<> add_times(std::size_t column, const Criterion& criterion)
     {
-        std::vector<std::string> types = prediction_.types;  // and those that free groups are fixed to in the uniform variants
+        std::vector<std::string> types = prediction_.types;  // and those that groups are fixed to in the uniform variants
         std::vector<std::string> parts;
         std::vector<double> weights;
-        for (const GroupSensitivity* group : prediction_.groups) {
-            if (!group->fixed_type.empty() && !std::ranges::contains(types, group->fixed_type))
-                types.push_back(group->fixed_type);
-            const std::size_t part = index_of(parts, group->part);
+        for (const GroupSensitivity& group : sensitivity_.groups) {
+            if (!group.fixed_type.empty() && !std::ranges::contains(types, group.fixed_type)) types.push_back(group.fixed_type);
+            const std::size_t part = index_of(parts, group.part);
             if (part == parts.size()) {
-                parts.push_back(group->part);
+                parts.push_back(group.part);
                 weights.push_back(0);
             }
-            weights[part] += static_cast<double>(group->parameters);
+            weights[part] += static_cast<double>(group.parameters);
         }
         const auto place = [&](const GroupSensitivity& group, std::string_view type) {
             return index_of(parts, group.part) * types.size() + index_of(types, type);
@@ -205,10 +204,10 @@ private:
         const auto add = [&](const Speed& speed, bool mixed, auto type_of) {
             const double time = criterion.of({.speed = speed}, {});
             TimedParts row{.parts = std::vector<double>(parts.size() * types.size()), .latency_ms = time, .mixed = mixed};
-            for (const GroupSensitivity* group : prediction_.groups) {
-                const std::string_view type = stored_as(*group, type_of(*group));
+            for (const GroupSensitivity& group : sensitivity_.groups) {
+                const std::string_view type = stored_as(group, type_of(group));
                 if (!std::ranges::contains(types, type)) return;  // it tells of a type that is not chosen from
-                row.parts[place(*group, type)] += share(*group);
+                row.parts[place(group, type)] += share(group);
             }
             if (time > 0) timed.push_back(std::move(row));
         };
@@ -220,28 +219,50 @@ private:
             add(speed, false, [&](const GroupSensitivity& group) { return type_in(type, group); });
         }
         const auto add_mix = [&](const std::vector<GroupType>& allocation, const Speed& speed) {
-            const auto differs = [&](const GroupSensitivity* group) {
-                return type_in(allocation, *group) != group->fixed_type;
-            };
-            if (std::ranges::any_of(fixed_, differs)) return;  // a group is another type there than it will be
             add(speed, true, [&](const GroupSensitivity& group) { return type_in(allocation, group); });
         };
         for (const TimedModel& model : profile_.device.models)
             if (!model.allocation.empty()) add_mix(model.allocation, model.speed);
         for (const MixedModel& mix : measured_) add_mix(mix.allocation, mix.measurement.speed);
 
+        const std::vector<double> whole = times_of_types(types, uniform);
         const double all = std::reduce(weights.begin(), weights.end());
-        const double usual = std::reduce(uniform.begin(), uniform.end()) / static_cast<double>(uniform.size());
         std::vector<double> expected;
-        for (std::size_t part = 0; part < parts.size(); ++part)
-            for (std::size_t q = 0; q < types.size(); ++q)
-                expected.push_back((q < uniform.size() ? uniform[q] : usual) * std::max(weights[part] / all, 1e-3));
+        for (const double weight : weights)
+            for (const double time : whole) expected.push_back(time * std::max(weight / all, 1e-3));
         const LatencyFit fit = fit_latency(timed, expected);
         if (&criterion == &criteria()[kLatency]) prediction_.latency_error = fit.error;
         for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
             cost = share(group) * fit.parts[place(group, type)];
         });
+        for (const GroupSensitivity* group : fixed_)
+            prediction_.costs.fixed[column] += share(*group) * fit.parts[place(*group, group->fixed_type)];
         return {};
+    }
+
+    /// What a model would take that has each of `types` in every group, fixed ones too, if a weight took the same time anywhere.
+    /// `uniform`: what the first of them take as they are. The others are taken for usual ones.
+    [[nodiscard]] std::vector<double> times_of_types(const std::vector<std::string>& types,
+                                                     const std::vector<double>& uniform) const
+    {
+        constexpr double kLeast = 0.1;  // of the uniform type's time, if a fixed group seems to take all of it
+        std::vector<double> times = uniform;
+        times.resize(types.size(), std::reduce(uniform.begin(), uniform.end()) / static_cast<double>(uniform.size()));
+        const std::vector<double> as_fixed = times;  // in the uniform variant of its own type a fixed group is of that type too
+        for (std::size_t q = 0; q < uniform.size(); ++q) {
+            double all = 0;
+            double free = 0;
+            double others = 0;
+            for (const GroupSensitivity& group : sensitivity_.groups) {
+                const auto weights = static_cast<double>(group.parameters);
+                const std::string_view stored = stored_as(group, type_in(types[q], group));
+                const bool other = stored != types[q];
+                all += weights;
+                (other ? others : free) += weights * (other ? as_fixed[index_of(types, stored)] : 1);
+            }
+            if (free > 0) times[q] = std::max((uniform[q] * all - others) / free, kLeast * uniform[q]);
+        }
+        return times;
     }
 
     /// KL divergences add up over groups (facts: within 5 % up to about 1 nat), times one factor for each type, by which the
@@ -288,7 +309,8 @@ private:
     {
         double sum = prediction_.costs.fixed[column];
         for (std::size_t g = 0; g < prediction_.groups.size(); ++g) {
-            const std::size_t type = index_of(prediction_.types, type_in(allocation, *prediction_.groups[g]));
+            const std::size_t type =
+                index_of(prediction_.types, stored_as(*prediction_.groups[g], type_in(allocation, *prediction_.groups[g])));
             const auto choice = std::ranges::find(prediction_.choices[g], type);
             if (choice == prediction_.choices[g].end()) return std::nullopt;
             sum += prediction_.costs.groups[g][static_cast<std::size_t>(choice - prediction_.choices[g].begin())][column];
@@ -304,7 +326,9 @@ private:
 
     /// Least squares through what was measured whole: the uniform types, the mixes, and the full-precision model at 0, so that what
     /// is learnt of divergences moves the perplexities predicted. How far a perplexity strays from the line grows with the KL
-    /// divergence (its variance is about twice the divergence per token), so small ones count more.
+    /// divergence (its variance is about twice the divergence per token), so small ones count more. Where nothing but the
+    /// full-precision model was measured, ln perplexity grows by the divergence, as it does on text that follows that model's
+    /// distribution: the mean of ln p − ln q under p is what KL divergence is.
     void fit_perplexity()
     {
         std::vector<std::array<double, 2>> points;  // KL divergence, ln perplexity
@@ -319,8 +343,14 @@ private:
             for (const std::string& type : prediction_.types) {
                 double kld = 0;
                 for (const GroupSensitivity& group : sensitivity_.groups) kld += probe(group, type_in(type, group)).kld;
-                points.push_back({kld, std::log(measurement_of(profile_, type).quality.perplexity)});
+                const double perplexity = measurement_of(profile_, type).quality.perplexity;
+                if (perplexity > 0) points.push_back({kld, std::log(perplexity)});
             }
+        }
+        PerplexityLine& line = prediction_.perplexity;
+        if (points.empty()) {
+            line = {.intercept = kUnknown, .slope = 1, .reference = kUnknown};
+            return;
         }
         double mean_kld = 0;
         double mean_log = 0;
@@ -339,8 +369,7 @@ private:
             covariance += weight(kld) * (kld - mean_kld) * (log - mean_log);
             variance += weight(kld) * (kld - mean_kld) * (kld - mean_kld);
         }
-        PerplexityLine& line = prediction_.perplexity;
-        line.slope = variance > 0 ? std::max(0.0, covariance / variance) : 0;
+        line.slope = variance > 0 ? std::max(0.0, covariance / variance) : 1;
         line.intercept = mean_log - line.slope * mean_kld;
         line.reference = reference > 0 ? reference : line.at(0);
     }
@@ -355,6 +384,11 @@ private:
 }  // namespace
 
 double PerplexityLine::at(double kld) const { return std::exp(intercept + slope * kld); }
+
+double PerplexityLine::increase(double kld) const
+{
+    return std::isnan(reference) ? std::expm1(slope * kld) : at(kld) / reference - 1;
+}
 
 Result<Prediction> predict(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
                            std::span<const MixedModel> measured)
@@ -378,7 +412,7 @@ Candidate candidate_of(const Prediction& prediction, const FrontPoint& point)
     for (std::size_t column = 0; column < prediction.objectives.size(); ++column)
         estimate[prediction.objectives[column]] = point.cost[column];
     estimate[kPerplexity] = prediction.perplexity.at(estimate[kDivergence]);
-    estimate[kPerplexityIncrease] = estimate[kPerplexity] / prediction.perplexity.reference - 1;
+    estimate[kPerplexityIncrease] = prediction.perplexity.increase(estimate[kDivergence]);
     return candidate;
 }
 

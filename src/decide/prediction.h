@@ -12,11 +12,12 @@ namespace apreqel {
 
 /// ln perplexity = intercept + slope · KL divergence, through everything that was measured whole.
 struct PerplexityLine {
-    double intercept = 0;
+    double intercept = 0;  ///< kUnknown if nothing was
     double slope = 0;
-    double reference = 0;  ///< the full-precision model's perplexity, measured or where the line says
+    double reference = 0;  ///< the full-precision model's perplexity, measured or where the line says; kUnknown as above
 
     [[nodiscard]] double at(double kld) const;
+    [[nodiscard]] double increase(double kld) const;  ///< over the reference, as a share; known in any case
 };
 
 struct Prediction {
@@ -30,7 +31,8 @@ struct Prediction {
         0;  ///< largest relative error of a measured latency that was left out of its prediction; 0: not known
 };
 
-/// Memory is exact, times and KL divergence are sums over groups. `measured`: mixes that were built and measured.
+/// Memory is exact, times and KL divergence are sums over groups. `measured`: mixes that were built and measured. The profile's
+/// types may be of unknown quality (perplexity 0): divergences are then those of the probes.
 /// Errors: profile and sensitivity do not belong together; something measured is not there.
 [[nodiscard]] Result<Prediction> predict(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
                                          std::span<const MixedModel> measured);

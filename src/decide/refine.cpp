@@ -1,139 +1,122 @@
 #include <apreqel/refine.h>
 
 #include <algorithm>
+#include <cmath>
 #include <format>
 #include <optional>
-#include <ranges>
 #include <tuple>
 
 namespace apreqel {
 namespace {
 
-/// Latency in the profile ÷ latency in the session, by the uniform types: a machine that has changed its speed since must not
-/// look like a wrong prediction.
-double pace(const Profile& profile, const Session& session, std::size_t criterion)
+/// Time predicted ÷ time measured, over all attempts together: the machine may have changed its speed since the profile was
+/// made, which is no news of the types.
+double pace(const Session& session, std::size_t criterion)
 {
-    double then = 0;
-    double now = 0;
-    for (const Measurement& uniform : session.uniform) {
-        if (!std::ranges::contains(profile.model.types, uniform.name, &UniformVariant::type)) continue;
-        then += metrics_of(measurement_of(profile, uniform.name))[criterion];
-        now += metrics_of(uniform)[criterion];
+    double logs = 0;
+    double count = 0;
+    for (const Attempt& attempt : session.attempts) {
+        const double ratio =
+            attempt.plan.chosen().estimate[criterion] / metrics_of(attempt.measurement, session.reference)[criterion];
+        if (!(ratio > 0) || !std::isfinite(ratio)) continue;
+        logs += std::log(ratio);
+        ++count;
     }
-    return now > 0 && then > 0 ? then / now : 1;
-}
-
-/// What a model of the session measured, times at the profile's pace.
-Metrics paced_metrics(const Profile& profile, const Session& session, const Measurement& model)
-{
-    Metrics metrics = metrics_of(model, session.reference);
-    for (std::size_t c = 0; c < kCriteria; ++c)
-        if (criteria()[c].composition == Composition::timed) metrics[c] *= pace(profile, session, c);
-    return metrics;
+    return count > 0 ? std::exp(logs / count) : 1;
 }
 
 /// The attempts as mixes that correct what is predicted.
-std::vector<MixedModel> evidence(const Profile& profile, const Session& session)
+std::vector<MixedModel> evidence(const Session& session)
 {
     std::vector<MixedModel> mixes;
     for (const Attempt& attempt : session.attempts) {
         mixes.push_back({attempt.plan.allocation, attempt.measurement});
         Speed& speed = mixes.back().measurement.speed;
-        speed.latency_ms.median *= pace(profile, session, kLatency);
-        speed.prompt_tokens_per_second.median /= pace(profile, session, kPromptLatency);
+        speed.latency_ms.median *= pace(session, kLatency);
+        speed.prompt_tokens_per_second.median /= pace(session, kPromptLatency);
     }
     return mixes;
 }
 
-/// A plan that corrects the ones before it by what was measured on them. Nothing if there is none, or they had it already.
+/// How good an attempt is: how far it breaks its limits (1: not at all) and how close it is, as measured, the machine's pace
+/// left out of the closeness only: a limit is a limit.
+struct Merit {
+    double excess;
+    double closeness;
+
+    /// Greater is better.
+    [[nodiscard]] auto rank() const { return std::tuple(-excess, closeness); }
+};
+
+Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity& sensitivity, const PlanRequest& request)
+{
+    Metrics metrics = metrics_of(attempt.measurement, session.reference);
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (std::isnan(metrics[c])) metrics[c] = attempt.plan.chosen().estimate[c];
+    const double excess = limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token);
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (criteria()[c].composition == Composition::timed) metrics[c] *= pace(session, c);
+    return {std::max(1.0, excess), measured_closeness(session.attempts.front().plan, metrics)};
+}
+
+/// A plan that corrects the ones before it by what was measured on them, and promises more than the best of them. Nothing if
+/// there is none, or it was built already.
 std::optional<Plan> corrected(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
-                              const Session& session)
+                              const Session& session, const Merit& best)
 {
-    auto plan = make_front_plan(profile, sensitivity, request, evidence(profile, session));
+    PlanRequest paced = request;  // a limit is one of this session, predictions are at the profile's pace
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (criteria()[c].composition == Composition::timed) paced.limits.most[c] *= pace(session, c);
+    auto plan = make_front_plan(profile, sensitivity, paced, evidence(session));
     if (!plan) return std::nullopt;
-    const auto had_it = [&](const Attempt& attempt) {
-        return std::ranges::equal(attempt.plan.allocation, plan->allocation, {}, &GroupType::type, &GroupType::type);
-    };
-    if (std::ranges::any_of(session.attempts, had_it)) return std::nullopt;
+    plan->request = request;
+    if (std::ranges::any_of(session.attempts, [&](const Attempt& attempt) { return same_types(attempt.plan, *plan); }))
+        return std::nullopt;
+    constexpr double kWorthIt = 0.002;  // less than that is noise, and building it takes a while
+    const double promised = measured_closeness(session.attempts.front().plan, plan->chosen().estimate);
+    if (best.excess <= 1 && promised < best.closeness + kWorthIt) return std::nullopt;
     return std::move(*plan);
-}
-
-/// The plan that gives one type to all layers, with what the type measured.
-Plan uniform_plan(Plan plan, const Profile& profile, const Measurement& uniform, double closeness)
-{
-    std::erase_if(plan.allocation, [](const GroupType& entry) { return entry.group == kEmbedding; });
-    for (GroupType& entry : plan.allocation) entry.type = uniform.name;
-    Candidate chosen{.counts = std::vector<std::size_t>(plan.types.size()),
-                     .estimate = metrics_of(measurement_of(profile, uniform.name), profile.model.reference),
-                     .closeness = closeness};
-    const auto place = std::ranges::find(plan.types, uniform.name) - plan.types.begin();
-    chosen.counts[static_cast<std::size_t>(place)] = plan.allocation.size();
-    plan.ranking.best = {std::move(chosen)};
-    plan.fallbacks = std::ranges::find(profile.model.types, uniform.name, &UniformVariant::type)->fallbacks;
-    return plan;
-}
-
-/// Of all that was measured: what keeps the limits, or comes nearest; then the closest, then mixes, then the earlier.
-Ship best_measured(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request, const Session& session)
-{
-    struct Entry {
-        const Measurement* model;
-        double excess;  ///< of the limits; 1: kept
-        double closeness;
-        bool mix;
-    };
-    const Plan& first = session.attempts.front().plan;
-    std::vector<Entry> entries;
-    const auto add = [&](const Measurement& model, bool mix) {
-        const Metrics metrics = paced_metrics(profile, session, model);
-        entries.push_back({&model, std::max(1.0, limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token)),
-                           measured_closeness(first, metrics), mix});
-    };
-    for (const Attempt& attempt : session.attempts) add(attempt.measurement, true);
-    for (const Measurement& uniform : session.uniform)
-        if (std::ranges::contains(first.types, uniform.name)) add(uniform, false);
-    const auto rank = [](const Entry& entry) { return std::tuple(-entry.excess, entry.closeness, entry.mix); };
-    const auto best = std::ranges::max_element(entries, {}, rank);
-    const auto mixes = std::ranges::subrange(entries.begin(), entries.begin() + std::ssize(session.attempts));
-    const auto best_mix = std::ranges::max_element(mixes, {}, rank);
-    const auto attempt = static_cast<std::size_t>(best_mix - mixes.begin());
-
-    Ship ship{.plan = session.attempts[attempt].plan,
-              .attempt = attempt,
-              .measurement = *best->model,
-              .limits_kept = best->excess <= 1,
-              .because = {}};
-    const std::string measured = std::format("closeness {:.4f} as measured", best->closeness);
-    if (best->mix) {
-        ship.because = session.attempts.size() > 1
-                           ? std::format("plan {} of {}: {}", attempt + 1, session.attempts.size(), measured)
-                           : measured;
-    } else {
-        ship.uniform = best->model->name;
-        ship.plan = uniform_plan(std::move(ship.plan), profile, *best->model, best->closeness);
-        ship.because = std::format("all {}: {}, the best mix {:.4f}", ship.uniform, measured, best_mix->closeness);
-    }
-    return ship;
 }
 
 }  // namespace
 
-Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Scores* scores, const Sensitivity* sensitivity,
-                                           const PlanRequest& request, const Session& session)
+Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
+                                           const Session& session)
 {
-    const bool front = request.method == Method::front;
     if (session.attempts.empty()) {
-        auto plan = front ? make_front_plan(profile, *sensitivity, request) : make_plan(profile, *scores, request);
-        if (!plan) return std::unexpected(plan.error());
-        return TryNext{std::move(*plan)};
+        auto plans = make_candidates(profile, sensitivity, request);
+        if (!plans) return std::unexpected(plans.error());
+        return TryNext{std::move(*plans)};
     }
-    if (!front) {
-        const Attempt& only = session.attempts.front();
-        return Ship{.plan = only.plan, .attempt = 0, .measurement = only.measurement, .because = "the paper's method"};
+    Ship best = best_of(sensitivity, request, session);
+    if (session.attempts.size() < kMostAttempts) {
+        const Merit merit = merit_of(session.attempts[best.attempt], session, sensitivity, request);
+        if (auto next = corrected(profile, sensitivity, request, session, merit)) return TryNext{.plans = {std::move(*next)}};
     }
-    if (session.attempts.size() < kMostAttempts)
-        if (auto next = corrected(profile, *sensitivity, request, session)) return TryNext{std::move(*next)};
-    return best_measured(profile, *sensitivity, request, session);
+    return best;
+}
+
+Ship best_of(const Sensitivity& sensitivity, const PlanRequest& request, const Session& session)
+{
+    std::vector<Merit> merits;
+    for (const Attempt& attempt : session.attempts) merits.push_back(merit_of(attempt, session, sensitivity, request));
+    const auto best = std::ranges::max_element(merits, {}, &Merit::rank);
+    const auto shipped = static_cast<std::size_t>(best - merits.begin());
+    return {.attempt = shipped,
+            .limits_kept = best->excess <= 1,
+            .because = std::format("{}, the closest of {} ({:.4f})", attempt_name(session.attempts[shipped].plan, shipped),
+                                   merits.size(), best->closeness)};
+}
+
+std::string attempt_name(const Plan& plan, std::size_t attempt)
+{
+    std::optional<std::string> type;  // of the layers
+    for (const GroupType& entry : plan.allocation) {
+        if (entry.group == kEmbedding) continue;
+        if (type && *type != entry.type) return std::format("plan {}", attempt + 1);
+        type = entry.type;
+    }
+    return std::format("all {}", type.value_or(""));
 }
 
 }  // namespace apreqel

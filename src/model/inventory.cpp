@@ -288,7 +288,10 @@ Result<> check_full_precision(const Inventory& inventory)
         auto refused = fail("{} is {} already, and quantizing twice adds up errors: give the model in F16, BF16 or F32",
                             tensor.name, type_name(tensor.type));
         if (check_target_type(tensor.type, true))
-            refused.error().hint = "if there is no other, --from-quantized takes it as what quality is relative to";
+            refused.error().hint =
+                "if there is no other, run, sense, profile, quantize and inspect take it with --from-quantized; quality is "
+                "then "
+                "relative to it";
         return refused;
     }
     return {};

@@ -137,6 +137,12 @@ bool keeps(const Inventory& inventory, const Group& group, const Variant& varian
     });
 }
 
+bool keeps(const Inventory& inventory, const Variant& variant)
+{
+    return std::ranges::all_of(groups_of(inventory, Granularity::layer),
+                               [&](const Group& group) { return keeps(inventory, group, variant); });
+}
+
 bool can_store(const Inventory& inventory, const Group& group, const Variant& variant)
 {
     return !keeps(inventory, group, variant) && std::ranges::all_of(group.tensors, [&](std::size_t t) {

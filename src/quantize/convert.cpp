@@ -71,30 +71,50 @@ Result<std::span<const std::byte>> RowConverter::convert(QuantType type, bool im
     return converted_;
 }
 
-Result<std::span<const std::byte>> RowConverter::image(QuantType type, bool importance, Distortion& distortion)
+RowConverter::Distortion& RowConverter::Distortion::operator+=(const Distortion& other)
+{
+    error += other.error;
+    energy += other.energy;
+    weighted_error += other.weighted_error;
+    weighted_energy += other.weighted_energy;
+    return *this;
+}
+
+Result<std::span<const std::byte>> RowConverter::image(QuantType type, bool importance, QuantType form, Distortion& distortion)
 {
     const auto quantized = convert(type, importance);
     if (!quantized) return quantized;
-    return image_of(type, *quantized, distortion);
+    return image_of(type, *quantized, form, distortion);
 }
 
-std::span<const std::byte> RowConverter::image_of(QuantType type, std::span<const std::byte> quantized, Distortion& distortion)
+std::span<const std::byte> RowConverter::image_of(QuantType type, std::span<const std::byte> quantized, QuantType form,
+                                                  Distortion& distortion)
 {
     const auto count = static_cast<std::int64_t>(weights_.size());
     image_.resize(weights_.size());
     to_float(type, quantized.data(), image_.data(), count);
     distortion = {};
-    for (std::size_t i = 0; i < weights_.size(); ++i) {
-        const double difference = double{weights_[i]} - image_[i];
-        distortion.error += difference * difference;
-        distortion.energy += double{weights_[i]} * weights_[i];
+    const auto columns = static_cast<std::size_t>(tensor_->columns());
+    for (std::size_t row = 0; row < static_cast<std::size_t>(rows_); ++row) {
+        const std::size_t matrix = (static_cast<std::size_t>(first_row_) + row) / static_cast<std::size_t>(tensor_->shape[1]);
+        const float* const weights = weights_.data() + row * columns;
+        const float* const images = image_.data() + row * columns;
+        const float* const importance = tensor_->importance ? tensor_->importance->data() + matrix * columns : nullptr;
+        Distortion of_row;
+        for (std::size_t c = 0; c < columns; ++c) {
+            const double difference = double{weights[c]} - images[c];
+            const double error = difference * difference;
+            const double energy = double{weights[c]} * weights[c];
+            const double worth = importance == nullptr ? 1.0 : double{importance[c]};
+            of_row += {error, energy, worth * error, worth * energy};
+        }
+        distortion += of_row;
     }
-    stored_.resize(static_cast<std::size_t>(rows_) * row_bytes(tensor_->type, tensor_->columns()));
-    if (tensor_->type.id == GGML_TYPE_F32) {
+    stored_.resize(static_cast<std::size_t>(rows_) * row_bytes(form, tensor_->columns()));
+    if (form.id == GGML_TYPE_F32) {
         std::memcpy(stored_.data(), image_.data(), stored_.size());
     } else {
-        const ggml_from_float_t from_float = ggml_get_type_traits(static_cast<ggml_type>(tensor_->type.id))->from_float_ref;
-        from_float(image_.data(), stored_.data(), count);
+        ggml_get_type_traits(static_cast<ggml_type>(form.id))->from_float_ref(image_.data(), stored_.data(), count);
     }
     return stored_;
 }

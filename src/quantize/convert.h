@@ -20,17 +20,23 @@ public:
     /// `importance`: with the tensor's, if it has one. Error: the type cannot represent weights that large.
     [[nodiscard]] Result<std::span<const std::byte>> convert(QuantType type, bool importance = true);
 
-    /// What quantization costs: Σ‖w − ŵ‖² and Σ‖w‖² over the rows.
+    /// What quantization costs: Σ‖w − ŵ‖² and Σ‖w‖² over the rows; and both with every column weighted by the tensor's
+    /// importance, if it has one.
     struct Distortion {
         double error = 0;
         double energy = 0;
+        double weighted_error = 0;
+        double weighted_energy = 0;
+
+        Distortion& operator+=(const Distortion& other);
     };
 
-    /// The rows as they are after quantization to `type`, stored again as in the tensor; valid until the next call.
-    [[nodiscard]] Result<std::span<const std::byte>> image(QuantType type, bool importance, Distortion& distortion);
+    /// The rows as they are after quantization to `type`, stored as `form`, a full-precision type; valid until the next call.
+    [[nodiscard]] Result<std::span<const std::byte>> image(QuantType type, bool importance, QuantType form,
+                                                           Distortion& distortion);
 
     /// The same for rows that were quantized elsewhere: `quantized` are their bytes in `type`.
-    [[nodiscard]] std::span<const std::byte> image_of(QuantType type, std::span<const std::byte> quantized,
+    [[nodiscard]] std::span<const std::byte> image_of(QuantType type, std::span<const std::byte> quantized, QuantType form,
                                                       Distortion& distortion);
 
 private:

@@ -63,9 +63,11 @@ void fields(Archive& archive, Scores& scores);
 void fields(Archive& archive, Probe& probe);
 void fields(Archive& archive, Sensitivity& sensitivity);
 void fields(Archive& archive, GroupType& entry);
-/// `types`: what the candidate's counts are of.
-void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types);
+/// `types`: what the candidate's counts are of. `known`: the criteria that it has an estimate of in any case.
+void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types,
+            const Objectives& known = paper_objectives());
 void fields(Archive& archive, Plan& plan);
+void fields(Archive& archive, TriedModel& tried);
 void fields(Archive& archive, RunResult& result);
 void fields(Archive& archive, Evaluation& evaluation);
 void fields(Archive& archive, TypeWeight& weight);

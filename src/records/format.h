@@ -13,16 +13,21 @@
 
 namespace apreqel {
 
+/// A plan that was built beside the one that is shipped.
+struct TriedModel {
+    Metrics predicted = every_criterion(kUnknown);
+    Measurement measured;  ///< `name`: "plan 2", "all q4_K"
+};
+
 /// What `run` ends with: the plan, and every model measured side by side. `mix.name` is the output file.
 struct RunResult {
     Plan plan;
     Measurement reference;             ///< the full-precision model; its speed is not measured
-    std::vector<Measurement> uniform;  ///< in the order of plan.types
+    std::vector<Measurement> uniform;  ///< the uniform variants in the order of plan.types; of the paper's method
     Measurement mix;
-    std::vector<Measurement> tried{};  ///< mixes that were built and measured too, and were not better
-    std::string instead{};             ///< the uniform type that is shipped in the place of the mixes, or empty
-    std::string because{};             ///< why that one, for people
-    bool limits_kept = true;           ///< as measured
+    std::vector<TriedModel> tried{};  ///< what was built and measured too, and was not better
+    std::string because{};            ///< why that one, for people
+    bool limits_kept = true;          ///< as measured
     std::string device;
     std::string text;
     std::string version;

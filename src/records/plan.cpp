@@ -7,6 +7,13 @@
 namespace apreqel {
 namespace {
 
+/// What is known of any plan. Perplexity is not, where the front method had only probes to go by.
+const Objectives& always_known()
+{
+    static const Objectives known{kMemory, kLatency};
+    return known;
+}
+
 /// A type and the metrics of the model in it.
 struct TypeCosts {
     std::string type;
@@ -16,7 +23,7 @@ struct TypeCosts {
 void fields(Archive& archive, TypeCosts& row)
 {
     archive.required("type", row.type, "of the profile", {.rule = Rule::name});
-    metric_fields(archive, row.costs, paper_objectives());
+    metric_fields(archive, row.costs, always_known());
 }
 
 void limits_fields(Archive& archive, Limits& limits)
@@ -78,11 +85,11 @@ void method_field(Archive& archive, Method& method)
 }
 
 /// How it was chosen, which a plan made elsewhere need not say.
-void ranking_fields(Archive& archive, Ranking& ranking, std::span<const std::string> types)
+void ranking_fields(Archive& archive, Ranking& ranking, std::span<const std::string> types, const Objectives& known)
 {
     archive.optional("candidates", ranking.candidates, "how many were ranked; from 2^53 on rounded, as 6.6e+16",
                      {.rule = Rule::not_negative, .whole = true});
-    fields(archive, ranking.best.front(), types);
+    fields(archive, ranking.best.front(), types, known);
 }
 
 }  // namespace
@@ -126,7 +133,7 @@ void fields(Archive& archive, GroupType& entry)
     archive.required("type", entry.type, "`q4_K`, `q4_K+imatrix`, or the name of a `--variant`", {.rule = Rule::name});
 }
 
-void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types)
+void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types, const Objectives& known)
 {
     candidate.counts.resize(types.size());
     archive.object("distribution", "layers of each type, by its name", [&] {
@@ -137,7 +144,7 @@ void fields(Archive& archive, Candidate& candidate, std::span<const std::string>
     archive.optional("distance_to_ideal", candidate.distance_ideal, "d*", {.rule = Rule::not_negative});
     archive.optional("distance_to_anti_ideal", candidate.distance_anti_ideal, "d⁻", {.rule = Rule::not_negative});
     archive.expect("estimate");
-    archive.object("estimate", "what it will cost", [&] { metric_fields(archive, candidate.estimate, paper_objectives()); });
+    archive.object("estimate", "what it will cost", [&] { metric_fields(archive, candidate.estimate, known); });
 }
 
 void fields(Archive& archive, Plan& plan)
@@ -160,6 +167,7 @@ void fields(Archive& archive, Plan& plan)
     method_field(archive, plan.request.method);
     const bool front = plan.request.method == Method::front;
     if (archive.reading()) plan.objectives = front ? front_objectives() : paper_objectives();
+    const Objectives& known = front || archive.documenting() ? always_known() : paper_objectives();
     if (explained) {
         archive.expect("weights");
         archive.object("weights", "as used", [&] { weight_fields(archive, plan.request.weights); });
@@ -173,7 +181,7 @@ void fields(Archive& archive, Plan& plan)
     archive.optional("latency_error", plan.latency_error,
                      "of the front method: the largest relative error of a timed mix that was left out of the latency fit",
                      {.rule = Rule::not_negative, .written = front});
-    if (explained) ranking_fields(archive, ranking, types);
+    if (explained) ranking_fields(archive, ranking, types, known);
     archive.optional("embedding_type", plan.embedding_type, "of embedding and output tensors; q6_K if missing",
                      {.rule = Rule::label});
     archive.required("allocation", plan.allocation, "the type of every layer");
@@ -184,9 +192,13 @@ void fields(Archive& archive, Plan& plan)
     std::vector<Candidate> others(ranking.best.begin() + 1, ranking.best.end());
     archive.list("runners_up", others, "the next-best candidates: `distribution` to `estimate` of each",
                  [&](Candidate& candidate) {
-                     if (!archive.documenting()) fields(archive, candidate, types);
+                     if (!archive.documenting()) fields(archive, candidate, types, known);
                  });
     if (!archive.reading()) return;
+    const auto complete = [&](const TypeCosts& row) {
+        return std::ranges::none_of(known, [&](std::size_t c) { return std::isnan(row.costs[c]); });
+    };
+    archive.demand(std::ranges::all_of(rows, complete), "types", "must have a perplexity");
     ranking.best.insert(ranking.best.end(), others.begin(), others.end());
     plan.types = std::move(types);
     for (const TypeCosts& row : rows) plan.costs.push_back(row.costs);

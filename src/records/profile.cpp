@@ -28,8 +28,8 @@ void fields(Archive& archive, UniformVariant& variant)
     archive.required("memory_bytes", variant.memory_bytes, "of all tensors", {.rule = Rule::positive});
     archive.optional("file_bits_per_weight", variant.file_bits_per_weight, "8 × `memory_bytes` ÷ parameters",
                      {.rule = Rule::not_negative});
-    archive.expect("perplexity");
-    quality_fields(archive, variant.quality, true);
+    // Without one, the front method goes by what the groups' probes say; the paper's refuses.
+    quality_fields(archive, variant.quality, variant.quality.perplexity > 0 || archive.documenting());
     archive.optional("fallbacks", variant.fallbacks, "tensors that cannot have the type");
 }
 

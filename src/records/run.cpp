@@ -3,6 +3,13 @@
 
 namespace apreqel {
 
+void fields(Archive& archive, TriedModel& tried)
+{
+    archive.required("name", tried.measured.name, "`plan 2`, or a uniform type: `all q4_K`");
+    measured_fields(archive, tried.measured);
+    archive.object("predicted", "what was expected of it", [&] { metric_fields(archive, tried.predicted, {}); });
+}
+
 void fields(Archive& archive, RunResult& result)
 {
     archive.optional("device", result.device, "machine, backend and threads the speeds hold for");
@@ -16,11 +23,10 @@ void fields(Archive& archive, RunResult& result)
     });
     archive.demand(!result.plan.ranking.best.empty(), "plan", "must have types and a distribution");
     archive.required("reference", result.reference, "the full-precision model; its speed is not measured");
-    archive.required("uniform", result.uniform, "the uniform variants, measured in the rounds of the mix");
+    archive.required("uniform", result.uniform,
+                     "the uniform variants, measured in the rounds of the mix; with the paper's method");
     archive.required("mix", result.mix, "the output file");
-    archive.optional("tried", result.tried, "other mixes that were built and measured");
-    archive.optional("instead", result.instead, "the uniform type shipped in the place of the mixes",
-                     {.rule = Rule::label, .written = !result.instead.empty()});
+    archive.optional("tried", result.tried, "other plans that were built and measured");
     archive.optional("because", result.because, "why that one", {.written = !result.because.empty()});
     archive.optional("limits_kept", result.limits_kept, "as measured");
 }

@@ -31,6 +31,9 @@ void fields(Archive& archive, Probe& probe)
                      {.rule = Rule::not_negative, .written = probe.measured});
     archive.optional("tokens", probe.tokens, "tokens scored for it", {.written = probe.measured});
     archive.optional("squared_error", probe.squared_error, "Σ‖W − Ŵ‖² ÷ Σ‖W‖² over the weights", {.rule = Rule::not_negative});
+    archive.optional("weighted_error", probe.weighted_error,
+                     "the same with each column weighted by its importance, where it has one; 0: not known",
+                     {.rule = Rule::not_negative});
 }
 
 namespace {
@@ -66,6 +69,9 @@ void fields(Archive& archive, Sensitivity& sensitivity)
     archive.optional("fixed_bytes", sensitivity.fixed_bytes, "of all tensors that are in no group: norms, biases");
     archive.optional("kv_bytes_per_token", sensitivity.kv_bytes_per_token, "of an f16 KV cache; 0: not known");
     archive.optional("noise_floor", sensitivity.noise_floor, "KL divergence of a probe that changes nothing");
+    archive.optional("form", sensitivity.form, "full-precision type of the weights that the probes ran with",
+                     {.rule = Rule::label});
+    archive.optional("tokens", sensitivity.tokens, "that went through the model for all that is measured");
     archive.required("types", sensitivity.types, "the order of all `probes`", {.rule = Rule::name});
     archive.demand(!sensitivity.types.empty(), "types", "must have at least one type");
     archive.demand(distinct(sensitivity.types), "types", "must not name a type twice");
@@ -75,11 +81,12 @@ void fields(Archive& archive, Sensitivity& sensitivity)
         [&](GroupSensitivity& group) { group_fields(archive, group, types); }, true);
     archive.demand(!sensitivity.groups.empty(), "groups", "must have at least one group");
     Separability& held = sensitivity.separability;
-    archive.object("separability", "how well filling in holds: measured ÷ filled in, leaving the probe out", [&] {
-        archive.optional("pairs", held.pairs, "probes compared");
-        archive.optional("median_factor", held.median_factor, "of the greater of the ratio and its inverse");
-        archive.optional("worst_factor", held.worst_factor, "the same at its worst");
-    });
+    archive.object("separability",
+                   "how well filling in holds: measured ÷ filled in, leaving the probe out, or those held out for this", [&] {
+                       archive.optional("pairs", held.pairs, "probes compared");
+                       archive.optional("median_factor", held.median_factor, "of the greater of the ratio and its inverse");
+                       archive.optional("worst_factor", held.worst_factor, "the same at its worst");
+                   });
 }
 
 std::string to_json(const Sensitivity& sensitivity, std::string_view key)

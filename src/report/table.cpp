@@ -112,7 +112,7 @@ std::vector<std::string> measurement_row(const Measurement& measurement)
             timed ? format_sampled(speed.latency_ms) : "—",
             timed ? std::format("{:.1f}", 1000 / speed.latency_ms.median) : "—",
             speed.prompt_tokens_per_second.samples.empty() ? "—" : std::format("{:.0f}", speed.prompt_tokens_per_second.median),
-            std::format("{:.4f} ± {:.4f}", quality.perplexity, quality.perplexity_error),
+            quality.perplexity > 0 ? std::format("{:.4f} ± {:.4f}", quality.perplexity, quality.perplexity_error) : "—",
             compared ? std::format("{:.5f} ± {:.5f}", quality.kld, quality.kld_error) : "—",
             compared ? std::format("{:.2f} %", 100 * quality.same_top) : "—"};
 }
@@ -253,7 +253,10 @@ std::string format_candidates_table(const Plan& plan)
     };
     for (const Candidate& candidate : plan.ranking.best)
         add(format_distribution(plan.types, candidate.counts), std::format("{:.6f}", candidate.closeness), candidate.estimate);
-    for (std::size_t i = 0; i < plan.types.size(); ++i) add(std::format("all {}, measured", plan.types[i]), "", plan.costs[i]);
+    for (std::size_t i = 0; i < plan.types.size(); ++i) {
+        const bool whole = !std::isnan(plan.costs[i][kPerplexity]);  // else only its shape was timed
+        add(std::format("all {}, {}", plan.types[i], whole ? "measured" : "timed"), "", plan.costs[i]);
+    }
     return format_table(rows);
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/contribution.h"
 #include "runtime/importance.h"
+#include "runtime/probing.h"
 #include "runtime/quality.h"
 #include "runtime/runtime.h"
 #include "runtime/sample.h"
@@ -46,6 +47,16 @@ public:
         return apreqel::evaluate_quality(model_, tokens, settings, logits, identity, monitor);
     }
 
+    Result<> record_probe(std::vector<std::vector<Token>> sequences, Monitor& monitor) override
+    {
+        auto recorded = ProbeRun::record(model_, std::move(sequences), monitor);
+        if (!recorded) return std::unexpected(recorded.error());
+        probes_ = std::move(*recorded);
+        return {};
+    }
+
+    Result<Divergence> compare_probe(std::size_t first, std::size_t count) override { return probes_.compare(first, count); }
+
     Result<> find_weights(std::span<const Tensor> tensors, Monitor& monitor) override
     {
         auto found = ModelWeights::find(model_, tensors, monitor);
@@ -62,6 +73,7 @@ public:
 private:
     LoadedModel model_;
     ModelWeights weights_;
+    ProbeRun probes_;
 };
 
 class LlamaRuntime : public Runtime {
@@ -81,6 +93,12 @@ public:
         auto loaded = LoadedModel::load(path, settings, access);
         if (!loaded) return std::unexpected(loaded.error());
         return std::make_unique<LlamaModel>(std::move(*loaded));
+    }
+
+    Result<double> time_prompt(const std::filesystem::path& path, const RunSettings& settings, std::size_t tokens,
+                               Monitor& monitor) override
+    {
+        return apreqel::time_prompt(path, settings, tokens, monitor);
     }
 
     Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,

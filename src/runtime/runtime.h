@@ -28,6 +28,13 @@ struct Platform {
     unsigned threads = 1;
 };
 
+/// How far the weights as they stand are from those of the reference.
+struct Divergence {
+    double kld = 0;        ///< mean over the positions compared, nats
+    double kld_error = 0;  ///< its standard error
+    std::uint64_t tokens = 0;
+};
+
 /// A model that is ready to run. Every function fails if the model cannot do that, and stops when its monitor asks to. What
 /// they compute is said where libllama does it: in the header of this folder that has a function of the same name.
 class RunnableModel {
@@ -48,7 +55,14 @@ public:
                                                            const std::optional<std::filesystem::path>& logits,
                                                            std::string_view identity, Monitor& monitor) = 0;
 
+    /// Runs `sequences` with the weights as they stand, and keeps what `compare_probe` compares with, in memory. `monitor` is
+    /// asked as long as the model lives.
+    [[nodiscard]] virtual Result<> record_probe(std::vector<std::vector<Token>> sequences, Monitor& monitor) = 0;
+    /// Runs `count` of these sequences again, from the `first` on.
+    [[nodiscard]] virtual Result<Divergence> compare_probe(std::size_t first, std::size_t count) = 0;
+
     /// Finds the weights of `tensors`, which `overwrite` may change from then on, in a model loaded as WeightAccess::writable.
+    /// Norms and the like that the model does not use are passed over.
     [[nodiscard]] virtual Result<> find_weights(std::span<const Tensor> tensors, Monitor& monitor) = 0;
 
     /// Replaces bytes of a tensor that was found, from `offset` on. Safe from several threads for bytes that do not overlap.
@@ -65,6 +79,10 @@ public:
     [[nodiscard]] virtual Result<std::unique_ptr<RunnableModel>> load(const std::filesystem::path& path,
                                                                       const RunSettings& settings,
                                                                       WeightAccess access = WeightAccess::fixed) = 0;
+
+    /// Seconds that the model at `path` takes for a prompt of `tokens` tokens, loaded as WeightAccess::writable: the least of a few.
+    [[nodiscard]] virtual Result<double> time_prompt(const std::filesystem::path& path, const RunSettings& settings,
+                                                     std::size_t tokens, Monitor& monitor) = 0;
 
     /// The speed of each of `models`, measured in the same rounds.
     [[nodiscard]] virtual Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models,

@@ -164,7 +164,7 @@ std::vector<Token> LoadedModel::opening() const
     return {bos};
 }
 
-Result<std::vector<Token>> LoadedModel::tokenize(std::string_view text) const
+Result<std::vector<Token>> LoadedModel::tokenize(std::string_view text, bool markup) const
 {
     // With no vocabulary libllama aborts instead of failing.
     if (llama_vocab_type(vocabulary()) == LLAMA_VOCAB_TYPE_NONE)
@@ -175,7 +175,7 @@ Result<std::vector<Token>> LoadedModel::tokenize(std::string_view text) const
     std::vector<Token> tokens(text.size() + 16);
     const auto attempt = [&] {
         return llama_tokenize(vocabulary(), text.data(), length, tokens.data(), static_cast<int32_t>(tokens.size()), true,
-                              false);
+                              markup);
     };
     try {
         int32_t count = attempt();

@@ -53,8 +53,9 @@ public:
     /// The token every sequence begins with (BOS), or nothing where the model's tokenizer adds none.
     [[nodiscard]] std::vector<Token> opening() const;
 
-    /// Text to tokens, with the special tokens the tokenizer adds, as llama-perplexity does it.
-    [[nodiscard]] Result<std::vector<Token>> tokenize(std::string_view text) const;
+    /// Text to tokens, with the special tokens the tokenizer adds, as llama-perplexity does it; `markup`: and with those that the
+    /// text names.
+    [[nodiscard]] Result<std::vector<Token>> tokenize(std::string_view text, bool markup = false) const;
 
     /// Tokens to text, special tokens left out. Always valid UTF-8.
     [[nodiscard]] std::string detokenize(std::span<const Token> tokens) const;

@@ -20,16 +20,27 @@ struct RunSettings {
 /// at all, where only the tokenizer is wanted.
 enum class WeightAccess { fixed, writable, none };
 
+/// How a model comes to write texts of its own.
+enum class Writing {
+    freely,    ///< as many texts as said, each of as many tokens as said, from nothing
+    prompted,  ///< texts of many kinds, until there are as many tokens as said in all
+};
+
 struct SampleSettings {
     std::size_t sequences = 16;
     std::size_t tokens = 512;  ///< per sequence
     std::uint64_t seed = 1;
+    Writing writing = Writing::freely;
 };
 
 struct ImportanceSettings {
     std::size_t context = 512;  ///< tokens of one chunk
     std::size_t chunks = 0;     ///< chunks of text to run; 0: all
 };
+
+/// Tokens at the beginning of each sequence of a probe that nothing is compared at: with less before it, what is expected of a
+/// token says little of the model's use.
+inline constexpr std::size_t kUncompared = 8;
 
 struct QualitySettings {
     std::size_t context = 512;    ///< tokens of one chunk; the second half of each is scored
@@ -43,9 +54,11 @@ struct QualitySettings {
 
 struct SpeedSettings {
     std::size_t repetitions = 10;
-    std::size_t generated = 128;  ///< tokens generated per repetition (tg)
+    std::size_t generated = 128;  ///< tokens generated per repetition (tg), at most
     std::size_t prompt = 512;     ///< tokens of the prompt processed per repetition (pp); 0: not measured
     std::uint64_t seed = 1;       ///< of the order of the models in each round
+    double precision = 0;  ///< rounds end when the latency of every model is known to this share of it; 0: none is left out
+    double sample_ms = 0;  ///< a repetition generates as many tokens as take about this long; 0: always `generated`
 };
 
 }  // namespace apreqel

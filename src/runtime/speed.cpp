@@ -1,5 +1,6 @@
 #include "runtime/speed.h"
 
+#include "base/memory.h"
 #include "runtime/context.h"
 
 #include <apreqel/statistics.h>
@@ -7,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -139,14 +139,15 @@ private:
     std::minstd_rand random_;
 };
 
-std::uint64_t available_memory()
+/// How many tokens a sample of `runner` has. All models of a session have as many: a token takes longer the more there are before.
+Result<std::size_t> tokens_of_sample(Runner& runner, const SpeedSettings& settings)
 {
-    std::ifstream file("/proc/meminfo");
-    std::string key;
-    for (std::uint64_t kibibytes = 0; file >> key >> kibibytes; file.ignore(64, '\n')) {
-        if (key == "MemAvailable:") return kibibytes * 1024;
-    }
-    return 0;
+    constexpr std::size_t kFewest = 4;
+    if (settings.sample_ms <= 0 || settings.generated <= kFewest) return settings.generated;
+    const auto one = runner.generate(kFewest);
+    if (!one) return std::unexpected(one.error());
+    return static_cast<std::size_t>(
+        std::clamp(settings.sample_ms / *one, static_cast<double>(kFewest), static_cast<double>(settings.generated)));
 }
 
 bool fit_together(std::span<const std::filesystem::path> models)
@@ -157,7 +158,14 @@ bool fit_together(std::span<const std::filesystem::path> models)
         const auto size = std::filesystem::file_size(path, error);
         if (!error) bytes += size;
     }
-    return bytes < available_memory() / 2;
+    return bytes < available_memory().value_or(0) / 2;
+}
+
+/// Whether there were enough rounds. The pace of the machine, which all models share, does not count.
+bool are_settled(const std::vector<std::vector<double>>& latencies, std::span<const std::size_t> order, std::size_t rounds,
+                 const SpeedSettings& settings)
+{
+    return settings.precision > 0 && rounds >= kFewestSamples && known_to(without_drift(latencies, order), settings.precision);
 }
 
 }  // namespace
@@ -179,10 +187,12 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
     std::vector<std::size_t> round(models.size());
     std::iota(round.begin(), round.end(), 0);
     std::vector<std::size_t> order;  // all rounds, one after another
+    std::size_t rounds = 0;
+    std::size_t tokens = 0;
     std::mt19937_64 random(settings.seed);
 
     monitor.begin("latency", static_cast<double>(settings.repetitions * models.size()));
-    for (std::size_t repetition = 0; repetition < settings.repetitions; ++repetition) {
+    while (rounds < settings.repetitions && !are_settled(latencies, order, rounds, settings)) {
         std::ranges::shuffle(round, random);
         for (const std::size_t m : round) {
             if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "time: interrupted"});
@@ -191,7 +201,12 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
                 if (!made) return std::unexpected(made.error());
                 runners[m].emplace(std::move(*made));
             }
-            const auto latency = runners[m]->generate(settings.generated);
+            if (tokens == 0) {
+                const auto enough = tokens_of_sample(*runners[m], settings);
+                if (!enough) return std::unexpected(enough.error());
+                tokens = *enough;
+            }
+            const auto latency = runners[m]->generate(tokens);
             if (!latency) return std::unexpected(latency.error());
             latencies[m].push_back(*latency);
             if (settings.prompt > 0) {
@@ -203,6 +218,7 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
             order.push_back(m);
             monitor.advance(static_cast<double>(order.size()));
         }
+        ++rounds;
     }
     std::vector<Speed> speeds(models.size());
     const auto level = [&](std::vector<std::vector<double>>& raw, Sampled Speed::* figure) {
@@ -214,7 +230,7 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
     };
     level(latencies, &Speed::latency_ms);
     level(prompt_speeds, &Speed::prompt_tokens_per_second);
-    monitor.end(std::format("{} models, {} rounds", models.size(), settings.repetitions));
+    monitor.end(std::format("{} models, {} rounds", models.size(), rounds));
     return speeds;
 }
 

@@ -14,7 +14,7 @@ namespace apreqel {
 
 /// Measures each model once per round, in an order drawn anew for each, so that neither a drift of the machine's speed nor the
 /// model before favours one, and takes the drift out (`without_drift`). A prompt longer than libllama's batch is processed in
-/// pieces, as llama-bench does. Models stay loaded if together they fit in half of the free memory, else each round loads them
+/// pieces, as llama-bench does. Rounds may end early, and be of fewer tokens: see SpeedSettings. Models stay loaded if together they fit in half of the free memory, else each round loads them
 /// in turn.
 [[nodiscard]] Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                                        const SpeedSettings& settings, Monitor& monitor);

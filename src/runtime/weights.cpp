@@ -4,10 +4,12 @@
 
 #include <ggml-backend.h>
 
+#include <algorithm>
+
 namespace apreqel {
 namespace {
 
-using Tensors = std::map<std::string, ggml_tensor*, std::less<>>;
+using Tensors = std::map<std::string, std::vector<ggml_tensor*>, std::less<>>;
 
 /// libggml asks of every node whether it is wanted: none is, but each shows what it reads.
 bool note_inputs(ggml_tensor* node, bool /*ask*/, void* wanted)
@@ -16,7 +18,8 @@ bool note_inputs(ggml_tensor* node, bool /*ask*/, void* wanted)
         if (source == nullptr) continue;
         ggml_tensor* const whole = source->view_src != nullptr ? source->view_src : source;
         auto& tensors = *static_cast<Tensors*>(wanted);
-        if (const auto entry = tensors.find(std::string_view(whole->name)); entry != tensors.end()) entry->second = whole;
+        const auto entry = tensors.find(std::string_view(whole->name));
+        if (entry != tensors.end() && !std::ranges::contains(entry->second, whole)) entry->second.push_back(whole);
     }
     return false;
 }
@@ -26,7 +29,7 @@ bool note_inputs(ggml_tensor* node, bool /*ask*/, void* wanted)
 Result<ModelWeights> ModelWeights::find(const LoadedModel& model, std::span<const Tensor> tensors, const Monitor& monitor)
 {
     ModelWeights weights;
-    for (const Tensor& tensor : tensors) weights.tensors_.emplace(tensor.name, nullptr);
+    for (const Tensor& tensor : tensors) weights.tensors_.emplace(tensor.name, std::vector<ggml_tensor*>());
 
     llama_context_params params = context_params(model);
     params.n_ctx = 64;
@@ -41,22 +44,20 @@ Result<ModelWeights> ModelWeights::find(const LoadedModel& model, std::span<cons
     if (auto decoded = batch.decode(model, llama->get()); !decoded) return std::unexpected(decoded.error());
 
     for (const Tensor& tensor : tensors) {
-        const ggml_tensor* const found = weights.tensors_.at(tensor.name);
-        if (found == nullptr) return fail("sense {}: {} is not in its graph", model.path().string(), tensor.name);
-        if (found->type != tensor.type.id || ggml_nbytes(found) != tensor.size_bytes || !ggml_is_contiguous(found))
-            return fail("sense {}: libllama does not keep {} as in the file", model.path().string(), tensor.name);
+        const auto& places = weights.tensors_.at(tensor.name);
+        if (places.empty() && tensor.place != TensorPlace::fixed)
+            return fail("sense {}: {} is not in its graph", model.path().string(), tensor.name);
+        for (const ggml_tensor* const found : places) {
+            if (found->type != tensor.type.id || ggml_nbytes(found) != tensor.size_bytes || !ggml_is_contiguous(found))
+                return fail("sense {}: libllama does not keep {} as in the file", model.path().string(), tensor.name);
+        }
     }
     return weights;
 }
 
 void ModelWeights::write(const std::string& tensor, std::uint64_t offset, std::span<const std::byte> bytes)
 {
-    ggml_backend_tensor_set(tensors_.at(tensor), bytes.data(), offset, bytes.size());
-}
-
-void ModelWeights::read(const std::string& tensor, std::uint64_t offset, std::span<std::byte> bytes) const
-{
-    ggml_backend_tensor_get(tensors_.at(tensor), bytes.data(), offset, bytes.size());
+    for (ggml_tensor* const place : tensors_.at(tensor)) ggml_backend_tensor_set(place, bytes.data(), offset, bytes.size());
 }
 
 }  // namespace apreqel

@@ -9,6 +9,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 struct ggml_tensor;
 
@@ -18,16 +19,15 @@ namespace apreqel {
 class ModelWeights {
 public:
     /// Finds `tensors` among the inputs of the model's graph, as libllama has no other public way to them.
-    /// Error: one is not there, or not stored as in the file.
+    /// Error: one is not there, unless it is a norm or the like, or not stored as in the file.
     [[nodiscard]] static Result<ModelWeights> find(const LoadedModel& model, std::span<const Tensor> tensors,
                                                    const Monitor& monitor);
 
-    /// Replaces bytes of a tensor, from `offset` on.
+    /// Replaces bytes of a tensor, from `offset` on; of each of its copies, where several devices have one.
     void write(const std::string& tensor, std::uint64_t offset, std::span<const std::byte> bytes);
-    void read(const std::string& tensor, std::uint64_t offset, std::span<std::byte> bytes) const;
 
 private:
-    std::map<std::string, ggml_tensor*, std::less<>> tensors_;
+    std::map<std::string, std::vector<ggml_tensor*>, std::less<>> tensors_;
 };
 
 }  // namespace apreqel

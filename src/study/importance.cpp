@@ -1,5 +1,6 @@
 #include "model/importance.h"
 #include "model/readiness.h"
+#include "study/form.h"
 #include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -7,14 +8,16 @@
 namespace apreqel {
 namespace {
 
-Result<ImportanceMatrix> collect_on(const Study& study, const std::string& text, const ImportanceSettings& settings,
-                                    const std::filesystem::path& output)
+/// Chunks that --imatrix auto reads: sensitivities need no more either. Of a mixture of experts each sees a part of them only.
+constexpr std::size_t kOwnChunks = 8;
+constexpr std::size_t kOwnChunksOfExperts = 32;
+
+Result<ImportanceMatrix> collect_on(const Study& study, RunnableModel& model, const std::string& text,
+                                    const ImportanceSettings& settings, const std::filesystem::path& output)
 {
-    const auto model = study.runtime->load(study.model(), study.settings.run);
-    if (!model) return std::unexpected(model.error());
-    const auto tokens = (*model)->tokenize(text);
+    const auto tokens = model.tokenize(text);
     if (!tokens) return std::unexpected(tokens.error());
-    auto matrix = (*model)->collect_importance(study.inventory, *tokens, settings, study.monitor);
+    auto matrix = model.collect_importance(study.inventory, *tokens, settings, study.monitor);
     if (!matrix) return matrix;
     matrix->text = calibration_source(study);
     if (auto written = write_importance(output, *matrix); !written) return std::unexpected(written.error());
@@ -31,17 +34,22 @@ Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSet
     if (auto enough = check_texts(study, {collecting(settings)}); !enough) return std::unexpected(enough.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
-    return collect_on(study, *text, settings, output);
+    const auto model = study.runtime->load(study.model(), study.settings.run);
+    if (!model) return std::unexpected(model.error());
+    return collect_on(study, **model, *text, settings, output);
 }
 
 Result<> use_own_importance(Study& study)
 {
-    if (auto ready = check_ready(study.inventory, "imatrix", {Task::quantize}); !ready) return ready;
-    const ImportanceSettings settings{};
+    if (auto ready = check_ready(study.inventory, "imatrix", {Task::load, Task::text, Task::quantize}); !ready) return ready;
+    const ImportanceSettings settings{.chunks = study.inventory.experts > 0 ? kOwnChunksOfExperts : kOwnChunks};
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
+    const auto form = fastest_form(study);
+    if (!form) return std::unexpected(form.error());
     const auto path = Facts::of(study)
                           .with(Input::calibration, digest({*text}))
+                          .with(Input::form, type_name(*form))
                           .with(Input::collecting, std::format("context {} chunks {}", settings.context, settings.chunks))
                           .path(study.workspace, kImatrix);
     const auto there = study.workspace.holds(path, study.monitor);
@@ -55,7 +63,9 @@ Result<> use_own_importance(Study& study)
     if (!study.settings.text.empty()) needs.push_back(measuring(study));
     if (!study.settings.prompts.empty()) needs.push_back(scoring());
     if (auto enough = check_texts(study, needs); !enough) return enough;
-    if (const auto made = make_importance(study, settings, path); !made) return std::unexpected(made.error());
+    const auto model = load_in_form(study, *form);
+    if (!model) return std::unexpected(model.error());
+    if (const auto made = collect_on(study, **model, *text, settings, path); !made) return std::unexpected(made.error());
     if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return sealed;
     return read_importance(path, study.inventory, "imatrix.gguf");
 }

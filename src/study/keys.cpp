@@ -9,9 +9,9 @@ namespace apreqel {
 namespace {
 
 constexpr std::array<std::string_view, kInputs> kNames{
-    "model",   "seed",       "samples", "text",      "prompts", "calibration", "gamma",      "collecting",
-    "probing", "quality",    "speed",   "embedding", "type",    "types",       "allocation", "mixes",
-    "files",   "GPU layers", "threads", "device",    "apreqel", "libllama",    "libggml"};
+    "model",      "seed",    "samples",    "text",    "prompts",   "calibration", "form",     "gamma",
+    "collecting", "probing", "quality",    "speed",   "embedding", "type",        "types",    "allocation",
+    "mixes",      "files",   "GPU layers", "threads", "device",    "apreqel",     "libllama", "libggml"};
 
 }  // namespace
 
@@ -32,17 +32,19 @@ Facts Facts::of(const Study& study)
     std::string types;
     for (const Variant& variant : settings.types) types += made_with(study.inventory, variant) + " ";
     Facts facts = of(study.inventory, settings.embedding_type);
-    facts.values_.insert({{Input::seed, std::to_string(settings.seed)},
-                          {Input::gamma, std::format("{}", settings.gamma)},
-                          {Input::quality, std::format("context {} chunks {} compared {}", settings.quality.context,
-                                                       settings.quality.chunks, settings.quality.kld_chunks)},
-                          {Input::speed, std::format("{} rounds of {} + {} tokens, order {}", settings.speed.repetitions,
-                                                     settings.speed.prompt, settings.speed.generated, settings.speed.seed)},
-                          {Input::types, digest({types})},
-                          {Input::offload, platform.offloading},
-                          {Input::threads, std::to_string(platform.threads)},
-                          {Input::device, digest({platform.machine})},
-                          {Input::libllama, platform.libllama}});
+    facts.values_.insert(
+        {{Input::seed, std::to_string(settings.seed)},
+         {Input::gamma, std::format("{}", settings.gamma)},
+         {Input::quality, std::format("context {} chunks {} compared {}", settings.quality.context, settings.quality.chunks,
+                                      settings.quality.kld_chunks)},
+         {Input::speed,
+          std::format("{} rounds of {} + {} tokens, order {}, {} ms to {}", settings.speed.repetitions, settings.speed.prompt,
+                      settings.speed.generated, settings.speed.seed, settings.speed.sample_ms, settings.speed.precision)},
+         {Input::types, digest({types})},
+         {Input::offload, platform.offloading},
+         {Input::threads, std::to_string(platform.threads)},
+         {Input::device, digest({platform.machine})},
+         {Input::libllama, platform.libllama}});
     return facts;
 }
 
@@ -73,15 +75,20 @@ std::filesystem::path Facts::path(const Workspace& workspace, const Artifact& ar
     return workspace.keyed(name, key(artifact));
 }
 
+std::string importance_digest(const Inventory& inventory)
+{
+    if (inventory.importance.empty()) return "none";
+    // "imatrix.gguf 0123456789abcdef covers …"
+    const std::string_view matrix = inventory.importance;
+    const std::string_view name_and_digest = matrix.substr(0, matrix.rfind(" covers "));
+    return std::string(name_and_digest.substr(name_and_digest.rfind(' ') + 1));
+}
+
 std::string made_with(const Inventory& inventory, const Variant& variant)
 {
     if (variant.foreign) return std::format("{} of {}", variant.name, variant.foreign->fingerprint);
     if (!variant.importance) return variant.name;
-    // "imatrix.gguf 0123456789abcdef covers …": its digest, not what its file is called.
-    const std::string_view matrix = inventory.importance;
-    const std::size_t covers = matrix.rfind(" covers ");
-    const std::string_view name_and_digest = matrix.substr(0, covers);
-    return std::format("{} of {}", variant.name, name_and_digest.substr(name_and_digest.rfind(' ') + 1));
+    return std::format("{} of {}", variant.name, importance_digest(inventory));
 }
 
 std::string made_with(const Inventory& inventory, const std::vector<Variant>& types, const std::vector<GroupType>& allocation)

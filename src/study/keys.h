@@ -21,6 +21,7 @@ enum class Input {
     text,         ///< evaluation text
     prompts,      ///< to score layers on
     calibration,  ///< text for importance and sensitivity
+    form,         ///< full-precision type that the model runs in to write texts, and for importance and sensitivity
     gamma,
     collecting,  ///< settings of an importance matrix
     probing,     ///< settings of a sensitivity, but for the types
@@ -61,36 +62,39 @@ struct Artifact {
 inline constexpr std::uint32_t kComputed = on(Input::offload, Input::apreqel, Input::libllama, Input::libggml);
 inline constexpr std::uint32_t kQuantized = on(Input::model, Input::embedding, Input::apreqel, Input::libggml);
 inline constexpr std::uint32_t kTimed = on(Input::speed, Input::threads, Input::device) | kComputed;
-inline constexpr std::uint32_t kSampled = on(Input::model, Input::seed, Input::samples) | kComputed;
+inline constexpr std::uint32_t kSampled = on(Input::model, Input::form, Input::seed, Input::samples) | kComputed;
 inline constexpr std::uint32_t kCompared = on(Input::model, Input::text, Input::quality) | kComputed;
-inline constexpr std::uint32_t kProbed = on(Input::model, Input::calibration, Input::probing) | kComputed;
+inline constexpr std::uint32_t kProbed = on(Input::model, Input::calibration, Input::form, Input::probing) | kComputed;
 
 inline constexpr Artifact kSampledText{"sampled-text.txt", kSampled};
 inline constexpr Artifact kSampledPrompts{"sampled-prompts.jsonl", kSampled};
 inline constexpr Artifact kSampledCalibration{"sampled-calibration.txt", kSampled};
 inline constexpr Artifact kScores{"scores.json", on(Input::model, Input::prompts, Input::gamma) | kComputed};
-inline constexpr Artifact kImatrix{"imatrix.gguf", on(Input::model, Input::calibration, Input::collecting) | kComputed};
+inline constexpr Artifact kForm{"form.txt", on(Input::model, Input::threads, Input::device) | kComputed};
+inline constexpr Artifact kImatrix{"imatrix.gguf",
+                                   on(Input::model, Input::calibration, Input::form, Input::collecting) | kComputed};
 inline constexpr Artifact kVariant{"variants/*.gguf", on(Input::type) | kQuantized};
 inline constexpr Artifact kMix{"mixes/mix.gguf", on(Input::allocation) | kQuantized};
 inline constexpr Artifact kReferenceLogits{"reference.logits", kCompared};
 inline constexpr Artifact kQuality{"quality/quality.json", on(Input::files) | kCompared};
+inline constexpr Artifact kPlanQuality{"quality/plan.json", on(Input::allocation) | kQuantized | kCompared};
 inline constexpr Artifact kSpeed{"speed/models.json", on(Input::files) | kTimed};
 inline constexpr Artifact kProbes{"sense/*.json", on(Input::type) | kProbed};
 inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
 inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) | kProbed};
 inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) | kQuantized | kCompared};
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
+inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
-inline constexpr std::array kArtifacts{kSampledText, kSampledPrompts,  kSampledCalibration,
-                                       kScores,      kImatrix,         kVariant,
-                                       kMix,         kReferenceLogits, kQuality,
-                                       kSpeed,       kProbes,          kProbeLogits,
-                                       kSensitivity, kModelProfile,    kDeviceProfile};
+inline constexpr std::array kArtifacts{
+    kSampledText, kSampledPrompts, kSampledCalibration, kScores,  kForm,  kImatrix, kVariant,
+    kMix,         kPlanQuality,    kReferenceLogits,    kQuality, kSpeed, kProbes,  kProbeLogits,
+    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook};
 
 /// The inputs that are known, as text.
 class Facts {
 public:
-    /// What a study says before anything is read, sampled or measured: all but samples, texts, prompts, one type, allocation,
+    /// What a study says before anything is read, sampled or measured: all but samples, texts, prompts, form, one type, allocation,
     /// mixes, files, and the settings of a stage's own.
     static Facts of(const Study& study);
 
@@ -110,6 +114,9 @@ public:
 private:
     std::map<Input, std::string> values_;
 };
+
+/// What tells the inventory's importance matrix from others, whatever its file is called: "3f…", or "none".
+[[nodiscard]] std::string importance_digest(const Inventory& inventory);
 
 /// "q4_K+imatrix of 3f…", "mine of 3f…": a variant, and what it is made with.
 [[nodiscard]] std::string made_with(const Inventory& inventory, const Variant& variant);

@@ -2,6 +2,7 @@
 #include "model/readiness.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
+#include "study/profile.h"
 #include "study/study.h"
 #include "study/text.h"
 
@@ -155,12 +156,8 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
         auto kept = read_kept(artifact, read_speeds, study.monitor);
         if (kept && kept->size() == models.size()) return std::move(*kept);
     }
-    auto speeds = study.runtime->measure_speed(paths, study.settings.run, study.settings.speed, study.monitor);
+    auto speeds = time_models(study, paths);
     if (!speeds) return speeds;
-    for (const Speed& speed : *speeds) {
-        if (auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median}); !finite)
-            return std::unexpected(finite.error());
-    }
     if (auto written = write_text(artifact, to_json(*speeds)); !written) return std::unexpected(written.error());
     return speeds;
 }
@@ -175,11 +172,55 @@ Result<> check_figures(std::string_view measured, std::initializer_list<double> 
     return fail("measure {}: what was measured is not a finite number", measured);
 }
 
+Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models)
+{
+    auto speeds = study.runtime->measure_speed(models, study.settings.run, study.settings.speed, study.monitor);
+    if (!speeds) return speeds;
+    for (const Speed& speed : *speeds) {
+        if (auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median}); !finite)
+            return std::unexpected(finite.error());
+    }
+    return speeds;
+}
+
 Result<Measurement> measure_reference(const Study& study)
 {
     auto stage = QualityStage::make(study);
     if (!stage) return std::unexpected(stage.error());
     return stage->measure_model(study.inventory, reference_name(study));
+}
+
+Result<Measurement> measure_quality(const Study& study, const ModelFile& file)
+{
+    auto inventory = read_inventory(file.path);
+    if (!inventory) return std::unexpected(inventory.error());
+    auto stage = QualityStage::make(study);
+    if (!stage) return std::unexpected(stage.error());
+    return stage->measure_model(*inventory, file.name);
+}
+
+Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
+                                      const std::filesystem::path& with)
+{
+    std::vector<std::filesystem::path> paths;
+    if (!with.empty()) paths.push_back(with);
+    const std::size_t first = paths.size();
+    for (const Plan* plan : plans) {
+        paths.push_back(study.workspace.path(std::format("shapes/plan-{}.gguf", paths.size() - first + 1)));
+        if (auto written = write_plan_shape(study.inventory, *plan, paths.back(), study.settings.types); !written)
+            return std::unexpected(written.error());
+    }
+    std::vector<Inventory> models;
+    for (const auto& path : paths) {
+        auto inventory = read_inventory(path);
+        if (!inventory) return std::unexpected(inventory.error());
+        models.push_back(std::move(*inventory));
+    }
+    Study brief = study;
+    brief.settings.speed = as_needed(study.settings.speed);
+    auto speeds = measure_speeds(brief, models);
+    for (std::size_t p = first; p < paths.size(); ++p) study.workspace.remove(paths[p]);
+    return speeds;
 }
 
 Result<std::vector<Measurement>> measure(const Study& study, const std::vector<ModelFile>& files)

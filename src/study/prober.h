@@ -4,6 +4,8 @@
 #include "base/file.h"
 #include "quantize/convert.h"
 #include "quantize/write_models.h"
+#include "study/form.h"
+#include "study/probe_choice.h"
 #include "study/study.h"
 
 #include <filesystem>
@@ -14,15 +16,21 @@
 
 namespace apreqel {
 
+/// How a prober measures.
+struct Probing {
+    QuantType form;                ///< full-precision type that the model runs in
+    ProbeSequences sequences;      ///< what a probe runs; none: the leading chunks, scored as models are measured
+    std::size_t chunks = 0;        ///< then how many
+    std::filesystem::path logits;  ///< and where the full-precision model's logits are kept as long as the prober lives
+    std::string identity;          ///< and what they depend on
+};
+
 /// Probes one group at a time in one loaded model, whose weights are overwritten by the image of their quantized form and
 /// then restored bit by bit.
 class Prober {
 public:
-    /// Loads the model with its weights to be overwritten. `logits`: where the full-precision model's are kept as long as the
-    /// prober lives; `identity` says what they depend on.
-    static Result<std::unique_ptr<Prober>> open(const Study& study, const SenseSettings& settings,
-                                                std::span<const Group> groups, const std::string& text,
-                                                std::filesystem::path logits, std::string identity);
+    /// Loads the model with its weights to be overwritten.
+    static Result<std::unique_ptr<Prober>> open(const Study& study, Probing probing, const std::string& text);
 
     Prober(const Prober&) = delete;
     Prober& operator=(const Prober&) = delete;
@@ -31,23 +39,22 @@ public:
     /// Runs the full-precision model, which every probe is compared with.
     Result<> record();
 
-    /// KL divergence with `tensors` as assigned.
-    Result<Probe> probe(std::span<const std::size_t> tensors, const TypeAssignment& assignment);
+    /// KL divergence with `tensors` as assigned. `again`: on other sequences. Errors are those of all rows.
+    Result<Probe> probe(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool again = false);
 
-    /// KL divergence as the weights stand.
-    Result<Quality> measure();
+    /// KL divergence as the weights stand: 0, but for noise.
+    Result<Divergence> measure_unchanged();
 
-    /// Σ‖W − Ŵ‖² / Σ‖W‖²; `apply`: and the weights become their image Ŵ.
-    Result<double> squared_error(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool apply);
+    /// What quantization does to the weights of `tensors`, all rows.
+    Result<RowConverter::Distortion> distortion(std::span<const std::size_t> tensors, const TypeAssignment& assignment);
 
 private:
     /// Rows of one tensor, to be quantized.
     struct Slab {
-        std::size_t tensor;
+        RowRange rows;
         QuantType type;
         const TensorOrigin* origin;
-        std::int64_t first_row;
-        std::int64_t rows;
+        std::vector<std::byte> original{};  ///< what was overwritten
     };
 
     /// Asks to stop where the study's monitor does, and shows nothing: a probe is a unit of its own step.
@@ -57,25 +64,28 @@ private:
         const Monitor& watched_;
     };
 
-    Prober(const Study& study, const SenseSettings& settings, std::unique_ptr<RunnableModel> model,
-           std::vector<InputFile> sources, std::vector<Token> tokens, std::filesystem::path logits, std::string identity);
+    Prober(const Study& study, Probing probing, std::unique_ptr<RunnableModel> model, std::vector<InputFile> sources,
+           std::vector<Token> tokens);
 
     [[nodiscard]] QualitySettings quality() const;
+    [[nodiscard]] Result<Divergence> measure(std::size_t first, std::size_t count);
     [[nodiscard]] const Tensor& tensor(std::size_t t) const { return study_.inventory.tensors[t]; }
     [[nodiscard]] std::vector<Slab> cut(std::span<const std::size_t> tensors, const TypeAssignment& assignment) const;
-    Result<> convert(const Slab& slab, RowConverter::Distortion& distortion, bool apply);
-    Result<std::span<const std::byte>> foreign_image(const Slab& slab, RowConverter& converter,
-                                                     RowConverter::Distortion& distortion) const;
-    Result<> restore(std::span<const std::size_t> tensors);
+    [[nodiscard]] Result<RowConverter::Distortion> convert(std::vector<Slab>& slabs, bool apply);
+    Result<> convert(Slab& slab, RowConverter::Distortion& distortion, bool apply);
 
     const Study& study_;
-    SenseSettings settings_;
+    Probing probing_;
+    Quiet unseen_{study_.monitor};
     std::unique_ptr<RunnableModel> model_;
     std::vector<InputFile> sources_;
     std::vector<Token> tokens_;
-    std::filesystem::path logits_;
-    std::string identity_;
-    Quiet unseen_{study_.monitor};
 };
+
+/// What quantization does to the weights of `tensors`, for each of several assignments: from some rows of each tensor only, evenly
+/// spaced and the same for all, so that types that take long to make do not take longer than probes. Some 32,000 weights of a
+/// tensor, and 16 rows at least. Error: interrupted, or the model cannot be read.
+[[nodiscard]] Result<std::vector<RowConverter::Distortion>> sampled_distortions(
+    const Study& study, std::span<const std::size_t> tensors, std::span<const TypeAssignment* const> assignments);
 
 }  // namespace apreqel

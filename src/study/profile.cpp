@@ -1,19 +1,15 @@
+#include "study/profile.h"
 #include "base/file.h"
 #include "model/readiness.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
-#include "study/study.h"
 #include "study/text.h"
 #include "study/variants.h"
 
 #include <apreqel/version.h>
 
 namespace apreqel {
-namespace {
-
-/// Mixes that tell what each type costs in attention, in FFN and in the embedding: attention takes every type in turn, FFN the
-/// one after it, and, where the embedding is mixed too, once more two types on.
-std::vector<std::vector<GroupType>> telling_mixes(const Study& study)
+std::vector<std::vector<GroupType>> telling_mixes(const Study& study, bool few)
 {
     const std::vector<Variant>& types = study.settings.types;
     std::vector<std::vector<GroupType>> mixes;
@@ -27,16 +23,60 @@ std::vector<std::vector<GroupType>> telling_mixes(const Study& study)
         mixes.push_back(std::move(mix));
     };
     if (study.settings.mixes == Mixes::none) return mixes;
+    constexpr std::size_t kOneIn = 4;  // of the mixes that leave the embedding alone, where there are to be few
     const Group embedding = embedding_group(study.inventory);
     const bool mixed = study.settings.mixes == Mixes::with_embedding && !embedding.tensors.empty();
     for (std::size_t q = 0; q < types.size(); ++q) {
-        if (types.size() > 1) add(q, 1, std::nullopt);
-        if (mixed && can_store(study.inventory, embedding, types[(q + 1) % types.size()])) add(q, 2, q + 1);
+        const bool stored = mixed && can_store(study.inventory, embedding, types[(q + 1) % types.size()]);
+        if (types.size() > 1 && !(few && stored && q % kOneIn > 0)) add(q, 1, std::nullopt);
+        if (stored) add(q, 2, q + 1);
     }
     return mixes;
 }
 
-}  // namespace
+std::string made_with(const Study& study, const std::vector<std::vector<GroupType>>& mixes)
+{
+    std::string timed;
+    for (const auto& mix : mixes) timed += made_with(study.inventory, study.settings.types, mix);
+    return digest({timed});
+}
+
+Result<Profile> weighed_profile(const Study& study)
+{
+    const auto weights = weigh_types(study.inventory, study.settings.types, study.settings.embedding_type);
+    if (!weights) return std::unexpected(weights.error());
+    const Platform platform = study.platform();
+    Profile profile{.model = {.model = study.inventory.fingerprint,
+                              .model_name = study.inventory.name,
+                              .layers = study.inventory.layers.size(),
+                              .embedding_type = study.settings.embedding_type.name,
+                              .text = {},
+                              .version = tool_version(platform.libllama),
+                              .types = {}},
+                    .device = {.model = study.inventory.fingerprint,
+                               .device = platform.device,
+                               .version = tool_version(platform.libllama),
+                               .models = {}}};
+    for (std::size_t v = 0; v < weights->size(); ++v) {
+        const TypeWeight& weight = (*weights)[v];
+        profile.model.types.push_back({.type = weight.type,
+                                       .bits_per_weight = bits_per_weight(study.inventory, study.settings.types[v]),
+                                       .memory_bytes = weight.tensor_bytes,
+                                       .file_bits_per_weight = weight.bits_per_weight,
+                                       .quality = {},
+                                       .fallbacks = weight.fallbacks});
+    }
+    return profile;
+}
+
+void add_speeds(DeviceProfile& device, const Study& study, const std::vector<std::vector<GroupType>>& mixes,
+                const std::vector<Speed>& speeds)
+{
+    auto speed = speeds.begin();
+    for (const Variant& variant : study.settings.types) device.models.push_back({.name = variant.name, .speed = *speed++});
+    for (std::size_t m = 0; m < mixes.size(); ++m)
+        device.models.push_back({.name = std::format("mix {}", m + 1), .allocation = mixes[m], .speed = *speed++});
+}
 
 std::string tool_version(std::string_view libllama)
 {
@@ -77,10 +117,9 @@ struct Artifacts {
 
 Artifacts artifacts_of(const Study& study, const std::string& text)
 {
-    Artifacts artifacts{.mixes = telling_mixes(study)};
-    std::string timed;
-    for (const auto& mix : artifacts.mixes) timed += made_with(study.inventory, study.settings.types, mix);
-    const Facts facts = Facts::of(study).with(Input::text, digest({text})).with(Input::mixes, digest({timed}));
+    Artifacts artifacts{.mixes = telling_mixes(study, false)};
+    const Facts facts =
+        Facts::of(study).with(Input::text, digest({text})).with(Input::mixes, made_with(study, artifacts.mixes));
     artifacts.model_key = facts.key(kModelProfile);
     artifacts.device_key = facts.key(kDeviceProfile);
     artifacts.model = facts.path(study.workspace, kModelProfile);
@@ -101,41 +140,18 @@ Result<Profile> measure_profile(const Study& study, const Artifacts& artifacts)
     if (!measurements) return std::unexpected(measurements.error());
     remove_mixes(study, *mixed);
 
-    const Platform platform = study.platform();
-    Profile profile{.model = {.model = study.inventory.fingerprint,
-                              .model_name = study.inventory.name,
-                              .layers = study.inventory.layers.size(),
-                              .embedding_type = study.settings.embedding_type.name,
-                              .text = text_source(study),
-                              .version = tool_version(platform.libllama),
-                              .types = {}},
-                    .device = {.model = study.inventory.fingerprint,
-                               .device = platform.device,
-                               .version = tool_version(platform.libllama),
-                               .models = {}}};
+    auto profile = weighed_profile(study);
+    if (!profile) return profile;
+    profile->model.text = text_source(study);
     if (study.settings.quality.kld_chunks > 0) {  // then it was measured, for the others to be compared with
         const auto reference = measure_reference(study);
         if (!reference) return std::unexpected(reference.error());
-        profile.model.reference = reference->quality;
+        profile->model.reference = reference->quality;
     }
-    const std::size_t uniform = study.settings.types.size();
-    for (std::size_t v = 0; v < uniform; ++v) {
-        const Variant& variant = study.settings.types[v];
-        const Measurement& measured = (*measurements)[v];
-        profile.model.types.push_back(
-            {.type = variant.name,
-             .bits_per_weight = bits_per_weight(study.inventory, variant),
-             .memory_bytes = measured.memory_bytes,
-             .file_bits_per_weight = measured.bits_per_weight,
-             .quality = measured.quality,
-             .fallbacks = assign_types(study.inventory, variant, study.settings.embedding_type).fallbacks});
-        profile.device.models.push_back({.name = variant.name, .speed = measured.speed});
-    }
-    for (std::size_t m = 0; m < artifacts.mixes.size(); ++m) {
-        profile.device.models.push_back({.name = std::format("mix {}", m + 1),
-                                         .allocation = artifacts.mixes[m],
-                                         .speed = (*measurements)[uniform + m].speed});
-    }
+    std::vector<Speed> speeds;
+    for (const Measurement& measured : *measurements) speeds.push_back(measured.speed);
+    for (std::size_t v = 0; v < profile->model.types.size(); ++v) profile->model.types[v].quality = (*measurements)[v].quality;
+    add_speeds(profile->device, study, artifacts.mixes, speeds);
     return profile;
 }
 
@@ -147,7 +163,8 @@ Result<Profile> profile(const Study& study)
         return std::unexpected(ready.error());
     if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
         return std::unexpected(possible.error());
-    if (auto enough = check_space_for(study, telling_mixes(study).size()); !enough) return std::unexpected(enough.error());
+    if (auto enough = check_space_for(study, telling_mixes(study, false).size()); !enough)
+        return std::unexpected(enough.error());
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
     const Artifacts artifacts = artifacts_of(study, *text);

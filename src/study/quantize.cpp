@@ -1,4 +1,5 @@
 #include "model/readiness.h"
+#include "quantize/shape.h"
 #include "quantize/write_models.h"
 #include "study/study.h"
 #include "study/variants.h"
@@ -95,7 +96,8 @@ ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::files
 }  // namespace
 
 Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
-                  unsigned threads, Monitor& monitor, std::span<const Variant> foreign)
+                  unsigned threads, Monitor& monitor, std::span<const Variant> foreign,
+                  std::span<const std::filesystem::path> mixes)
 {
     const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());
@@ -109,8 +111,17 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
         if (!whole) return std::unexpected(whole.error());
         if (*whole) donors.push_back(variant);
     }
+    donors.append_range(mixes);
     const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
+}
+
+Result<> write_plan_shape(const Inventory& inventory, const Plan& plan, const std::filesystem::path& output,
+                          std::span<const Variant> foreign)
+{
+    const auto blueprint = read_blueprint(inventory, plan, foreign);
+    if (!blueprint) return std::unexpected(blueprint.error());
+    return write_shape(inventory, spec_of(plan, *blueprint, output));
 }
 
 Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan,

@@ -1,5 +1,7 @@
 #include "base/file.h"
 #include "model/readiness.h"
+#include "study/budget.h"
+#include "study/keys.h"
 #include "study/study.h"
 #include "study/text.h"
 #include "study/variants.h"
@@ -8,77 +10,233 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace apreqel {
 namespace {
 
-/// Measures the attempts and the uniform types in the same rounds.
-Result<> measure(const Study& study, const std::string& name, const std::vector<std::filesystem::path>& attempts,
-                 Session& session)
+/// Of the time that a run has, how much is for probing; the rest is for building and measuring what follows from it.
+constexpr double kProbingShare = 0.5;
+
+RunResult result_of(const Study& study, Attempt shipped, Measurement reference, const std::filesystem::path& output)
 {
-    if (auto built = build_variants(study); !built) return built;  // a profile is kept without them
-    std::vector<ModelFile> files = variant_files(study);
-    const std::size_t uniform = files.size();
-    for (std::size_t a = 0; a < attempts.size(); ++a)
-        files.push_back({attempts[a], a == 0 ? name : std::format("{}, plan {}", name, a + 1)});
-    auto measurements = measure(study, files);
-    if (!measurements) return std::unexpected(measurements.error());
-    const auto mixes = measurements->begin() + static_cast<std::ptrdiff_t>(uniform);
-    for (std::size_t a = 0; a < attempts.size(); ++a) session.attempts[a].measurement = mixes[static_cast<std::ptrdiff_t>(a)];
-    session.uniform.assign(measurements->begin(), mixes);
+    const Platform platform = study.platform();
+    RunResult result{.plan = std::move(shipped.plan),
+                     .reference = std::move(reference),
+                     .uniform = {},
+                     .mix = std::move(shipped.measurement),
+                     .device = platform.device,
+                     .text = text_source(study),
+                     .version = tool_version(platform.libllama)};
+    result.mix.name = output.filename().string();
+    return result;
+}
+
+/// The mix becomes the output; with it goes what the workspace knew of it.
+Result<> ship_mix(const Study& study, const std::filesystem::path& mix, const std::filesystem::path& output)
+{
+    if (auto moved = move_file(mix, output); !moved) return moved;
+    remove_mixes(study, {mix});
     return {};
 }
 
-/// What the method chooses by.
-struct Evidence {
-    Profile profile;
-    std::optional<Scores> scores;
-    std::optional<Sensitivity> sensitivity;
-};
-
-Result<Evidence> gather(const Study& study, const PlanRequest& request, const SenseSettings& sensing)
+/// What is known of a plan that was not built: its memory is exact.
+Measurement weigh(const Study& study, const Plan& plan)
 {
-    auto profiled = profile(study);
-    if (!profiled) return std::unexpected(profiled.error());
-    Evidence evidence{.profile = std::move(*profiled), .scores = {}, .sensitivity = {}};
-    if (request.method == Method::front) {
-        auto sensed = sense(study, sensing);
-        if (!sensed) return std::unexpected(sensed.error());
-        evidence.sensitivity = std::move(*sensed);
-    } else {
-        auto scored = score(study);
-        if (!scored) return std::unexpected(scored.error());
-        evidence.scores = std::move(*scored);
-    }
-    return evidence;
+    const double bytes = plan.chosen().estimate[kMemory];
+    return {.name = "plan",
+            .memory_bytes = static_cast<std::uint64_t>(bytes),
+            .bits_per_weight = 8 * bytes / static_cast<double>(study.inventory.parameters()),
+            .quality = {},
+            .speed = {}};
 }
 
-RunResult result_of(Ship ship, Session session, Measurement reference, const ModelProfile& model, const std::string& device,
-                    const std::string& name)
-{
-    RunResult result{.plan = std::move(ship.plan),
-                     .reference = std::move(reference),
-                     .uniform = std::move(session.uniform),
-                     .mix = std::move(ship.measurement),
-                     .instead = ship.uniform,
-                     .because = std::move(ship.because),
-                     .limits_kept = ship.limits_kept,
-                     .device = device,
-                     .text = model.text,
-                     .version = model.version};
-    for (std::size_t a = 0; a < session.attempts.size(); ++a) {
-        if (a == ship.attempt && ship.uniform.empty()) continue;
-        result.tried.push_back(std::move(session.attempts[a].measurement));
-        result.tried.back().name = std::format("plan {}", a + 1);
+/// The mix that was built last. The next one takes the tensors from it that both have alike, and replaces it: candidates differ in
+/// a few layers.
+class LastMix {
+public:
+    explicit LastMix(const Study& study) : study_(study) {}
+    LastMix(const LastMix&) = delete;
+    LastMix& operator=(const LastMix&) = delete;
+    ~LastMix() { remove_mixes(study_, paths_); }
+
+    Result<std::filesystem::path> replace(const Plan& plan)
+    {
+        auto built = build_mix(study_, plan, study_.monitor, paths_);
+        if (!built) return built;
+        if (std::erase(paths_, *built) == 0) remove_mixes(study_, paths_);
+        paths_ = {*built};
+        return built;
     }
-    result.mix.name = name;
+
+private:
+    const Study& study_;
+    std::vector<std::filesystem::path> paths_;  ///< one or none
+};
+
+/// What is known of a plan without its speed. It is built for that.
+Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std::string& name, LastMix& mix)
+{
+    const auto text = evaluation_text(study);
+    if (!text) return std::unexpected(text.error());
+    const auto artifact = Facts::of(study)
+                              .with(Input::text, digest({*text}))
+                              .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation))
+                              .path(study.workspace, kPlanQuality);
+    Measurement measured = weigh(study, plan);
+    measured.name = name;
+    if (!study.settings.remeasure) {
+        if (auto kept = read_kept(artifact, read_quality, study.monitor)) {
+            measured.quality = std::move(*kept);
+            return measured;
+        }
+    }
+    const auto built = mix.replace(plan);
+    if (!built) return std::unexpected(built.error());
+    auto whole = measure_quality(study, {*built, name});
+    if (!whole) return std::unexpected(whole.error());
+    measured.quality = std::move(whole->quality);
+    if (auto written = write_text(artifact, to_json(measured.quality)); !written) return std::unexpected(written.error());
+    return measured;
+}
+
+/// What a run of the front method has found so far.
+struct Progress {
+    std::optional<Profile> profile{};
+    std::optional<Sensitivity> sensitivity{};
+    Session session{};
+    Measurement reference{};
+};
+
+/// Measures what was planned last; then the shapes of all attempts are timed in the same rounds. Where time is short, plans that
+/// would take longer than is left are passed over; never the first of all.
+Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Plan> plans, LastMix& mix, Session& session)
+{
+    double longest = 0;
+    for (Plan& plan : plans) {
+        const auto left = budget.seconds_left();
+        if (left && longest > 0 && *left < 2 * longest) break;
+        auto measured = measure_plan(study, plan, attempt_name(plan, session.attempts.size()), mix);
+        if (!measured) return std::unexpected(measured.error());
+        session.attempts.push_back({std::move(plan), std::move(*measured)});
+        if (left) longest = std::max(longest, *left - *budget.seconds_left());
+    }
+    std::vector<const Plan*> all;
+    for (const Attempt& attempt : session.attempts) all.push_back(&attempt.plan);
+    const auto speeds = time_plans(study, all);
+    if (!speeds) return std::unexpected(speeds.error());
+    for (std::size_t a = 0; a < all.size(); ++a) session.attempts[a].measurement.speed = (*speeds)[a];
+    return {};
+}
+
+/// From nothing to what is to be shipped. Error: among others, that there is no more time; `found` tells how far it came.
+Result<Ship> find_best(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const Budget& budget,
+                       LastMix& mix, Progress& found)
+{
+    auto profile = outlook(study);
+    if (!profile) return std::unexpected(profile.error());
+    found.profile = std::move(*profile);
+    SenseSettings probing = sensing;
+    if (const auto left = budget.seconds_left()) probing.minutes = std::max(*left, 1.0) / 60 * kProbingShare;
+    auto sensitivity = sense(study, probing);
+    if (!sensitivity) return std::unexpected(sensitivity.error());
+    found.sensitivity = std::move(*sensitivity);
+    auto reference = measure_reference(study);
+    if (!reference) return std::unexpected(reference.error());
+    found.reference = std::move(*reference);
+    found.session.reference = found.reference.quality;
+    for (;;) {
+        auto decision = refine(*found.profile, *found.sensitivity, request, found.session);
+        if (!decision) return std::unexpected(decision.error());
+        if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
+        const std::size_t before = found.session.attempts.size();
+        auto& plans = std::get<TryNext>(*decision).plans;
+        if (auto measured = measure_plans(study, budget, std::move(plans), mix, found.session); !measured)
+            return std::unexpected(measured.error());
+        if (found.session.attempts.size() == before) return best_of(*found.sensitivity, request, found.session);
+    }
+}
+
+/// The best that was found when the time was up; the plan that is expected to be, if none was built.
+Result<Ship> best_so_far(const Study& study, const PlanRequest& request, Progress& found)
+{
+    if (found.session.attempts.empty()) {
+        auto plan = make_front_plan(*found.profile, *found.sensitivity, request);
+        if (!plan) return std::unexpected(plan.error());
+        Measurement known = weigh(study, *plan);
+        found.session.attempts.push_back({std::move(*plan), std::move(known)});
+    }
+    Ship ship = best_of(*found.sensitivity, request, found.session);
+    ship.because += "; the time was up";
+    return ship;
+}
+
+/// `minutes`: see run.
+Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing, double minutes,
+                            const std::filesystem::path& output)
+{
+    Budget budget(study.monitor, minutes);
+    const Study timed{study.inventory, study.workspace, study.settings, budget,
+                      study.runtime,   study.lock,      study.measured, study.finite};
+    Progress found;
+    found.reference = {.name = reference_name(study), .memory_bytes = study.inventory.size_bytes()};
+    LastMix mix(timed);
+    auto ship = find_best(timed, request, sensing, budget, mix, found);
+    const bool early = !ship && ship.error().code == ErrorCode::interrupted && minutes > 0 && found.sensitivity;
+    if (early) {
+        budget.finish();
+        ship = best_so_far(timed, request, found);
+    }
+    if (!ship) return std::unexpected(ship.error());
+    Attempt shipped = std::move(found.session.attempts[ship->attempt]);
+    found.session.attempts.erase(found.session.attempts.begin() + static_cast<std::ptrdiff_t>(ship->attempt));
+    if (minutes > 0) budget.finish();
+    const auto built = mix.replace(shipped.plan);
+    if (!built) return std::unexpected(built.error());
+    if (!early) {  // what was compared was the speed of its shape: here is its own, beside it
+        const auto speeds = time_plans(timed, {&shipped.plan}, *built);
+        if (!speeds) return std::unexpected(speeds.error());
+        shipped.measurement.speed = speeds->front();
+    }
+    if (auto written = ship_mix(study, *built, output); !written) return std::unexpected(written.error());
+    RunResult result = result_of(study, std::move(shipped), std::move(found.reference), output);
+    result.because = std::move(ship->because);
+    result.limits_kept = ship->limits_kept;
+    for (Attempt& attempt : found.session.attempts)
+        result.tried.push_back({attempt.plan.chosen().estimate, std::move(attempt.measurement)});
+    return result;
+}
+
+/// The paper's plan, measured in the rounds of the uniform variants.
+Result<RunResult> run_paper(const Study& study, const PlanRequest& request, const std::filesystem::path& output)
+{
+    const auto profiled = profile(study);
+    if (!profiled) return std::unexpected(profiled.error());
+    const auto scores = score(study);
+    if (!scores) return std::unexpected(scores.error());
+    auto plan = make_plan(*profiled, *scores, request);
+    if (!plan) return std::unexpected(plan.error());
+    auto reference = measure_reference(study);
+    if (!reference) return std::unexpected(reference.error());
+    if (auto built = build_variants(study); !built) return std::unexpected(built.error());  // a profile is kept without them
+    const auto mix = build_mix(study, *plan, study.monitor);
+    if (!mix) return std::unexpected(mix.error());
+    std::vector<ModelFile> files = variant_files(study);
+    files.push_back({*mix, output.filename().string()});
+    auto measured = measure(study, files);
+    if (!measured) return std::unexpected(measured.error());
+    if (auto written = ship_mix(study, *mix, output); !written) return std::unexpected(written.error());
+    Attempt shipped{.plan = std::move(*plan), .measurement = std::move(measured->back())};
+    measured->pop_back();
+    RunResult result = result_of(study, std::move(shipped), std::move(*reference), output);
+    result.uniform = std::move(*measured);
+    result.because = "the paper's method";
     return result;
 }
 
 }  // namespace
 
-Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
-                      const std::filesystem::path& output)
+Result<> check_run(const Study& study, const PlanRequest& request)
 {
     const bool front = request.method == Method::front;
     if (front && study.settings.quality.kld_chunks == 0)
@@ -92,45 +250,21 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
     const bool prompts = request.weights[kPromptLatency] > 0 || request.limits.most[kPromptLatency] < kUnlimited;
     if (prompts && study.settings.speed.prompt == 0)
         return usage_error("run: prompt latency has a weight or a limit, so a prompt must be timed: --prompt-tokens is 0");
+    return {};
+}
+
+Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
+                      const std::filesystem::path& output, double minutes)
+{
+    const bool front = request.method == Method::front;
+    if (auto possible = check_run(study, request); !possible) return std::unexpected(possible.error());
     if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
     if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
         return std::unexpected(enough.error());
-    const auto evidence = gather(study, request, sensing);
-    if (!evidence) return std::unexpected(evidence.error());
-    auto reference = measure_reference(study);
-    if (!reference) return std::unexpected(reference.error());
-
-    Session session{.attempts = {}, .uniform = {}, .reference = reference->quality};
-    std::vector<std::filesystem::path> files;
-    std::optional<Ship> shipped;
-    while (!shipped) {
-        auto decision = refine(evidence->profile, evidence->scores ? &*evidence->scores : nullptr,
-                               evidence->sensitivity ? &*evidence->sensitivity : nullptr, request, session);
-        if (!decision) return std::unexpected(decision.error());
-        if (auto* next = std::get_if<TryNext>(&*decision)) {
-            auto built = build_mix(study, next->plan, study.monitor);
-            if (!built) return std::unexpected(built.error());
-            files.push_back(std::move(*built));
-            session.attempts.push_back({std::move(next->plan), {}});
-            if (auto measured = measure(study, output.filename().string(), files, session); !measured)
-                return std::unexpected(measured.error());
-        } else {
-            shipped = std::move(std::get<Ship>(*decision));
-        }
-    }
-    if (auto written = quantize(study.inventory, shipped->plan, study.workspace, output, study.platform().threads,
-                                study.monitor, study.settings.types);
-        !written) {
-        return std::unexpected(written.error());
-    }
-    remove_mixes(study, files);
-    const Profile& profile = evidence->profile;
-    RunResult result = result_of(std::move(*shipped), std::move(session), std::move(*reference), profile.model,
-                                 profile.device.device, output.filename().string());
-    if (auto written = write_text(study.workspace.path("plan.json"), to_json(result.plan)); !written)
-        return std::unexpected(written.error());
-    if (auto written = write_text(study.workspace.path("run.json"), to_json(result)); !written)
-        return std::unexpected(written.error());
+    auto result = front ? run_front(study, request, sensing, minutes, output) : run_paper(study, request, output);
+    if (!result) return result;
+    for (const auto& [name, json] : {std::pair("plan.json", to_json(result->plan)), std::pair("run.json", to_json(*result))})
+        if (auto written = write_text(study.workspace.path(name), json); !written) return std::unexpected(written.error());
     return result;
 }
 

@@ -1,188 +1,175 @@
-#include "base/file.h"
 #include "model/readiness.h"
 #include "study/keys.h"
-#include "study/outline.h"
+#include "study/probe_choice.h"
+#include "study/probe_table.h"
 #include "study/prober.h"
 #include "study/study.h"
 #include "study/text.h"
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <iterator>
 #include <numeric>
+#include <set>
 
 namespace apreqel {
 namespace {
 
-/// What is known of one type: a probe of each group. It is kept in a file of its own, so that neither other types nor other
-/// settings touch it.
-struct Column {
-    Variant variant;
-    TypeAssignment assignment;
-    std::filesystem::path file;
-    std::vector<Probe> probes;
+/// Types whose blocks are found by a search of a codebook, which takes longer than a probe of them.
+bool is_slow(const Variant& variant)
+{
+    const std::string name = type_name(variant.type);
+    return !variant.foreign && name.starts_with("iq") && !name.starts_with("iq4");
+}
 
-    [[nodiscard]] static bool is_known(const Probe& probe) { return probe.measured || probe.squared_error > 0; }
-};
-
-/// All columns of a sensitivity, and where they are kept.
-class Table {
+/// Makes probes and keeps each at once, in the time there is.
+class ProbeSession {
 public:
-    /// One column for each of the study's types, and others for what groups are fixed to where that is none of them: there only
-    /// those groups are probed.
-    Table(const Study& study, const SenseSettings& settings, const std::string& text)
-        : study_(study),
-          groups_(groups_of(study.inventory, settings.granularity)),
-          facts_(Facts::of(study)
-                     .with(Input::calibration, digest({text}))
-                     .with(Input::probing, std::format("context {} chunks {} granularity {}", study.settings.quality.context,
-                                                       settings.chunks, static_cast<int>(settings.granularity)))),
-          sensitivity_(outline(study, groups_))
+    ProbeSession(const Study& study, const SenseSettings& settings, ProbeTable& table, Probing probing, std::string text)
+        : study_(study), settings_(settings), table_(table), probing_(std::move(probing)), text_(std::move(text))
     {
-        for (const Variant& variant : study.settings.types) columns_.push_back(column_of(variant));
-        const Variant& embedding = study.settings.embedding_type;
-        const bool fixed = std::ranges::contains(sensitivity_.groups, embedding.name, &GroupSensitivity::fixed_type);
-        if (!fixed || std::ranges::contains(study.settings.types, embedding)) return;
-        columns_.push_back(column_of(embedding));
-        for (std::size_t g = 0; g < groups_.size(); ++g)
-            if (sensitivity_.groups[g].fixed_type != embedding.name) columns_.back().probes[g] = {};
     }
 
-    [[nodiscard]] std::span<const Group> groups() const { return groups_; }
-    [[nodiscard]] const Facts& facts() const { return facts_; }
-    /// Whether group g is of that column's type in every uniform variant.
-    [[nodiscard]] bool is_fixed(std::size_t g, const Column& column) const
+    /// Those of `cells` that are to be probed.
+    [[nodiscard]] std::vector<Cell> missing(std::span<const Cell> cells)
     {
-        return sensitivity_.groups[g].fixed_type == column.variant.name;
-    }
-    [[nodiscard]] std::vector<Column>& columns() { return columns_; }
-    void set_noise_floor(double kld) { sensitivity_.noise_floor = kld; }
-
-    /// Takes what was measured before.
-    void read()
-    {
-        for (Column& column : columns_) read(column);
+        std::vector<Cell> missing;
+        std::ranges::copy_if(cells, std::back_inserter(missing), [&](const Cell& cell) {
+            return study_.settings.remeasure ? !made_.contains(cell) : !table_.at(cell).measured;
+        });
+        return missing;
     }
 
-    /// Keeps what is known of a column.
-    [[nodiscard]] Result<> write(const Column& column) const
+    /// Probes those of `cells` that are missing. What there is no time for is left out, but for what groups are fixed to.
+    Result<> make(std::string_view step, std::span<const Cell> cells)
     {
-        Sensitivity kept = sensitivity_;
-        kept.types.clear();
-        add(kept, column.variant.name, column.probes);
-        return write_text(column.file, to_json(kept, key_of(column.variant)));
+        const std::vector<Cell> wanted = missing(cells);
+        if (wanted.empty()) return {};
+        if (auto opened = open(); !opened) return opened;
+        study_.monitor.begin(step, static_cast<double>(wanted.size()));
+        std::size_t done = 0;
+        std::size_t made = 0;
+        for (const Cell& cell : wanted) {
+            study_.monitor.advance(static_cast<double>(done++));
+            ProbeColumn& column = table_.columns()[cell.type];
+            if (is_time_up() && !table_.is_fixed(cell.group, column)) {
+                if (!column.probes[cell.group].measured) left_out_.insert(cell);
+                continue;
+            }
+            auto probe = prober_->probe(table_.groups()[cell.group].tensors, column.assignment);
+            if (!probe) return std::unexpected(probe.error());
+            Probe& place = column.probes[cell.group];
+            probe->memory_bytes = place.memory_bytes;
+            if (!settings_.thorough) {  // taken from the same rows for all types
+                probe->squared_error = place.squared_error;
+                probe->weighted_error = place.weighted_error;
+            }
+            place = *probe;
+            made_.insert(cell);
+            ++made;
+            if (auto written = table_.write(column); !written) return written;
+        }
+        study_.monitor.end(std::format("{} probes", made));
+        return {};
     }
 
-    /// The sensitivity with all that is known, of types that were measured earlier too. → sensitivity.json
-    [[nodiscard]] Result<Sensitivity> finish()
+    /// Probes `cells` on other text too, and keeps the means, all at once: what was measured decides which these are.
+    Result<> make_again(std::span<const Cell> cells)
     {
-        Sensitivity all = sensitivity_;
-        for (const Column& column : columns_) add(all, column.variant.name, column.probes);
-        const std::string key = facts_.key(kSensitivity);
-        const auto path = study_.workspace.path(kSensitivity.name);
-        if (const auto earlier = read_kept(path, read_sensitivity, study_.monitor))
-            add_others(all, *earlier, read_key(path) == key);
-        if (auto filled = fill_in(all); !filled) return std::unexpected(filled.error());
-        if (auto written = write_text(path, to_json(all, key)); !written) return std::unexpected(written.error());
-        return all;
+        if (cells.empty() || is_time_up()) return {};
+        if (auto opened = open(); !opened) return opened;
+        study_.monitor.begin("sensitivity, again", static_cast<double>(cells.size()));
+        std::vector<Probe> probes;
+        for (const auto& [g, q] : cells) {
+            auto probe = prober_->probe(table_.groups()[g].tensors, table_.columns()[q].assignment, true);
+            if (!probe) return std::unexpected(probe.error());
+            probes.push_back(*probe);
+            study_.monitor.advance(static_cast<double>(probes.size()));
+        }
+        for (std::size_t i = 0; i < cells.size(); ++i) {
+            Probe& place = table_.at(cells[i]);
+            place.kld = (place.kld + probes[i].kld) / 2;
+            place.kld_error = std::hypot(place.kld_error, probes[i].kld_error) / 2;
+            place.tokens += probes[i].tokens;
+        }
+        for (const ProbeColumn& column : table_.columns())
+            if (auto written = table_.write(column); !written) return written;
+        study_.monitor.end(std::format("{} probes that were unlike those around them", cells.size()));
+        return {};
+    }
+
+    /// The errors of what is not probed, from all rows.
+    Result<> find_errors()
+    {
+        if (table_.is_known()) return {};
+        if (auto opened = open(); !opened) return opened;
+        for (ProbeColumn& column : table_.columns()) {
+            for (std::size_t g = 0; g < column.probes.size(); ++g) {
+                Probe& probe = column.probes[g];
+                if (probe.memory_bytes == 0 || ProbeColumn::is_known(probe)) continue;
+                const auto distortion = prober_->distortion(table_.groups()[g].tensors, column.assignment);
+                if (!distortion) return std::unexpected(distortion.error());
+                if (distortion->energy > 0) probe.squared_error = distortion->error / distortion->energy;
+            }
+            if (auto written = table_.write(column); !written) return written;
+        }
+        return {};
+    }
+
+    /// Fewer than asked for, as the time was up.
+    void warn_of_left_out() const
+    {
+        if (!left_out_.empty())
+            study_.monitor.warn(
+                std::format("sense: {} probes are filled in, the time was up; the same command goes on", left_out_.size()));
     }
 
 private:
-    [[nodiscard]] std::string key_of(const Variant& variant) const
+    Result<> open()
     {
-        return facts_.with(Input::type, made_with(study_.inventory, variant)).key(kProbes);
+        if (prober_) return {};
+        if (auto enough = check_texts(study_, {probing(study_)}); !enough) return enough;
+        auto prober = Prober::open(study_, probing_, text_);
+        if (!prober) return std::unexpected(prober.error());
+        if (auto recorded = (*prober)->record(); !recorded) return recorded;
+        const auto unchanged = (*prober)->measure_unchanged();
+        if (!unchanged) return std::unexpected(unchanged.error());
+        table_.set_noise_floor(unchanged->kld);
+        prober_ = std::move(*prober);
+        return {};
     }
 
-    [[nodiscard]] Column column_of(const Variant& variant) const
+    [[nodiscard]] bool is_time_up() const
     {
-        Column column{
-            .variant = variant,
-            .assignment = assign_all(study_.inventory, groups_, variant),
-            .file =
-                facts_.with(Input::type, made_with(study_.inventory, variant)).path(study_.workspace, kProbes, variant.name),
-            .probes = std::vector<Probe>(groups_.size())};
-        for (std::size_t g = 0; g < groups_.size(); ++g) {
-            if (can_store(study_.inventory, groups_[g], variant))
-                column.probes[g] = {.memory_bytes = bytes_of(study_.inventory, groups_[g], column.assignment.types),
-                                    .measured = variant.as_it_is};  // with a divergence of 0
-        }
-        return column;
-    }
-
-    /// False if nothing is kept of it.
-    bool read(Column& column)
-    {
-        const auto kept = read_kept(column.file, read_sensitivity, study_.monitor);
-        if (!kept || !has_our_groups(*kept) || kept->types.size() != 1) return false;
-        for (std::size_t g = 0; g < column.probes.size(); ++g) {
-            const std::uint64_t bytes = column.probes[g].memory_bytes;
-            column.probes[g] = kept->groups[g].probes.front();
-            column.probes[g].memory_bytes = bytes;
-        }
-        sensitivity_.noise_floor = kept->noise_floor;
-        return true;
-    }
-
-    /// Adds the types of an earlier sensitivity that are not asked for now. `same`: it has the key of this one, but for what
-    /// its types are made with.
-    void add_others(Sensitivity& all, const Sensitivity& earlier, bool same)
-    {
-        for (std::size_t q = 0; q < earlier.types.size(); ++q) {
-            const std::string& name = earlier.types[q];
-            if (std::ranges::contains(all.types, name)) continue;
-            const bool matrix = !study_.inventory.importance.empty();
-            if (const auto variant = parse_variant(name, matrix)) {
-                Column column = column_of(*variant);
-                if (read(column)) {
-                    add(all, name, column.probes);
-                    continue;
-                }
-            }
-            const bool other_matrix = matrix && name.ends_with(kWithImportance);
-            if (!same || other_matrix || !has_our_groups(earlier)) continue;
-            std::vector<Probe> probes;
-            for (std::size_t g = 0; g < groups_.size(); ++g) probes.push_back(earlier.groups[g].probes[q]);
-            add(all, name, probes);
-        }
-    }
-
-    [[nodiscard]] bool has_our_groups(const Sensitivity& other) const
-    {
-        return std::ranges::equal(other.groups, sensitivity_.groups, {}, &GroupSensitivity::group, &GroupSensitivity::group);
-    }
-
-    static void add(Sensitivity& sensitivity, const std::string& type, const std::vector<Probe>& probes)
-    {
-        sensitivity.types.push_back(type);
-        for (std::size_t g = 0; g < probes.size(); ++g) sensitivity.groups[g].probes.push_back(probes[g]);
+        const std::chrono::duration<double, std::ratio<60>> spent = std::chrono::steady_clock::now() - start_;
+        return settings_.minutes > 0 && spent.count() > settings_.minutes;
     }
 
     const Study& study_;
-    std::vector<Group> groups_;
-    Facts facts_;
-    Sensitivity sensitivity_;  ///< without types and probes
-    std::vector<Column> columns_;
-};
-
-/// Group and column of a probe.
-struct Place {
-    std::size_t group;
-    std::size_t column;
+    const SenseSettings& settings_;
+    ProbeTable& table_;
+    Probing probing_;
+    std::string text_;
+    std::unique_ptr<Prober> prober_;
+    std::set<Cell> made_;
+    std::set<Cell> left_out_;
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 /// Every probe in the order they are made. First groups in what they are fixed to: nothing else tells of that. Then each type
 /// through all groups, so that a budget that ends early leaves every group with a measurement; the least precise types first,
-/// as they tell most. `fast`: two types.
-std::vector<Place> probe_order(const Study& study, Table& table, bool fast)
+/// as they tell most.
+std::vector<Cell> all_cells(const Study& study, ProbeTable& table)
 {
     std::vector<std::size_t> types(study.settings.types.size());
     std::iota(types.begin(), types.end(), 0);
     std::ranges::stable_sort(types, {},
                              [&](std::size_t q) { return bits_per_weight(study.inventory, study.settings.types[q]); });
-    if (fast && types.size() > 2) types = {types.front(), types[types.size() / 2]};
-    std::vector<Place> order;
+    std::vector<Cell> order;
     const auto add = [&](std::size_t q, bool fixed) {
         for (std::size_t g = 0; g < table.groups().size(); ++g) {
-            const Column& column = table.columns()[q];
+            const ProbeColumn& column = table.columns()[q];
             if (column.variant.as_it_is) continue;  // there is nothing to find out
             if (column.probes[g].memory_bytes > 0 && table.is_fixed(g, column) == fixed) order.push_back({g, q});
         }
@@ -192,46 +179,129 @@ std::vector<Place> probe_order(const Study& study, Table& table, bool fast)
     return order;
 }
 
-/// Probes what is not known yet; the squared errors of the rest tell of what there was no time for. Each is kept at once.
-Result<> probe_missing(const Study& study, const SenseSettings& settings, Table& table, const std::vector<Place>& order,
-                       Prober& prober)
+/// The weight errors of all groups in all types that they can have, from some of their rows.
+Result<> sample_errors(const Study& study, ProbeTable& table)
 {
-    const auto start = std::chrono::steady_clock::now();
-    const auto spent = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / 60; };
-    study.monitor.begin("sensitivity", static_cast<double>(order.size() + 1));
-    if (auto recorded = prober.record(); !recorded) return recorded;
-    const auto unchanged = prober.measure();
-    if (!unchanged) return std::unexpected(unchanged.error());
-    table.set_noise_floor(unchanged->kld);
-    std::size_t done = 1;
-    std::size_t left_out = 0;
-    for (const auto& [g, q] : order) {
-        study.monitor.advance(static_cast<double>(done++));
-        Column& column = table.columns()[q];
-        if (column.probes[g].measured && !study.settings.remeasure) continue;
-        if (settings.minutes > 0 && spent() > settings.minutes && !table.is_fixed(g, column)) {
-            if (!column.probes[g].measured) ++left_out;
-            continue;
+    if (table.is_known()) return {};
+    study.monitor.begin("weight errors", static_cast<double>(table.groups().size()));
+    for (std::size_t g = 0; g < table.groups().size(); ++g) {
+        std::vector<Probe*> probes;
+        std::vector<const TypeAssignment*> assignments;
+        for (ProbeColumn& column : table.columns()) {
+            if (column.probes[g].memory_bytes == 0 || column.variant.as_it_is) continue;
+            probes.push_back(&column.probes[g]);
+            assignments.push_back(&column.assignment);
         }
-        auto probe = prober.probe(table.groups()[g].tensors, column.assignment);
-        if (!probe) return std::unexpected(probe.error());
-        probe->memory_bytes = column.probes[g].memory_bytes;
-        column.probes[g] = *probe;
-        if (auto written = table.write(column); !written) return written;
-    }
-    for (Column& column : table.columns()) {
-        for (std::size_t g = 0; g < column.probes.size(); ++g) {
-            if (column.probes[g].memory_bytes == 0 || Column::is_known(column.probes[g])) continue;
-            const auto error = prober.squared_error(table.groups()[g].tensors, column.assignment, false);
-            if (!error) return std::unexpected(error.error());
-            column.probes[g].squared_error = *error;
+        const auto distortions = sampled_distortions(study, table.groups()[g].tensors, assignments);
+        if (!distortions) return std::unexpected(distortions.error());
+        for (std::size_t i = 0; i < probes.size(); ++i) {
+            const RowConverter::Distortion& distortion = (*distortions)[i];
+            if (distortion.energy > 0) probes[i]->squared_error = distortion.error / distortion.energy;
+            if (distortion.weighted_energy > 0)
+                probes[i]->weighted_error = distortion.weighted_error / distortion.weighted_energy;
         }
-        if (auto written = table.write(column); !written) return written;
+        study.monitor.advance(static_cast<double>(g + 1));
     }
-    study.monitor.end(std::format("{} probes", order.size() - left_out));
-    if (left_out > 0)
-        study.monitor.warn(std::format("sense: {} probes are filled in, the time was up; the same command goes on", left_out));
+    study.monitor.end(std::format("{} groups in {} types", table.groups().size(), table.columns().size()));
+    for (const ProbeColumn& column : table.columns())
+        if (auto written = table.write(column); !written) return written;
     return {};
+}
+
+/// The cell of `held` that is farthest from what `known` makes of it.
+Cell farthest(const Sensitivity& standing, std::span<const Cell> known, std::span<const Cell> held)
+{
+    return *std::ranges::max_element(
+        held, {}, [&](const Cell& cell) { return held_out(standing, known, std::span(&cell, 1)).worst_factor; });
+}
+
+/// Facts of how text is probed, in a form.
+Facts facts_of(const Study& study, const std::string& text, QuantType form, std::string how)
+{
+    return Facts::of(study)
+        .with(Input::calibration, digest({text}))
+        .with(Input::form, type_name(form))
+        .with(Input::probing, std::move(how));
+}
+
+/// Each group in each type.
+Result<Sensitivity> sense_all(const Study& study, const SenseSettings& settings, QuantType form, const std::string& text)
+{
+    const std::size_t context = study.settings.quality.context;
+    ProbeTable table(study, groups_of(study.inventory, settings.granularity),
+                     facts_of(study, text, form,
+                              std::format("context {} chunks {} granularity {}", context, settings.chunks,
+                                          static_cast<int>(settings.granularity))),
+                     form);
+    table.read();
+    ProbeSession session(study, settings, table,
+                         {.form = form,
+                          .sequences = {},
+                          .chunks = settings.chunks,
+                          .logits = table.facts().path(study.workspace, kProbeLogits),
+                          .identity = table.facts().key(kProbeLogits)},
+                         text);
+    const std::vector<Cell> all = all_cells(study, table);
+    if (auto made = session.make("sensitivity", all); !made) return std::unexpected(made.error());
+    if (auto found = session.find_errors(); !found) return std::unexpected(found.error());
+    session.warn_of_left_out();
+    // Every probe runs as much as the reference, and the probe that changes nothing.
+    TokenCount tokens{.run = context, .compared = context - 1 - context / 2};
+    for (const Cell& cell : all)
+        if (table.at(cell).measured) tokens.before = 2 * table.at(cell).tokens / tokens.compared * tokens.run;
+    return table.finish(tokens);
+}
+
+/// One type tells of the others, in all groups or in those where that holds.
+Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings, QuantType form, const std::string& text)
+{
+    const std::vector<Group> groups = groups_of(study.inventory, settings.granularity);
+    ProbeTable table(study, groups,
+                     facts_of(study, text, form,
+                              std::format("anchors granularity {} weighted by {}", static_cast<int>(settings.granularity),
+                                          importance_digest(study.inventory))),
+                     form);
+    table.read();
+    std::vector<bool> slow;
+    for (const ProbeColumn& column : table.columns()) slow.push_back(is_slow(column.variant));
+    const Sensitivity outlined = table.standing();
+    const ProbeChoice choice(table.groups(), outlined, std::move(slow), study.settings.types.size());
+    const ProbeSequences sequences = choice.sequences();
+    ProbeSession session(study, settings, table,
+                         {.form = form, .sequences = sequences, .chunks = 0, .logits = {}, .identity = {}}, text);
+    if (auto sampled = sample_errors(study, table); !sampled) return std::unexpected(sampled.error());
+
+    std::vector<Cell> first = choice.known();
+    first.append_range(choice.held());
+    std::vector<Cell> known = choice.known();
+    if (auto made = session.make("sensitivity", first); !made) return std::unexpected(made.error());
+    std::vector<Cell> held = choice.held();
+    const Separability found = held_out(table.standing(), known, held);
+    if (found.median_factor > kPromisedFactor) {
+        const std::vector<Cell> second = choice.second(farthest(table.standing(), known, held));
+        if (!session.missing(second).empty())
+            study.monitor.warn(
+                std::format("sense: one type tells of the others within a factor of {:.2f} in the median, "
+                            "{:.2f} was promised: all groups are probed in another one",
+                            found.median_factor, kPromisedFactor));
+        if (auto made = session.make("sensitivity, another type", second); !made) return std::unexpected(made.error());
+        known.append_range(second);
+        std::erase_if(held, [&](const Cell& cell) { return std::ranges::contains(known, cell); });
+    }
+    // All ran alike but for those that were made again: where there are any, this is done.
+    std::vector<std::uint64_t> compared;
+    for (const Cell& cell : first)
+        if (table.at(cell).measured) compared.push_back(table.at(cell).tokens);
+    if (!compared.empty() && std::ranges::max(compared) == std::ranges::min(compared)) {
+        std::vector<Cell> odd = outliers(table.standing(), choice.known(), kPlausibleFactor);
+        odd.resize(std::min(odd.size(), kAgain));
+        if (auto made = session.make_again(odd); !made) return std::unexpected(made.error());
+    }
+    session.warn_of_left_out();
+    TokenCount tokens{.run = 0, .compared = compared.empty() ? 1 : std::ranges::min(compared)};
+    tokens.run = tokens.compared + sequences.count * kUncompared;
+    tokens.before = 2 * tokens.run + tokens.run / sequences.count;
+    return table.finish(tokens, known, held);
 }
 
 }  // namespace
@@ -244,25 +314,9 @@ Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
         return std::unexpected(possible.error());
     const auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
-
-    Table table(study, settings, *text);
-    table.read();
-    const std::vector<Place> order = probe_order(study, table, settings.fast);
-    const bool measured = std::ranges::all_of(
-        order, [&](const Place& place) { return table.columns()[place.column].probes[place.group].measured; });
-    const bool known = std::ranges::all_of(table.columns(), [](const Column& column) {
-        return std::ranges::all_of(column.probes,
-                                   [](const Probe& probe) { return probe.memory_bytes == 0 || Column::is_known(probe); });
-    });
-    if (study.settings.remeasure || !measured || !known) {
-        if (auto enough = check_texts(study, {probing(study)}); !enough) return std::unexpected(enough.error());
-        const auto prober = Prober::open(study, settings, table.groups(), *text,
-                                         table.facts().path(study.workspace, kProbeLogits), table.facts().key(kProbeLogits));
-        if (!prober) return std::unexpected(prober.error());
-        if (auto probed = probe_missing(study, settings, table, order, **prober); !probed)
-            return std::unexpected(probed.error());
-    }
-    return table.finish();
+    const auto form = fastest_form(study);
+    if (!form) return std::unexpected(form.error());
+    return settings.thorough ? sense_all(study, settings, *form, *text) : sense_some(study, settings, *form, *text);
 }
 
 }  // namespace apreqel

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/monitor.h"
+#include "quantize/palette.h"
 #include "quantize/variant.h"
 #include "records/format.h"
 #include "runtime/runtime.h"
@@ -15,6 +16,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -38,6 +40,8 @@ struct StudySettings {
     double gamma = 0.9;
     std::uint64_t seed = 1;  ///< of everything sampled
     Mixes mixes = Mixes::none;
+    std::optional<QuantType>
+        form{};              ///< full-precision type that probes run in; nothing: the one this machine computes fastest
     bool remeasure = false;  ///< measure again what the workspace already holds
     RunSettings run;
     QualitySettings quality;
@@ -77,11 +81,20 @@ struct Study {
 /// → variants/, profile.json
 [[nodiscard]] Result<Profile> profile(const Study& study);
 
+/// What can be known before anything is quantized: the exact memory of every type, no quality, and latencies that were timed
+/// on the shapes of types and mixes (`write_shape`), in as many rounds and tokens as it takes. → profile.json
+[[nodiscard]] Result<Profile> outlook(const Study& study);
+
 /// The mixed model of `plan`, spliced from the workspace's variants as far as they exist. `foreign`: variants the plan may name
-/// that were made elsewhere. Error: the plan does not fit the model.
+/// that were made elsewhere. `mixes`: models to splice from too, all quantized with importance or none. Error: the plan does not
+/// fit the model.
 [[nodiscard]] Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace,
                                 const std::filesystem::path& output, unsigned threads, Monitor& monitor,
-                                std::span<const Variant> foreign = {});
+                                std::span<const Variant> foreign = {}, std::span<const std::filesystem::path> mixes = {});
+
+/// The shape of the file that `quantize` would write: see write_shape.
+[[nodiscard]] Result<> write_plan_shape(const Inventory& inventory, const Plan& plan, const std::filesystem::path& output,
+                                        std::span<const Variant> foreign = {});
 
 /// The tensors that `quantize` cannot give the type of the plan.
 [[nodiscard]] Result<std::vector<Fallback>> quantized_fallbacks(const Inventory& inventory, const Plan& plan,
@@ -104,20 +117,35 @@ struct ModelFile {
 /// The study's model itself: memory and quality, not speed.
 [[nodiscard]] Result<Measurement> measure_reference(const Study& study);
 
+/// The same of any GGUF file.
+[[nodiscard]] Result<Measurement> measure_quality(const Study& study, const ModelFile& file);
+
+/// The speeds of models of these plans, in the same rounds. Their shapes are timed: none is built. `with`: a model to time
+/// beside them, first in the result; may be empty.
+[[nodiscard]] Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
+                                                    const std::filesystem::path& with = {});
+
 struct SenseSettings {
-    std::size_t chunks = 8;  ///< leading chunks of text each probe runs
+    bool thorough = false;   ///< probes every group in every type, on `chunks` chunks; else one type tells of the others
+    std::size_t chunks = 8;  ///< leading chunks of text each thorough probe runs
     double minutes = 0;      ///< time for probes; 0: no limit
-    bool fast = false;       ///< two types only
     Granularity granularity = Granularity::layer;
 };
 
-/// Every layer in every type of the study, one at a time → sensitivity.json
+/// What every group suffers in every type of the study → sensitivity.json. Thorough, each is probed. Else each group is probed in
+/// one type, and what it suffers in the others follows from the errors of its weights; where some that are held out show that
+/// this is not as exact as promised, groups are probed in a second type. Some 20,000 tokens of text for up to 64 groups.
 [[nodiscard]] Result<Sensitivity> sense(const Study& study, const SenseSettings& settings);
 
-/// Everything: what the method needs, the plan, the mixed model at `output`, and all of it measured side by side. What is built
-/// next and what is shipped is decided by `refine`.
+/// Error: what can be known of a run from the model's header and the settings, but for the types, says that it cannot be done.
+[[nodiscard]] Result<> check_run(const Study& study, const PlanRequest& request);
+
+/// Everything: what the method needs, the plans worth building, the best of them at `output`, and all of it measured. What is built
+/// next and what is shipped is decided by `refine`. One model beside the output is on the disk at any time; the paper's method keeps
+/// its uniform variants. `minutes`, of the front method: how long it may look for the best; 0: until nothing better is in sight. When
+/// the time is up, or somebody asks to stop before, the best found so far is written, as soon as there is any.
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
-                                    const std::filesystem::path& output);
+                                    const std::filesystem::path& output, double minutes = 0);
 
 struct EvaluationSettings {
     bool ablation = true;            ///< also with layers in other orders than the paper's
@@ -136,6 +164,9 @@ struct EvaluationSettings {
 /// Error: one of `figures` is not a finite number. What was measured is checked before it is kept: every later command would
 /// else take it up again.
 [[nodiscard]] Result<> check_figures(std::string_view measured, std::initializer_list<double> figures);
+
+/// The speeds of `models` with the study's settings, in the same rounds; nothing is kept. Errors: also those of check_figures.
+[[nodiscard]] Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models);
 
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);

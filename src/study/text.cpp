@@ -2,8 +2,10 @@
 
 #include "base/file.h"
 #include "quantize/check_weights.h"
+#include "study/form.h"
 #include "study/keys.h"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 
@@ -11,30 +13,55 @@ namespace apreqel {
 namespace {
 
 /// Enough for a standard error of about 1 % of perplexity, and quick to write for a model of any size.
-constexpr std::size_t kTextSequences = 16;
-constexpr std::size_t kTextTokens = 512;
+constexpr SampleSettings kText{.sequences = 16, .tokens = 512, .writing = Writing::prompted};
 
-/// As many prompts as the paper scores on.
-constexpr std::size_t kPrompts = 70;
-constexpr std::size_t kPromptTokens = 64;
+/// As many prompts as the paper scores on, sampled from nothing: layers are scored on words, not on questions and answers.
+constexpr SampleSettings kPrompts{.sequences = 70, .tokens = 64, .writing = Writing::freely};
 
-/// On the demo model four times as much makes the KL divergence of q3_K half a percent smaller.
-constexpr std::size_t kCalibrationSequences = 32;
-constexpr std::size_t kCalibrationTokens = 512;
+/// Half of it gives nearly the same plans.
+constexpr SampleSettings kCalibration{.sequences = 16, .tokens = 512, .writing = Writing::prompted};
+
+/// Nothing is measured on what it was made with: texts, prompts and calibration text come from seeds of their own.
+SampleSettings seeded(SampleSettings settings, std::uint64_t seed)
+{
+    settings.seed = seed;
+    return settings;
+}
+/// No more of it than is measured on.
+SampleSettings text_settings(const Study& study)
+{
+    SampleSettings settings = seeded(kText, study.settings.seed);
+    const QualitySettings& quality = study.settings.quality;
+    if (quality.chunks > 0)
+        settings.sequences = std::clamp<std::size_t>(quality.chunks * quality.context / kText.tokens, 2, kText.sequences);
+    return settings;
+}
+SampleSettings prompts_settings(const Study& study) { return seeded(kPrompts, study.settings.seed + 1); }
+SampleSettings calibration_settings(const Study& study) { return seeded(kCalibration, study.settings.seed + 2); }
+
+/// How much of what is sampled: "16 × 512 tokens", "8192 tokens, prompted".
+std::string amount(const SampleSettings& settings)
+{
+    if (settings.writing == Writing::prompted) return std::format("{} tokens, prompted", settings.sequences * settings.tokens);
+    return std::format("{} × {} tokens", settings.sequences, settings.tokens);
+}
 
 /// The artifact of that kind, written by the model itself if it is not there yet. `join` makes one file of the texts.
 template <typename Join>
 Result<std::filesystem::path> sampled(const Study& study, const Artifact& kind, const SampleSettings& settings, Join join)
 {
+    const auto form = fastest_form(study);
+    if (!form) return std::unexpected(form.error());
     const Facts facts = Facts::of(study)
                             .with(Input::seed, std::to_string(settings.seed))
-                            .with(Input::samples, std::format("{} × {} tokens", settings.sequences, settings.tokens));
+                            .with(Input::samples, amount(settings))
+                            .with(Input::form, type_name(*form));
     auto path = facts.path(study.workspace, kind);
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
     if (auto finite = check_finite(study); !finite) return std::unexpected(finite.error());
-    const auto model = study.runtime->load(study.model(), study.settings.run);
+    const auto model = load_in_form(study, *form);
     if (!model) return std::unexpected(model.error());
     const auto texts = (*model)->sample_texts(settings, study.monitor);
     if (!texts) return std::unexpected(texts.error());
@@ -62,14 +89,10 @@ Result<std::string> text_of(const Study& study, std::filesystem::path named, con
     return text;
 }
 
-std::string sampled_source(std::size_t sequences, std::size_t tokens, std::uint64_t seed)
+std::string sampled_source(const SampleSettings& settings)
 {
-    return std::format("sampled from the model: {} × {} tokens, seed {}", sequences, tokens, seed);
+    return std::format("sampled from the model: {}, seed {}", amount(settings), settings.seed);
 }
-
-/// Nothing is measured on what it was made with: texts, prompts and calibration text come from seeds of their own.
-std::uint64_t prompts_seed(const Study& study) { return study.settings.seed + 1; }
-std::uint64_t calibration_seed(const Study& study) { return study.settings.seed + 2; }
 
 /// One of the texts: the user's file, if there is one, what it is called, and how it is had.
 struct Named {
@@ -112,21 +135,18 @@ TextNeed scoring() { return {Input::prompts, 1, "to score layers on"}; }
 
 Result<std::string> evaluation_text(const Study& study)
 {
-    return text_of(study, study.settings.text, kSampledText,
-                   {.sequences = kTextSequences, .tokens = kTextTokens, .seed = study.settings.seed});
+    return text_of(study, study.settings.text, kSampledText, text_settings(study));
 }
 
 Result<std::string> calibration_text(const Study& study)
 {
-    return text_of(study, study.settings.calibration, kSampledCalibration,
-                   {.sequences = kCalibrationSequences, .tokens = kCalibrationTokens, .seed = calibration_seed(study)});
+    return text_of(study, study.settings.calibration, kSampledCalibration, calibration_settings(study));
 }
 
 Result<std::vector<std::string>> scoring_prompts(const Study& study)
 {
     if (!study.settings.prompts.empty()) return read_prompts(study.settings.prompts);
-    const SampleSettings settings{.sequences = kPrompts, .tokens = kPromptTokens, .seed = prompts_seed(study)};
-    const auto file = sampled(study, kSampledPrompts, settings, prompts_jsonl);
+    const auto file = sampled(study, kSampledPrompts, prompts_settings(study), prompts_jsonl);
     if (!file) return std::unexpected(file.error());
     return read_prompts(*file);
 }
@@ -134,19 +154,19 @@ Result<std::vector<std::string>> scoring_prompts(const Study& study)
 std::string text_source(const Study& study)
 {
     if (!study.settings.text.empty()) return study.settings.text.filename().string();
-    return sampled_source(kTextSequences, kTextTokens, study.settings.seed);
+    return sampled_source(text_settings(study));
 }
 
 std::string prompts_source(const Study& study)
 {
     if (!study.settings.prompts.empty()) return study.settings.prompts.filename().string();
-    return sampled_source(kPrompts, kPromptTokens, prompts_seed(study));
+    return sampled_source(prompts_settings(study));
 }
 
 std::string calibration_source(const Study& study)
 {
     if (!study.settings.calibration.empty()) return study.settings.calibration.filename().string();
-    return sampled_source(kCalibrationSequences, kCalibrationTokens, calibration_seed(study));
+    return sampled_source(calibration_settings(study));
 }
 
 Result<> check_finite(const Study& study)

@@ -87,7 +87,8 @@ Result<> build_variants(const Study& study)
     return {};
 }
 
-Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor)
+Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor,
+                                        std::span<const std::filesystem::path> mixes)
 {
     auto path = Facts::of(study.inventory, study.settings.embedding_type)
                     .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation))
@@ -95,8 +96,12 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
-    if (auto built =
-            quantize(study.inventory, plan, study.workspace, path, study.platform().threads, monitor, study.settings.types);
+    const std::vector<Variant>& types = study.settings.types;
+    const bool weighted = std::ranges::any_of(types, &Variant::importance);
+    const bool alike = std::ranges::none_of(
+        types, [&](const Variant& type) { return type.foreign || (!type.as_it_is && type.importance != weighted); });
+    if (!alike) mixes = {};
+    if (auto built = quantize(study.inventory, plan, study.workspace, path, study.platform().threads, monitor, types, mixes);
         !built) {
         return std::unexpected(built.error());
     }

@@ -58,16 +58,18 @@ std::string this_process()
     return printable_line(std::format("process {} on {} since {:%F %T} UTC: {}", ::getpid(), host.data(), now, command));
 }
 
-/// What a process that was killed left: what it had not finished, and the logits of its probes.
+/// What a process that was killed left: what it had not finished, the logits of its probes, and shapes.
 void remove_leftovers(const std::filesystem::path& directory)
 {
     remove_abandoned_parts(directory);
     std::error_code ignored;
-    std::vector<std::filesystem::path> logits;
-    for (std::filesystem::directory_iterator entry(directory / "sense", ignored), end; !ignored && entry != end;
-         entry.increment(ignored))
-        if (entry->path().extension() == ".logits") logits.push_back(entry->path());
-    for (const auto& path : logits) std::filesystem::remove(path, ignored);
+    std::vector<std::filesystem::path> left;
+    for (const auto& [folder, extension] : {std::pair("sense", ".logits"), std::pair("shapes", ".gguf")}) {
+        for (std::filesystem::directory_iterator entry(directory / folder, ignored), end; !ignored && entry != end;
+             entry.increment(ignored))
+            if (entry->path().extension() == extension) left.push_back(entry->path());
+    }
+    for (const auto& path : left) std::filesystem::remove(path, ignored);
 }
 
 }  // namespace
@@ -87,7 +89,7 @@ Workspace::Workspace(const std::filesystem::path& model, const std::filesystem::
 
 Result<> Workspace::create() const
 {
-    for (const char* folder : {"mixes", "profile", "quality", "sense", "speed", "variants"}) {
+    for (const char* folder : {"mixes", "profile", "quality", "sense", "shapes", "speed", "variants"}) {
         std::error_code error;
         std::filesystem::create_directories(directory_ / folder, error);
         if (!error) continue;

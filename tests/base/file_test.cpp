@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "support/compare.h"
 #include "support/temp_dir.h"
 
 #include <catch2/catch_test_macros.hpp>
@@ -120,6 +121,23 @@ TEST_CASE("temporary files that a killed process left go, those being written st
     REQUIRE(writing->commit());
     CHECK(std::filesystem::exists(folder / "out"));
     remove_abandoned_parts(folder / "absent");
+}
+
+TEST_CASE("a file that is moved replaces what is there, also on another file system", "[base]")
+{
+    const TempDir folder;
+    const std::filesystem::path memory = "/dev/shm";
+    const TempDir other(std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path());
+    for (const auto& target : {folder / "target", other / "target"}) {
+        spill(folder / "source", std::string(5'000'000, 'x') + "end");
+        spill(target, "old");
+        REQUIRE(move_file(folder / "source", target));
+        CHECK(slurp(target) == std::string(5'000'000, 'x') + "end");
+        CHECK(!std::filesystem::exists(folder / "source"));
+        spill(folder / "source", "new");
+        CHECK(!move_file(folder / "source", folder / "absent" / "target"));
+        CHECK(slurp(folder / "source") == "new");
+    }
 }
 
 TEST_CASE("more than the disk has free is an error with both numbers", "[base]")

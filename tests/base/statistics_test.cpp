@@ -196,5 +196,15 @@ TEST_CASE("the bootstrap states no interval of few repetitions, nor of nothing",
     CHECK(!bootstrap(std::vector<std::size_t>{6}, [](const Draw&) { return std::optional<double>(); }));
 }
 
+TEST_CASE("models are known to a share when no interval is wider, and none is with fewer than six samples", "[base]")
+{
+    const std::vector<std::vector<double>> models{{99, 100, 101, 100, 100, 100}, {198, 200, 200, 200, 200, 202}};
+    CHECK(known_to(models, 0.0101));
+    CHECK(!known_to(models, 0.0099));
+    CHECK(!known_to(std::vector<std::vector<double>>{models[0], {1, 1, 1, 1, 1}}, 0.5));
+    // From nine samples on, one that was disturbed does not count.
+    CHECK(known_to(std::vector<std::vector<double>>{{1, 1, 1, 1, 1, 1, 1, 1, 9}}, 0.001));
+}
+
 }  // namespace
 }  // namespace apreqel

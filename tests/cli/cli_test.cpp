@@ -128,7 +128,12 @@ TEST_CASE("what a method cannot weigh or limit is refused before anything is mea
         flags.insert(flags.begin(), {"run", "m.gguf", "-o", "out.gguf"});
         return apreqel(folder, flags);
     };
-    check_error(run({"--weights", "memory=.5,prompt=.5"}), 2, "does not weigh prompt latency");
+    check_error(run({"--method", "paper", "--weights", "memory=.5,prompt=.5"}), 2, "does not weigh prompt latency");
+    check_error(run({"--method", "paper", "--max-memory", "1GiB"}), 2, "knows no limits");
+    check_error(run({"--method", "paper", "--mix-embedding"}), 2, "does not mix the embedding");
+    // By default it is the front that chooses. Its importance matrix is not collected for what is refused.
+    check_error(run({"--weights", "prompt=1", "--prompt-tokens", "0"}), 2, "a prompt must be timed");
+    check_error(run({"--kld-chunks", "0"}), 2, "the front method chooses by KL divergence");
     check_error(run({"--method", "front", "--weights", "prompt=1", "--prompt-tokens", "0"}), 2, "a prompt must be timed");
     check_error(run({"--method", "front", "--max-prompt-latency", "1ms", "--prompt-tokens", "0"}), 2, "a prompt must be timed");
 }
@@ -141,12 +146,46 @@ TEST_CASE("inspect shows the demo model to the byte", "[cli]")
     check_golden("inspect.txt", shown.out);
 }
 
+TEST_CASE("what becomes of the paper's types is told once where they do not fit, not of types that were named", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .width = 224, .file = "odd.gguf"});
+    REQUIRE(write_text(folder / "short.txt", "few words"));
+    const auto profile = [&](std::vector<std::string> flags) {
+        flags.insert(flags.begin(), {"profile", "odd.gguf", "-q", "--text", "short.txt"});
+        return apreqel(folder, flags).err;
+    };
+    const std::string told = profile({});
+    const std::string line = "q3_K, q4_K, q5_K, q6_K do not fit rows of 224, 448 weights: in 7 of 7 tensors they become";
+    CHECK(told.contains(line));
+    CHECK(told.find(line) == told.rfind(line));
+    CHECK(told.contains("--types mxfp4,q4_0,iq4_nl,q4_1,q5_0,q5_1,q8_0 fit\n"));
+    CHECK(!profile({"--types", "q4_K"}).contains("do not fit"));
+    CHECK(!profile({"--types", "q4_0"}).contains("do not fit"));
+}
+
+TEST_CASE("plan's method follows from what there is", "[cli]")
+{
+    const TempDir folder;
+    REQUIRE(write_text(folder / "profile.json", kProfile));
+    REQUIRE(write_text(folder / "sensitivity.json", "{"));
+    check_error(apreqel(folder, {"plan", "-C", "."}), 1, "sensitivity.json: not JSON");
+    check_error(apreqel(folder, {"plan", "-C", ".", "--method", "paper"}), 1, "scores.json");
+    REQUIRE(write_text(folder / "scores.json", kScores));
+    CHECK(apreqel(folder, {"plan", "-C", "."}).exit_code == 0);
+    check_error(apreqel(folder, {"plan", "-C", ".", "--method", "front"}), 1, "sensitivity.json: not JSON");
+}
+
 TEST_CASE("inspect prints what falls back and what is not supported", "[cli]")
 {
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .width = 224, .heads = 4, .file = "odd.gguf"});
     const auto odd = apreqel(folder, {"inspect", "odd.gguf", "--types", "q3_K,q8_0"});
     CHECK(odd.out.contains("attn_output, ffn_gate, ffn_up cannot be q3_K (rows of 224): q4_0\n"));
+    CHECK(odd.out.contains("Types that fit: mxfp4,q4_0,iq4_nl,q4_1,q5_0,q5_1,q8_0\nq3_K, q4_K, q5_K, q6_K do not fit"));
+    const auto usual = apreqel(folder, {"inspect", "odd.gguf"});
+    CHECK(usual.out.contains("\nmxfp4 "));
+    CHECK(!usual.out.contains("cannot be"));
     make_tiny_model(folder.path(), {.architecture = "command-r", .blocks = 1, .file = "parallel.gguf"});
     CHECK(apreqel(folder, {"inspect", "parallel.gguf"}).out.contains("Not supported: score"));
     check_error(apreqel(folder, {"score", "parallel.gguf"}), 1, "its layers cannot be scored: attention and FFN");
@@ -164,7 +203,10 @@ TEST_CASE("a wrong command line is a usage error", "[cli]")
     check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "-w", "-1,2,3"}), 2, "not a number of 0 or more");
     check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--types", "q4_K,q9_9"}), 2, "q9_9");
     check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--types", "q4_K,Q4_K"}), 2, "listed twice");
-    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--types", "iq2_xxs"}), 2, "importance matrix");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--types", "iq2_xxs", "--imatrix", "none"}), 2,
+                "importance matrix");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", "--types", "iq2_xxs", "--method", "paper"}), 2,
+                "importance matrix");
     check_error(apreqel(folder, {"plan", "--profile", "p.json"}), 2, "--scores FILE is needed");
     check_error(apreqel(folder, {"profile", "m.gguf", "--threads", "0"}), 2, "--threads");
 }
@@ -468,8 +510,9 @@ TEST_CASE("a quantized model is taken where the flag says so", "[cli]")
 {
     const TempDir folder;
     make_quantized_model(folder.path(), "q8_0", {.blocks = 1});
-    REQUIRE(write_text(folder / "plan.json", R"({"schema":"apreqel.plan/1","embedding_type":"source",)"
-                                             R"("allocation":[{"layer":"blk.0.attn","type":"source"},{"layer":"blk.0.ffn","type":"q4_K"}]})"));
+    REQUIRE(write_text(folder / "plan.json",
+                       R"({"schema":"apreqel.plan/1","embedding_type":"source",)"
+                       R"("allocation":[{"layer":"blk.0.attn","type":"source"},{"layer":"blk.0.ffn","type":"q4_K"}]})"));
     for (const std::vector<std::string>& verb : {std::vector<std::string>{"run", "q8_0.gguf", "-o", "out.gguf"},
                                                  {"quantize", "q8_0.gguf", "--plan", "plan.json", "--dry-run"},
                                                  {"quantize", "q8_0.gguf", "--plan", "plan.json", "-o", "out.gguf"}}) {

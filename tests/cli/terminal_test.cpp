@@ -21,21 +21,21 @@ struct Recorded {
     std::string taken() { return std::exchange(text, {}); }
 };
 
-TEST_CASE("without a terminal a step prints a line a minute while it lasts, and one when it ends", "[cli]")
+TEST_CASE("without a terminal a step prints a line every half minute while it lasts, and one when it ends", "[cli]")
 {
     Recorded recorded;
     Terminal terminal(false, recorded.screen(false));
     terminal.begin("q4_K: perplexity", 100);
-    recorded.time += seconds(59);
+    recorded.time += seconds(29);
     terminal.advance(10);
     CHECK(recorded.taken().empty());
-    recorded.time += seconds(1);
+    recorded.time += seconds(31);
     terminal.advance(25);
     CHECK(recorded.taken() == "q4_K: perplexity   25 %  ETA 3 min 00 s\n");
-    recorded.time += seconds(59);
+    recorded.time += seconds(29);
     terminal.advance(30);
     CHECK(recorded.taken().empty());
-    recorded.time += seconds(61);
+    recorded.time += seconds(91);
     terminal.advance(50);
     CHECK(recorded.taken() == "q4_K: perplexity   50 %  ETA 3 min 00 s\n");
     terminal.end("7.55");

@@ -251,6 +251,52 @@ TEST_CASE("latencies are fitted to the mixes of the profile", "[decide]")
     CHECK(fastest->latency_error > 0);
 }
 
+TEST_CASE("mixes with another embedding tell of all parts, whether it is mixed or fixed", "[decide]")
+{
+    Case c;  // a layer's weight takes 5 µs in q3_K and 3 in q8_0, in attention twice that; the embedding 8 and 2, and 4 in q6_K
+    const auto time = [](double attention, double ffn, double embedding) {
+        return 0.4 * attention + 0.2 * ffn + 0.1 * embedding;
+    };
+    c.profile.device.models.clear();
+    const auto add = [&](const char* name, std::vector<GroupType> allocation, double latency) {
+        c.profile.device.models.push_back(
+            {.name = name, .allocation = std::move(allocation), .speed = {.latency_ms = {.median = latency}}});
+    };
+    add("q3_K", {}, time(5, 5, 4));
+    add("q8_0", {}, time(3, 3, 4));
+    for (const bool ffn : {false, true}) {
+        for (const bool embedding : {false, true}) {
+            auto mix = c.mix("q3_K", ffn ? "q8_0" : "q3_K");
+            mix.push_back({"embedding", embedding ? "q8_0" : "q3_K"});
+            add("mix", std::move(mix), time(5, ffn ? 3 : 5, embedding ? 2 : 8));
+        }
+    }
+    const auto fixed = c.plan("0,1,0");
+    REQUIRE(fixed);
+    CHECK(types_of(*fixed) == "8888");
+    CHECK_THAT(fixed->chosen().estimate[kLatency], WithinRel(time(3, 3, 4), 0.01));
+    const auto mixed = c.plan("0,1,0", {}, true);
+    REQUIRE(mixed);
+    CHECK_THAT(mixed->chosen().estimate[kLatency], WithinRel(time(3, 3, 2), 0.01));
+}
+
+TEST_CASE("a profile of unknown quality is planned by the probes, and its perplexity is not known", "[decide]")
+{
+    Case c;
+    for (UniformVariant& type : c.profile.model.types) type.quality = {};
+    const auto plan = c.plan("0,0,1");
+    REQUIRE(plan);
+    CHECK_THAT(plan->chosen().estimate[kDivergence], WithinRel(0.0017, 1e-9));
+    CHECK(std::isnan(plan->chosen().estimate[kPerplexity]));
+    CHECK_THAT(plan->chosen().estimate[kPerplexityIncrease], WithinRel(std::expm1(0.0017), 1e-9));
+    REQUIRE(c.plan("1,0,0", at_most(kPerplexityIncrease, 0.04)));
+    CHECK(c.plan("1,0,0", at_most(kPerplexityIncrease, 0.04))->chosen().estimate[kPerplexityIncrease] <= 0.04);
+    c.profile.model.reference.perplexity = 10;
+    CHECK_THAT(c.plan("0,0,1")->chosen().estimate[kPerplexity], WithinRel(10 * std::exp(0.0017), 1e-9));
+    c.profile.model.types[0].quality.perplexity = std::nan("");
+    CHECK(!c.plan("0,0,1"));
+}
+
 TEST_CASE("another time is planned by where it has a weight or a limit", "[decide]")
 {
     Case c;

@@ -23,8 +23,7 @@ struct Shape {
     Inventory inventory;
     ModelSpec spec{folder / "shape.gguf", {}, {}};
 
-    explicit Shape(const TinyModelOptions& options)
-        : inventory(read_inventory(make_tiny_model(folder.path(), options)).value())
+    explicit Shape(const TinyModelOptions& options) : inventory(read_inventory(make_tiny_model(folder.path(), options)).value())
     {
         spec.types = assign_types(inventory, type("q4_0"), type("q8_0")).types;
         REQUIRE(write_shape(inventory, spec));

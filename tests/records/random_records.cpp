@@ -209,13 +209,12 @@ RunResult RandomRecords::run(const Profile& profile)
                      .reference = measurement(text()),
                      .uniform = {measurement(text())},
                      .mix = measurement(text()),
-                     .instead = below(2) == 0 ? "" : "q4_K",
                      .because = text(),
                      .limits_kept = below(2) == 0,
                      .device = text(),
                      .text = text(),
                      .version = text()};
-    if (below(2) == 0) result.tried.push_back(measurement(text()));
+    if (below(2) == 0) result.tried.push_back({.predicted = metrics(), .measured = measurement(text())});
     return result;
 }
 

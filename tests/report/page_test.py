@@ -270,13 +270,13 @@ class Report(unittest.TestCase):
         measured = lambda name: {"name": name, "memory_bytes": 4_600_000, "latency_ms": 1.8, "perplexity": 20}  # noqa: E731
         run = {"schema": "apreqel.run/1", "plan": plan, "reference": {**measured("reference"), "perplexity": 19},
                "uniform": [measured("q4_K")], "mix": measured("mixed.gguf"), "tried": [measured("plan 1")],
-               "instead": "q4_K", "because": "all q4_K: closeness 0.9 as measured, the best mix 0.8", "limits_kept": False}
+               "because": "all q4_K, the closest of 2 as measured (0.9000)", "limits_kept": False}
         (folder / "run.json").write_text(json.dumps(run))
         self.open(folder)
-        self.assertEqual(self.text("shipped"), "Shipped: the uniform q4_K, in the place of every mix, because: all q4_K: closeness 0.9 "
-                         "as measured, the best mix 0.8. As measured it does not keep the limits.")
+        self.assertEqual(self.text("shipped"), "Shipped: mixed.gguf, because: all q4_K, the closest of 2 as measured (0.9000). "
+                         "As measured it does not keep the limits.")
         self.assertIn("plan 1, not shipped", self.text("result-table"))
-        del run["instead"], run["tried"]
+        del run["tried"]
         (folder / "run.json").write_text(json.dumps({**run, "because": "the paper's method", "limits_kept": True}))
         self.open(folder)
         self.assertEqual(self.text("shipped"), "Shipped: mixed.gguf, because: the paper's method.")
@@ -302,6 +302,7 @@ class Report(unittest.TestCase):
         folder = self.workspace("command", profile=profile(4, FIVE), scores=scores(4))
         self.open(folder)
         self.assertNotIn("--types", self.text("command"))
+        self.assertIn("--method paper", self.text("command"))
         folder = self.workspace("three", profile=profile(4, FIVE[:3]), scores=scores(4))
         self.open(folder)
         self.assertIn("--types q3_K,q4_K,q5_K ", self.text("command"))

@@ -34,6 +34,39 @@ TEST_CASE("every model is timed once per round", "[runtime]")
     }
 }
 
+TEST_CASE("rounds end when every model is known as precisely as asked, but not before there are six", "[runtime]")
+{
+    Monitor monitor;
+    const std::vector models{demo_model(), demo_model()};
+    const auto rounds = [&](double precision, std::size_t most) {
+        const SpeedSettings settings{.repetitions = most, .generated = 2, .prompt = 4, .precision = precision};
+        const auto speeds = measure_speed(models, {.threads = 1}, settings, monitor);
+        REQUIRE(speeds);
+        CHECK(speeds->front().prompt_tokens_per_second.samples.size() == speeds->front().latency_ms.samples.size());
+        return speeds->front().latency_ms.samples.size();
+    };
+    CHECK(rounds(1e9, 9) == 6);
+    CHECK(rounds(1e-12, 9) == 9);
+    CHECK(rounds(1e9, 4) == 4);
+    CHECK(rounds(0, 9) == 9);
+}
+
+TEST_CASE("a sample has as many tokens as its time allows, four at least and all at most", "[runtime]")
+{
+    struct Counter : Monitor {
+        [[nodiscard]] bool stop_requested() const override { return ++asked < 0; }
+        mutable std::atomic<int> asked = 0;
+    };
+    const auto asked = [](double sample_ms) {
+        Counter monitor;
+        const SpeedSettings settings{.repetitions = 2, .generated = 500, .prompt = 0, .sample_ms = sample_ms};
+        REQUIRE(measure_speed(std::vector{demo_model()}, {.threads = 1}, settings, monitor));
+        return monitor.asked.load();  // at least once for each token
+    };
+    CHECK(asked(1e-9) * 10 < asked(1e9));
+    CHECK(asked(1e9) >= 1000);
+}
+
 TEST_CASE("timing stops between models when asked", "[runtime]")
 {
     StopAfter monitor(1);

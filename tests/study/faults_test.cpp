@@ -34,7 +34,7 @@ Study small_study(const std::filesystem::path& model, Monitor& monitor, const st
     return {.inventory = read_inventory(model).value(), .workspace = workspace, .settings = settings, .monitor = monitor};
 }
 
-constexpr SenseSettings kProbing{.chunks = 2};
+constexpr SenseSettings kProbing{.thorough = true, .chunks = 2};
 const PlanRequest kEqual{.weights = *parse_weights("1,1,1")};
 
 /// Everything a workspace holds but seals.

@@ -26,9 +26,12 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{"scores.json",  "imatrix.gguf",           "reference.logits", "quality/quality.json", "speed/models.json",
-                 "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/model.json",   "profile/device.json"};
-const Names kProfiles{"profile/model.json", "profile/device.json"};
+const Names kRun{"scores.json",       "imatrix.gguf",       "reference.logits",    "quality/quality.json",
+                 "speed/models.json", "quality/plan.json",  "sense/*.json",        "sense/reference.logits",
+                 "sensitivity.json",  "profile/model.json", "profile/device.json", "profile/outlook.json"};
+const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
+const Names kProfiles{"profile/model.json", "profile/device.json", "profile/outlook.json"};
+const Names kForms{"form.txt"};
 const Names kBuilt{"variants/*.gguf", "mixes/mix.gguf"};
 
 Names operator+(Names left, const Names& right)
@@ -60,8 +63,9 @@ struct Fixture {
     [[nodiscard]] Facts facts() const
     {
         Facts all = Facts::of(*study);
-        for (const Input input : {Input::samples, Input::text, Input::prompts, Input::calibration, Input::collecting,
-                                  Input::probing, Input::type, Input::allocation, Input::mixes, Input::files})
+        for (const Input input :
+             {Input::samples, Input::text, Input::prompts, Input::calibration, Input::form, Input::collecting, Input::probing,
+              Input::type, Input::allocation, Input::mixes, Input::files})
             all = all.with(input, "one");
         return all;
     }
@@ -75,30 +79,31 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
 {
     const Fixture fixture;
     const Facts facts = fixture.facts();
-    const Names all = kTexts + kRun + kBuilt;
+    const Names all = kTexts + kRun + kForms + kBuilt;
     const std::vector<std::pair<Input, Names>> table{
         {Input::model, all - Names{"speed/models.json"}},
         {Input::seed, kTexts},
         {Input::samples, kTexts},
-        {Input::text, {"reference.logits", "quality/quality.json", "profile/model.json"}},
+        {Input::text, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"}},
         {Input::prompts, {"scores.json"}},
         {Input::calibration, {"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
+        {Input::form, kTexts + Names{"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::gamma, {"scores.json"}},
         {Input::collecting, {"imatrix.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},
-        {Input::quality, {"reference.logits", "quality/quality.json", "profile/model.json"}},
-        {Input::speed, {"speed/models.json", "profile/device.json"}},
-        {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json"}},
+        {Input::quality, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"}},
+        {Input::speed, kTimedProfiles + Names{"speed/models.json"}},
+        {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"}},
         {Input::type, {"variants/*.gguf", "sense/*.json"}},
         {Input::types, kProfiles},
-        {Input::allocation, {"mixes/mix.gguf"}},
-        {Input::mixes, {"profile/device.json"}},
+        {Input::allocation, {"mixes/mix.gguf", "quality/plan.json"}},
+        {Input::mixes, kTimedProfiles},
         {Input::files, {"quality/quality.json", "speed/models.json"}},
-        {Input::offload, kTexts + kRun},
-        {Input::threads, {"speed/models.json", "profile/device.json"}},
-        {Input::device, {"speed/models.json", "profile/device.json"}},
+        {Input::offload, kTexts + kRun + kForms},
+        {Input::threads, kForms + kTimedProfiles + Names{"speed/models.json"}},
+        {Input::device, kForms + kTimedProfiles + Names{"speed/models.json"}},
         {Input::apreqel, all},
-        {Input::libllama, kTexts + kRun},
+        {Input::libllama, kTexts + kRun + kForms},
         {Input::libggml, all}};
     CHECK(table.size() == kInputs);
     for (const auto& [input, depending] : table) {
@@ -117,10 +122,11 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
         edit(*other.study);
         return changed(before, other.facts());
     };
-    const Names quality{"reference.logits", "quality/quality.json", "profile/model.json"};
-    const Names speed{"speed/models.json", "profile/device.json"};
+    const Names quality{"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"};
+    const Names speed = kTimedProfiles + Names{"speed/models.json"};
     CHECK(change([](Study&) {}).empty());
-    CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) == kTexts + kRun + kBuilt - Names{"speed/models.json"});
+    CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) ==
+          kTexts + kRun + kForms + kBuilt - Names{"speed/models.json"});
     CHECK(change([](Study& s) { s.settings.seed = 2; }) == kTexts);
     CHECK(change([](Study& s) { s.settings.gamma = 0.8; }) == Names{"scores.json"});
     CHECK(change([](Study& s) { s.settings.quality.context = 256; }) == quality);
@@ -129,11 +135,11 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     CHECK(change([](Study& s) { s.settings.speed.repetitions = 3; }) == speed);
     CHECK(change([](Study& s) { s.settings.speed.generated = 3; }) == speed);
     CHECK(change([](Study& s) { s.settings.speed.prompt = 3; }) == speed);
-    CHECK(change([](Study& s) { s.settings.run.threads = 1; }) == speed);
-    CHECK(change([](Study& s) { s.settings.run.gpu_layers = 0; }) == kTexts + kRun);
+    CHECK(change([](Study& s) { s.settings.run.threads = 1; }) == speed + kForms);
+    CHECK(change([](Study& s) { s.settings.run.gpu_layers = 0; }) == kTexts + kRun + kForms);
     CHECK(change([](Study& s) { s.settings.types.pop_back(); }) == kProfiles);
     CHECK(change([](Study& s) { s.settings.embedding_type = *parse_type("q8_0"); }) ==
-          kBuilt + kProfiles + Names{"sensitivity.json"});
+          kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"});
     CHECK(change([](Study& s) { s.inventory.importance = "a.gguf 2222"; }) == kProfiles);
     CHECK(change([](Study& s) { s.inventory.importance = "renamed.gguf 1111"; }).empty());
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = -5; }).empty());  // all, too

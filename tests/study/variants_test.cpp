@@ -92,7 +92,7 @@ TEST_CASE("sense leaves out types that the embedding cannot have", "[study]")
     }
     study.inventory.importance = "i.gguf";
     study.settings.types = {Variant(*parse_type("iq2_xs"), true), Variant(*parse_type("q8_0"), true)};
-    const auto sensitivity = sense(study, {.chunks = 2});
+    const auto sensitivity = sense(study, {.thorough = true, .chunks = 2});
     INFO((sensitivity ? "" : sensitivity.error().message));
     REQUIRE(sensitivity);
     const GroupSensitivity& embedding = sensitivity->groups.back();

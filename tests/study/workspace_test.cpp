@@ -93,7 +93,9 @@ TEST_CASE("who holds a workspace is one line, whatever the lock file says", "[st
     REQUIRE(file != nullptr);
     std::fputs("\x1b[2J\nprocess\t1\n", file);
     std::fclose(file);
-    const std::string message = WorkspaceLock::take(workspace).error().message;
+    const auto refused = WorkspaceLock::take(workspace);
+    REQUIRE(!refused);
+    const std::string& message = refused.error().message;
     CHECK(message.ends_with("in use by \uFFFD[2J"));
 }
 

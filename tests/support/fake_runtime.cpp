@@ -179,14 +179,47 @@ public:
         if (!reference) return std::unexpected(reference.error());
         if (!reference->starts_with(identity)) return fail("fake: the reference is of something else");
         const double factor = is_mixed(inventory_) ? runtime_.world.mixed_divergence : 1;
-        return quality(tokens, settings, factor * divergence(std::string_view(*reference).substr(identity.size())));
+        Weights whole = weights_;  // the reference has its tensors in the order of their names
+        std::size_t at = identity.size();
+        for (auto& [name, values] : whole) {
+            std::memcpy(values.data(), reference->data() + at, values.size() * sizeof(float));
+            at += values.size() * sizeof(float);
+        }
+        return quality(tokens, settings, factor * divergence(whole));
+    }
+
+    Result<> record_probe(std::vector<std::vector<Token>> sequences, Monitor& monitor) override
+    {
+        monitor_ = &monitor;
+        if (auto begun = runtime_.begin("record", monitor_); !begun) return begun;
+        sequences_ = std::move(sequences);
+        for (const auto& sequence : sequences_) runtime_.tokens += sequence.size();
+        reference_ = weights_;
+        return {};
+    }
+
+    Result<Divergence> compare_probe(std::size_t first, std::size_t count) override
+    {
+        if (auto begun = runtime_.begin("probe", monitor_); !begun) return std::unexpected(begun.error());
+        Divergence found{.kld = runtime_.figure(divergence(reference_)), .kld_error = 0, .tokens = 0};
+        const std::string& odd = runtime_.world.odd_at_first;
+        const auto is_changed = [&](const auto& entry) {
+            return entry.first.starts_with(odd) && entry.second != reference_.at(entry.first);
+        };
+        if (first == 0 && !odd.empty() && std::ranges::any_of(weights_, is_changed)) found.kld *= 10;
+        for (std::size_t s = first; s < first + count; ++s) {
+            found.tokens += sequences_[s].size() - kUncompared;
+            runtime_.tokens += sequences_[s].size();
+        }
+        return found;
     }
 
     Result<> find_weights(std::span<const Tensor> tensors, Monitor& monitor) override
     {
         if (auto begun = runtime_.begin("find", &monitor); !begun) return begun;
         for (const Tensor& tensor : tensors)
-            if (!weights_.contains(tensor.name)) return fail("fake: no tensor {}", tensor.name);
+            if (tensor.place != TensorPlace::fixed && !weights_.contains(tensor.name))
+                return fail("fake: no tensor {}", tensor.name);
         found_ = true;
         return {};
     }
@@ -194,32 +227,28 @@ public:
     void overwrite(const std::string& name, std::uint64_t offset, std::span<const std::byte> bytes) override
     {
         const Tensor& tensor = *std::ranges::find(inventory_.tensors, name, &Tensor::name);
+        if (tensor.place == TensorPlace::fixed) return;
         const std::uint64_t row = offset / row_bytes(tensor.type, tensor.columns());
         std::ranges::copy(to_floats(tensor, bytes),
                           weights_.at(name).begin() + static_cast<std::ptrdiff_t>(row) * tensor.columns());
     }
 
 private:
-    [[nodiscard]] double divergence(std::string_view reference) const
+    [[nodiscard]] double divergence(const Weights& reference) const
     {
         double sum = 0;
         for (const Tensor& tensor : inventory_.tensors) {
             if (tensor.place == TensorPlace::fixed) continue;
+            const std::vector<float>& values = weights_.at(tensor.name);
+            const std::vector<float>& whole = reference.at(tensor.name);
+            if (values == whole) continue;  // most of them in a probe
             double error = 0;
             double energy = 0;
-            std::size_t at = 0;  // the reference has its tensors in the order of their names
-            for (const auto& [name, values] : weights_) {
-                if (name == tensor.name) break;
-                at += values.size() * sizeof(float);
+            for (std::size_t i = 0; i < values.size(); ++i) {
+                error += std::pow(double{values[i]} - whole[i], 2);
+                energy += double{whole[i]} * whole[i];
             }
-            for (const float value : weights_.at(tensor.name)) {
-                float whole = 0;
-                std::memcpy(&whole, reference.data() + at, sizeof whole);
-                at += sizeof whole;
-                error += std::pow(double{value} - whole, 2);
-                energy += double{whole} * whole;
-            }
-            sum += worth(tensor) * error / energy;
+            sum += worth(tensor) * std::pow(error / energy, runtime_.world.exponent);
         }
         return sum;
     }
@@ -252,6 +281,9 @@ private:
     FakeRuntime& runtime_;
     Inventory inventory_;
     Weights weights_;
+    Weights reference_;  ///< of the probes
+    std::vector<std::vector<Token>> sequences_;
+    Monitor* monitor_ = nullptr;
     bool found_ = false;
 };
 
@@ -268,6 +300,7 @@ void FakeRuntime::start_again()
     calls.clear();
     done_.clear();
     faults = {};
+    tokens = 0;
     stopping = false;
 }
 
@@ -289,12 +322,23 @@ Result<std::unique_ptr<RunnableModel>> FakeRuntime::load(const std::filesystem::
     return std::make_unique<FakeModel>(*this, std::move(*inventory), std::move(*weights));
 }
 
+Result<double> FakeRuntime::time_prompt(const std::filesystem::path& path, const RunSettings& /*settings*/, std::size_t length,
+                                        Monitor& monitor)
+{
+    if (auto begun = begin("time", &monitor); !begun) return std::unexpected(begun.error());
+    const auto inventory = read_inventory(path);
+    if (!inventory) return std::unexpected(inventory.error());
+    const std::string form = type_name(inventory->tensors[inventory->layers.front().tensors.front()].type);
+    return figure((form == world.fast_form ? 1 : 2) * static_cast<double>(length));
+}
+
 Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::filesystem::path> models, const RunSettings& /*run*/,
                                                       const SpeedSettings& settings, Monitor& monitor)
 {
-    if (auto begun = begin("speed", &monitor); !begun) return std::unexpected(begun.error());
+    if (auto begun = begin("speed of " + models.front().filename().string(), &monitor); !begun)
+        return std::unexpected(begun.error());
     const double slowness = faults.slow_from > 0 && calls.size() >= faults.slow_from ? 2 : 1;
-    std::vector<Speed> speeds;
+    std::vector<std::vector<double>> latencies;
     for (const auto& path : models) {
         const auto inventory = read_inventory(path);
         if (!inventory) return std::unexpected(inventory.error());
@@ -303,16 +347,28 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
             latency += 1e-4 * static_cast<double>(tensor.size_bytes) * cost(tensor.type);
         if (is_mixed(*inventory)) latency *= world.mixed_latency;
         std::mt19937_64 random(settings.seed ^ hash(inventory->fingerprint));
-        std::vector<double> latencies;
-        std::vector<double> speeds_of_prompt;
+        latencies.emplace_back();
         for (std::size_t r = 0; r < settings.repetitions; ++r) {
             const double noise = world.noise * (static_cast<double>(random() >> 11) * 0x1p-53 - 0.5);
-            latencies.push_back(figure(latency * slowness * (1 + noise)));
-            if (settings.prompt > 0) speeds_of_prompt.push_back(figure(5000 / (latency * slowness * (1 + noise))));
+            latencies.back().push_back(figure(latency * slowness * (1 + noise)));
         }
-        speeds.push_back({.latency_ms = summarize(latencies), .prompt_tokens_per_second = summarize(speeds_of_prompt)});
-        speeds.back().latency_ms.raw = latencies;
-        speeds.back().prompt_tokens_per_second.raw = speeds_of_prompt;
+    }
+    rounds = std::min(kFewestSamples, settings.repetitions);
+    const auto settled = [&] {
+        std::vector<std::vector<double>> so_far = latencies;
+        for (std::vector<double>& samples : so_far) samples.resize(rounds);
+        return settings.precision > 0 && known_to(so_far, settings.precision);
+    };
+    while (rounds < settings.repetitions && !settled()) ++rounds;
+    std::vector<Speed> speeds;
+    for (std::vector<double>& samples : latencies) {
+        samples.resize(rounds);
+        std::vector<double> of_prompt;
+        if (settings.prompt > 0)
+            for (const double sample : samples) of_prompt.push_back(5000 / sample);
+        speeds.push_back({.latency_ms = summarize(samples), .prompt_tokens_per_second = summarize(of_prompt)});
+        speeds.back().latency_ms.raw = samples;
+        speeds.back().prompt_tokens_per_second.raw = of_prompt;
     }
     return speeds;
 }

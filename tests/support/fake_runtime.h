@@ -19,6 +19,9 @@ struct FakeWorld {
     double noise = 0.001;         ///< of a round's times, as a share
     double mixed_divergence = 1;  ///< factor on the KL divergence of a file whose layers are not all of one type
     double mixed_latency = 1;     ///< and on its time
+    double exponent = 1;          ///< of the distance from full precision, with which divergence grows
+    std::string odd_at_first{};   ///< weights of that beginning cost ten times as much on the first sequences of probes
+    std::string fast_form{};      ///< the full-precision type that prompts are twice as fast in
 };
 
 /// Calls are counted from 1 on; 0: never.
@@ -36,10 +39,14 @@ public:
     Platform here{.libllama = "fake", .device = "fake device", .machine = "fake machine", .offloading = "none", .threads = 1};
 
     /// Calls that were begun: "load llama.gguf", "tokenize", "sample", "score", "collect", "record", "evaluate q4_0…gguf",
-    /// "probe", "find", "speed".
+    /// "probe", "find", "time", "speed of plan-1.gguf".
     std::vector<std::string> calls;
     /// Of these, how many succeeded and begin like that.
     [[nodiscard]] std::size_t done(std::string_view call) const;
+
+    std::size_t rounds = 0;  ///< of the last measurement of speeds
+    /// That probes and what they are compared with ran.
+    std::size_t tokens = 0;
 
     /// Somebody asked to stop, and nobody has started again.
     bool stopping = false;
@@ -50,6 +57,8 @@ public:
     Platform platform(const RunSettings& settings) override;
     Result<std::unique_ptr<RunnableModel>> load(const std::filesystem::path& path, const RunSettings& settings,
                                                 WeightAccess access) override;
+    Result<double> time_prompt(const std::filesystem::path& path, const RunSettings& settings, std::size_t tokens,
+                               Monitor& monitor) override;
     Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                              const SpeedSettings& settings, Monitor& monitor) override;
 

@@ -37,7 +37,7 @@ struct Lab {
     FakeMonitor monitor{*runtime};
 };
 
-inline constexpr SenseSettings kProbing{.chunks = 2};
+inline constexpr SenseSettings kProbing{.thorough = true, .chunks = 2};
 
 [[nodiscard]] PlanRequest front_request();
 

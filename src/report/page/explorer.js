@@ -70,15 +70,15 @@ const weightFlag = weights => `--weights ${Object.entries(weights).map(([name, v
 /// The command that builds a plan: `run` where it would choose the same, else the plan is saved first.
 function commandFor({method, weights, bounds}) {
   const limits = criteria.filter(({field}) => field in bounds);
-  // run chooses among the types it is given, and with an importance matrix gives it to all of them.
+  // run chooses among the types it is given, and with an importance matrix, which it collects unless told not to, gives it to all.
   const weighed = method.types.some(name => name.includes('+'));
   const saved = weighed || (method.name === 'paper' ? limits.length > 0 : limits.some(({limit}) => !limit));
   if (saved)
     return `# save the plan below, then:\napreqel quantize ${model} --plan plan.json${inWorkspace}`
       + `${weighed ? ' --imatrix auto' : ''} -o mixed.gguf`;
-  const types = method.types.join();
-  return [`apreqel run ${model}${inWorkspace}`, ...(method.name === 'paper' ? [] : [`--method ${method.name}`]), weightFlag(weights),
-    ...(types === data.usual_types ? [] : [`--types ${quoted(types)}`]),
+  const types = method.types.join(), paper = method.name === 'paper';
+  return [`apreqel run ${model}${inWorkspace}`, ...(paper ? ['--method paper'] : ['--imatrix none']),
+    weightFlag(weights), ...(paper && types === data.usual_types ? [] : [`--types ${quoted(types)}`]),
     ...limits.map(({limit, field}) => `--${limit} ${bounds[field]}`), '-o mixed.gguf'].join(' ');
 }
 
@@ -124,7 +124,8 @@ function saveFile(name, text) {
 
 function drawExplorer() {
   const {profile, scores, front} = data;
-  const methods = profile ? [...(scores ? [paperMethod(profile, scores)] : []), ...(front ? [frontMethod(front)] : [])] : [];
+  const judged = profile?.types.every(({metrics}) => 'perplexity' in metrics);  // of shapes only the probes are known
+  const methods = profile ? [...(scores && judged ? [paperMethod(profile, scores)] : []), ...(front ? [frontMethod(front)] : [])] : [];
   if (!methods.length) return missing('explorer', `apreqel run ${model} -o mixed.gguf`);
   const {types} = profile;
   const request = drawControls(methods, update);

@@ -26,7 +26,7 @@ function drawResult() {
     + both.map(({name, field}) => `${name} ${percent(measured[field] / predicted[field] - 1)}`).join(', ')
     + ' against the prediction.';
   $('shipped').textContent = [
-    run.instead ? `Shipped: the uniform ${run.instead}, in the place of every mix` : `Shipped: ${run.mix.name}`,
+    `Shipped: ${run.mix.name}`,
     ...(run.because ? [`, because: ${run.because}`] : []), '.',
     ...(run.limits_kept === false ? [' As measured it does not keep the limits.'] : [])].join('');
   $('result-table').append(measuredTable([['measured', run.mix],

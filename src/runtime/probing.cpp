@@ -1,0 +1,170 @@
+#include "runtime/probing.h"
+
+#include "runtime/context.h"
+
+#include <apreqel/statistics.h>
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <execution>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <ranges>
+
+namespace apreqel {
+namespace {
+
+/// exp(l − max l) of every logit, and their sum: Eigen's exponential is vectorized, the library's is not.
+struct Exponentials {
+    explicit Exponentials(std::span<const float> logits) : values(static_cast<Eigen::Index>(logits.size()))
+    {
+        const Eigen::Map<const Eigen::ArrayXf> all(logits.data(), values.size());
+        max = all.maxCoeff();
+        values = (all - max).exp();
+        // In double from piece to piece: a vocabulary is long.
+        constexpr Eigen::Index kPiece = 1024;
+        for (Eigen::Index at = 0; at < values.size(); at += kPiece)
+            sum += double{values.segment(at, std::min(kPiece, values.size() - at)).sum()};
+        if (!all.allFinite()) sum = std::numeric_limits<double>::quiet_NaN();
+    }
+
+    [[nodiscard]] double log_p(float logit) const { return double{logit} - max - std::log(sum); }
+
+    /// Probability of all tokens but these.
+    [[nodiscard]] double rest(std::span<const Token> tokens) const
+    {
+        double apart = 0;
+        for (const Token token : tokens) apart += double{values[token]};
+        return std::max(1 - apart / sum, 0.0);
+    }
+
+    Eigen::ArrayXf values;
+    float max = 0;
+    double sum = 0;
+};
+
+/// p log (p / q); a probability that is rounded to nothing tells nothing.
+double divergence_of(double p, double q) { return p > 0 && q > 0 ? p * std::log(p / q) : 0; }
+
+Result<std::shared_ptr<llama_context>> short_context(const LoadedModel& model, std::size_t tokens, const Monitor& monitor)
+{
+    llama_context_params params = context_params(model);
+    params.n_ctx = params.n_batch = params.n_ubatch = static_cast<uint32_t>(tokens);
+    auto context = make_context(model, params, monitor);
+    if (!context) return std::unexpected(context.error());
+    return std::shared_ptr<llama_context>(std::move(*context));
+}
+
+}  // namespace
+
+Expectation::Expectation(std::span<const float> logits, std::size_t apart)
+    : tokens_(logits.size()), log_p_(std::min(apart, logits.size()))
+{
+    std::iota(tokens_.begin(), tokens_.end(), 0);
+    const auto logit = [&](Token token) { return logits[static_cast<std::size_t>(token)]; };
+    const auto end = tokens_.begin() + static_cast<std::ptrdiff_t>(log_p_.size());
+    // The order of equals is theirs in the vocabulary, whatever the library sorts with.
+    std::ranges::nth_element(tokens_, end,
+                             [&](Token a, Token b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
+    tokens_.resize(log_p_.size());
+    tokens_.shrink_to_fit();
+    const Exponentials exponentials(logits);
+    std::ranges::transform(tokens_, log_p_.begin(), [&](Token token) { return exponentials.log_p(logit(token)); });
+    rest_ = log_p_.size() < logits.size() ? exponentials.rest(tokens_) : 0;
+}
+
+double Expectation::divergence(std::span<const float> logits) const
+{
+    const Exponentials exponentials(logits);
+    double sum = rest_ > 0 ? divergence_of(rest_, exponentials.rest(tokens_)) : 0;
+    for (std::size_t i = 0; i < tokens_.size(); ++i)
+        sum += std::exp(log_p_[i]) * (log_p_[i] - exponentials.log_p(logits[static_cast<std::size_t>(tokens_[i])]));
+    return sum;
+}
+
+template <class Visit>
+Result<> ProbeRun::run(std::size_t first, std::size_t count, Visit visit)
+{
+    const std::size_t vocabulary = model_->vocabulary_size();
+    for (std::size_t s = first; s < first + count; ++s) {
+        if (monitor_->stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "sense: interrupted"});
+        const std::vector<Token>& tokens = sequences_[s];
+        llama_memory_clear(llama_get_memory(context_.get()), true);
+        Batch batch(tokens.size());
+        for (std::size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], i, 0, i >= kUncompared);
+        if (auto decoded = batch.decode(*model_, context_.get()); !decoded) return decoded;
+        const float* const logits = llama_get_logits(context_.get());
+        const auto rows = std::views::iota(std::size_t{0}, tokens.size() - kUncompared);
+        std::for_each(std::execution::par, rows.begin(), rows.end(),
+                      [&](std::size_t row) { visit(s, row, std::span(logits + row * vocabulary, vocabulary)); });
+    }
+    return {};
+}
+
+Result<ProbeRun> ProbeRun::record(const LoadedModel& model, std::vector<std::vector<Token>> sequences, const Monitor& monitor)
+{
+    ProbeRun probes;
+    probes.model_ = &model;
+    probes.monitor_ = &monitor;
+    probes.sequences_ = std::move(sequences);
+    std::size_t longest = 0;
+    for (std::vector<Token>& sequence : probes.sequences_) {
+        if (sequence.size() <= kUncompared + 1)
+            return usage_error("sense {}: a sequence of {} tokens is too short", model.path().string(), sequence.size());
+        if (const auto opening = model.opening(); !opening.empty()) sequence.front() = opening.front();
+        longest = std::max(longest, sequence.size());
+        probes.expected_.emplace_back(sequence.size() - kUncompared);
+    }
+    auto context = short_context(model, longest, monitor);
+    if (!context) return std::unexpected(context.error());
+    probes.context_ = std::move(*context);
+    const auto keep = [&](std::size_t s, std::size_t row, std::span<const float> logits) {
+        probes.expected_[s][row] = Expectation(logits);
+    };
+    if (auto run = probes.run(0, probes.sequences_.size(), keep); !run) return std::unexpected(run.error());
+    return probes;
+}
+
+Result<Divergence> ProbeRun::compare(std::size_t first, std::size_t count)
+{
+    std::vector<std::vector<double>> divergences;
+    for (const auto& expected : expected_) divergences.emplace_back(expected.size());
+    const auto ran = run(first, count, [&](std::size_t s, std::size_t row, std::span<const float> logits) {
+        divergences[s][row] = expected_[s][row].divergence(logits);
+    });
+    if (!ran) return std::unexpected(ran.error());
+    Mean mean;
+    for (const auto& of_sequence : std::span(divergences).subspan(first, count))
+        for (const double kld : of_sequence) mean.add(kld);
+    if (!std::isfinite(mean.mean())) return fail("sense {}: its logits are not finite numbers", model_->path().string());
+    return Divergence{.kld = std::max(mean.mean(), 0.0), .kld_error = mean.standard_error(), .tokens = mean.count()};
+}
+
+Result<double> time_prompt(const std::filesystem::path& path, const RunSettings& settings, std::size_t tokens,
+                           const Monitor& monitor)
+{
+    using Clock = std::chrono::steady_clock;
+    constexpr std::chrono::seconds kEnough{1};
+    constexpr int kRuns = 3;
+    const auto model = LoadedModel::load(path, settings, WeightAccess::writable);
+    if (!model) return std::unexpected(model.error());
+    const auto context = short_context(*model, tokens, monitor);
+    if (!context) return std::unexpected(context.error());
+    Batch batch(tokens);
+    for (std::size_t i = 0; i < tokens; ++i) batch.add(static_cast<Token>(i % model->vocabulary_size()), i, 0, true);
+    double least = std::numeric_limits<double>::infinity();
+    const Clock::time_point begin = Clock::now();
+    for (int run = 0; run < kRuns && (run == 0 || Clock::now() - begin < kEnough); ++run) {
+        llama_memory_clear(llama_get_memory(context->get()), true);
+        const Clock::time_point start = Clock::now();
+        if (auto decoded = batch.decode(*model, context->get()); !decoded) return std::unexpected(decoded.error());
+        static_cast<void>(llama_get_logits(context->get()));  // waits for an accelerator
+        least = std::min(least, std::chrono::duration<double>(Clock::now() - start).count());
+    }
+    return least;
+}
+
+}  // namespace apreqel
