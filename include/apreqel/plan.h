@@ -52,7 +52,8 @@ enum class Method {
 struct PlanRequest {
     Method method = Method::paper;
     Weights weights{};
-    Limits limits{};  ///< method front, as are the next two
+    Limits limits{};  ///< method front, as are all that follow
+    bool nearest = false;  ///< where nothing keeps the limits, take what comes nearest
     Normalization normalization = Normalization::minmax;
     bool mix_embedding = false;  ///< groups of a fixed type may have any
     std::size_t runners_up = 4;  ///< next-best candidates to keep

@@ -1,6 +1,7 @@
 // Which plans to build and measure, and which of them to ship.
 #pragma once
 
+#include <apreqel/contest.h>
 #include <apreqel/plan.h>
 
 #include <string>
@@ -19,6 +20,9 @@ struct Attempt {
 struct Session {
     std::vector<Attempt> attempts;  ///< in the order they were planned
     Quality reference{};            ///< of the full-precision model
+    /// Models that what is shipped is to be better than, in every criterion and as measured. Before there are attempts, their
+    /// speed is that at the profile's pace.
+    std::vector<Measurement> rivals{};
 };
 
 /// Build these, measure them with all that was built before, and ask again.
@@ -40,10 +44,13 @@ struct Ship {
                                                         const PlanRequest& request);
 
 inline constexpr std::size_t kMostAttempts = 5;
+/// As long as none of them beats the rivals.
+inline constexpr std::size_t kMostAgainstRivals = 8;
 
-/// The front method's next step. It builds its candidates; as long as what was measured leads to a plan that promises more than
-/// the best of them measured, and for at most `kMostAttempts` attempts, it builds that too; then it ships the best measured: what
-/// keeps the limits, or comes nearest, first, then by closeness, then the earlier.
+/// The front method's next step: what keeps the limits and is better than the rivals, or comes nearest to that, and among what
+/// does is closest to the ideal. It builds its candidates; as long as what was measured leads to a plan that promises more than
+/// the best of them measured, and for at most `kMostAttempts` attempts, or `kMostAgainstRivals`, it builds that too; then it ships the best measured, of
+/// equals the earlier.
 /// Errors: those of make_front_plan for the candidates.
 [[nodiscard]] Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensitivity& sensitivity,
                                                          const PlanRequest& request, const Session& session);

@@ -116,7 +116,7 @@ void add_weights(CLI::App& verb, Flags& flags)
             "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2, and with "
             "--method front prompt=.1")
         ->type_name("balanced|memory|latency|accuracy|NUMBERS")
-        ->capture_default_str();
+        ->default_str(std::string(kUsualWeights));
 }
 
 namespace {
@@ -254,10 +254,14 @@ void settle_method(PlanRequest& request, const Flags& flags, Method usual)
     request.mix_embedding = flags.mix_embedding.value_or(request.method == Method::front && !flags.embedding_type);
 }
 
+bool is_limited(const Limits& limits)
+{
+    return limits.context > 0 || std::ranges::any_of(limits.most, [](double most) { return most < kUnlimited; });
+}
+
 Result<> check_method(const PlanRequest& request)
 {
-    const Limits& limits = request.limits;
-    const bool limited = limits.context > 0 || std::ranges::any_of(limits.most, [](double most) { return most < kUnlimited; });
+    const bool limited = is_limited(request.limits);
     const std::string_view method = method_name(request.method);
     if (limited && request.method != Method::front)
         return usage_error("--method {} knows no limits: add --method front", method);

@@ -26,6 +26,9 @@ enum class UsualTypes {
     fitting,  ///< those that fit the model
 };
 
+/// What matters where --weights does not say.
+inline constexpr std::string_view kUsualWeights = "balanced";
+
 /// What was typed. `parse` functions below turn it into what it means.
 struct Flags {
     std::filesystem::path model;
@@ -43,7 +46,7 @@ struct Flags {
     std::optional<std::string> embedding_type;  ///< empty: kEmbeddingType, or kSource where the model is quantized
     std::optional<Method> method;               ///< empty: the verb decides
     std::optional<bool> mix_embedding;          ///< the same
-    std::string weights = "balanced";
+    std::optional<std::string> weights;         ///< the same
     StudySettings settings;
 };
 
@@ -75,6 +78,9 @@ void add_renamed(CLI::App& verb, const std::string& old, const std::string& now)
 /// What was asked for: `usual` is the method where none is named. The front method chooses the type of embedding and output
 /// too, unless that is named or it is told not to.
 void settle_method(PlanRequest& request, const Flags& flags, Method usual);
+
+/// True if there is any limit.
+[[nodiscard]] bool is_limited(const Limits& limits);
 
 /// A usage error if a limit is given to a method that knows none.
 [[nodiscard]] Result<> check_method(const PlanRequest& request);

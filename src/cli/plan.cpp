@@ -95,7 +95,7 @@ Result<Profile> read_parts(const PlanFlags& flags, const std::filesystem::path& 
 
 Result<> run_plan(PlanFlags flags)
 {
-    const auto weights = parse_weights(flags.weights);
+    const auto weights = parse_weights(flags.weights.value_or(std::string(kUsualWeights)));
     if (!weights) return std::unexpected(weights.error());
     flags.request.weights = *weights;
     settle_method(flags.request, flags, usual_method(flags));

@@ -3,7 +3,10 @@
 #include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "report/table.h"
+#include "study/forecast.h"
+#include "study/rivals.h"
 
+#include <apreqel/contest.h>
 #include <apreqel/evaluation.h>
 
 #include <algorithm>
@@ -39,6 +42,21 @@ std::string compare(const RunResult& result)
     return format_table(rows);
 }
 
+/// A model beside a rival, in one line.
+std::string describe(const Contest& contest, const std::string& rival)
+{
+    const Sampled& latency = contest.latency;
+    std::string text = std::format("\nBeside {}: {:.3f} of its memory, {:.3f} [{:.3f}, {:.3f}] of its ms/token, {:.3f} of its KL divergence",
+                                   rival, contest.memory, latency.median, latency.low, latency.high, contest.divergence);
+    if (contest.has_chunks)
+        text += std::format(", −log p of the text {:+.4f} ± {:.4f} nats per token", contest.nll, contest.nll_error);
+    std::string lost;
+    for (const auto& [kept, what] : {std::pair(contest.no_larger(), "larger"), std::pair(contest.no_slower(), "slower"),
+                                     std::pair(contest.closer(), "not closer to full precision")})
+        if (!kept) lost += (lost.empty() ? "" : ", ") + std::string(what);
+    return text + (lost.empty() ? ": better.\n" : std::format(": {}.\n", lost));
+}
+
 std::string describe(const RunResult& result, const std::filesystem::path& output)
 {
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
@@ -46,7 +64,11 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     for (const TriedModel& tried : result.tried) rows.push_back(measurement_row(tried.measured));
     rows.push_back(measurement_row(result.mix));
     rows.push_back(measurement_row(result.reference));
+    const bool compared = result.mix.speed.latency_ms.median > 0 && result.mix.quality.kld_tokens > 0;
+    for (const Measurement& rival : result.rivals) rows.push_back(measurement_row(rival));
     std::string better = result.because.empty() ? "" : std::format("\nShipped: {}.\n", result.because);
+    if (compared)
+        for (const Measurement& rival : result.rivals) better += describe(contest(result.mix, rival), rival.name);
     const auto& objectives = result.plan.objectives;
     const Costs mix = columns_of(metrics_of(result.mix), objectives);
     for (const Measurement& uniform : result.uniform) {
@@ -62,10 +84,13 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
                        compare(result) + better, output.filename().string(), output.string());
 }
 
+/// What a stranger would have downloaded.
+constexpr std::string_view kUsualRival = "Q4_K_M";
+
 struct RunFlags : Flags {
     PlanRequest request;
     SenseSettings sensing;
-    double minutes = 0;
+    RunGoal goal;
     bool prompt_given = false;  ///< --prompt-tokens
     bool chunks_given = false;  ///< --chunks
 };
@@ -81,33 +106,53 @@ void spare(RunFlags& flags)
     if (!flags.chunks_given) flags.settings.quality.chunks = kChunks;
 }
 
+/// Who names neither rivals nor limits nor weights wants a better file than the one he would have downloaded; who names rivals
+/// or limits, the best that is within them.
+Result<> settle_goal(RunFlags& flags)
+{
+    PlanRequest& request = flags.request;
+    settle_method(request, flags, Method::front);
+    const bool front = request.method == Method::front;
+    if (!front && !flags.goal.rivals.empty()) return usage_error("run: --beat is for the front method");
+    flags.goal.asked_for_rivals = !flags.goal.rivals.empty();
+    if (front && !flags.weights && flags.goal.rivals.empty() && !is_limited(request.limits)) flags.goal.rivals = {std::string(kUsualRival)};
+    const auto weights = parse_weights(flags.weights.value_or(front ? "accuracy=1" : std::string(kUsualWeights)));
+    if (!weights) return std::unexpected(weights.error());
+    request.weights = *weights;
+    return {};
+}
+
 Result<> run_run(RunFlags flags)
 {
-    const auto weights = parse_weights(flags.weights);
-    if (!weights) return std::unexpected(weights.error());
     PlanRequest& request = flags.request;
-    request.weights = *weights;
-    settle_method(request, flags, Method::front);
+    if (auto settled = settle_goal(flags); !settled) return settled;
     if (request.method == Method::paper) flags.usual_types = UsualTypes::paper;
     if (request.method == Method::front) {
         if (flags.imatrix.empty()) flags.imatrix = kOwnImportance;
         spare(flags);
-    } else if (flags.minutes > 0) {
+    } else if (flags.goal.minutes > 0) {
         return usage_error("run: --minutes is for the front method; the paper's takes the time it takes");
     }
     if (auto possible = check_method(request); !possible) return possible;
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
     Terminal terminal(flags.quiet);
-    auto study = open_study(flags, terminal, [&](const Study& opened) { return check_run(opened, request); });
+    auto study = open_study(flags, terminal, [&](const Study& opened) -> Result<> {
+        if (auto possible = check_run(opened, request); !possible) return possible;
+        for (const std::string& rival : flags.goal.rivals)
+            if (auto known = check_rival(rival); !known) return known;
+        return request.method == Method::front ? forecast(opened, flags.goal) : Result<>();
+    });
     if (!study) return std::unexpected(study.error());
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
-    const auto result = run(*study, request, flags.sensing, flags.output, flags.minutes);
+    const auto result = run(*study, request, flags.sensing, flags.output, flags.goal);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
     if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, flags.output), flags.json); !printed)
         return printed;
     if (result->limits_kept) return {};
     return std::unexpected(
-        Error{ErrorCode::infeasible, std::format("run: {} does not keep the limits as measured", flags.output.string()),
+        Error{ErrorCode::infeasible,
+              std::format("run: {} {}", flags.output.string(),
+                          result->rivals.empty() ? "does not keep the limits as measured" : "is not better in everything asked for"),
               "it is the nearest that was built: raise a limit, offer more --types, or close other programs"});
 }
 
@@ -118,7 +163,8 @@ void add_run(CLI::App& app, Action& chosen)
     CLI::App* verb = app.add_subcommand("run", "All stages: measure, plan, quantize, and measure what was promised");
     verb->footer(
         "Examples:\n"
-        "  apreqel run model-f16.gguf -o mixed.gguf                                    nothing else is needed\n"
+        "  apreqel run model-f16.gguf -o mixed.gguf                                    better than Q4_K_M, if it can be had\n"
+        "  apreqel run model-f16.gguf --beat downloaded.gguf -o mixed.gguf             better than that file\n"
         "  apreqel run model-f16.gguf --max-memory 4GiB --min-speed 25 -o mixed.gguf\n"
         "  apreqel run model-f16.gguf --method paper --weights balanced -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
@@ -130,7 +176,13 @@ void add_run(CLI::App& app, Action& chosen)
     add_method(*verb, *flags, flags->request, "front");
     add_sensing(*verb, flags->sensing);
     verb->remove_option(verb->get_option("--minutes"));  // here it is for the whole
-    verb->add_option("--minutes", flags->minutes,
+    verb->get_option("--weights")->default_str("accuracy alone; with --method paper " + std::string(kUsualWeights));
+    verb->add_option("--beat", flags->goal.rivals,
+                     "Be no larger, no slower and closer to full precision than this file, or this file type of llama.cpp; several "
+                     "times [Q4_K_M, where neither weights nor limits are given]")
+        ->type_name("FILE|TYPE")
+        ->allow_extra_args(false);
+    verb->add_option("--minutes", flags->goal.minutes,
                      "Write the best found in this time, or when interrupted; method front [until nothing better is in sight]")
         ->type_name("N")
         ->transform(quantity(kNoUnits, 0, 1e9));

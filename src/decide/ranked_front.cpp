@@ -55,7 +55,10 @@ Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts
         nearest = p;
         nearest_excess = excess;
     }
-    if (kept.empty()) {
+    if (kept.empty() && request.nearest) {
+        kept = all;
+        ranked.ranks.push_back({.point = nearest, .apart = {}, .closeness = 0});
+    } else if (kept.empty()) {
         const double kv_bytes = static_cast<double>(request.limits.context) * static_cast<double>(kv_bytes_per_token);
         return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess, kv_bytes);
     }

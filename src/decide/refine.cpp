@@ -38,7 +38,23 @@ std::vector<MixedModel> evidence(const Session& session)
     return mixes;
 }
 
-/// How good an attempt is: how far it breaks its limits (1: not at all) and how close it is, as measured, the machine's pace
+/// What a plan has to keep at the pace of the profile, which predictions have: a limit is one of this session.
+PlanRequest paced(PlanRequest request, const Session& session, const Sensitivity& sensitivity)
+{
+    Metrics& most = request.limits.most;
+    for (const Measurement& rival : session.rivals) {
+        request.nearest = true;
+        Metrics metrics = metrics_of(rival, session.reference);
+        metrics[kMemory] += static_cast<double>(request.limits.context * sensitivity.kv_bytes_per_token);
+        for (const std::size_t c : front_objectives())
+            if (metrics[c] > 0) most[c] = std::min(most[c], metrics[c]);
+    }
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (criteria()[c].composition == Composition::timed) most[c] *= pace(session, c);
+    return request;
+}
+
+/// How good an attempt is: how far it is from what it has to keep (1: not at all) and how close it is, as measured, the machine's pace
 /// left out of the closeness only: a limit is a limit.
 struct Merit {
     double excess;
@@ -53,7 +69,9 @@ Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity
     Metrics metrics = metrics_of(attempt.measurement, session.reference);
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (std::isnan(metrics[c])) metrics[c] = attempt.plan.chosen().estimate[c];
-    const double excess = limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token);
+    double excess = limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token);
+    for (const Measurement& rival : session.rivals)
+        excess = std::max(excess, contest(attempt.measurement, rival).shortfall());
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (criteria()[c].composition == Composition::timed) metrics[c] *= pace(session, c);
     return {std::max(1.0, excess), measured_closeness(session.attempts.front().plan, metrics)};
@@ -64,14 +82,21 @@ Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity
 std::optional<Plan> corrected(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
                               const Session& session, const Merit& best)
 {
-    PlanRequest paced = request;  // a limit is one of this session, predictions are at the profile's pace
-    for (std::size_t c = 0; c < kCriteria; ++c)
-        if (criteria()[c].composition == Composition::timed) paced.limits.most[c] *= pace(session, c);
-    auto plan = make_front_plan(profile, sensitivity, paced, evidence(session));
-    if (!plan) return std::nullopt;
+    const std::vector<MixedModel> mixes = evidence(session);
+    const auto is_new = [&](const Plan& plan) {
+        return std::ranges::none_of(session.attempts, [&](const Attempt& attempt) { return same_types(attempt.plan, plan); });
+    };
+    auto plan = make_front_plan(profile, sensitivity, paced(request, session, sensitivity), mixes);
+    // What was built and falls short falls short by less than can be predicted: aim farther.
+    for (const double margin : {0.99, 0.975, 0.95}) {
+        if (!plan || is_new(*plan) || session.rivals.empty() || best.excess <= 1) break;
+        PlanRequest farther = paced(request, session, sensitivity);
+        for (const std::size_t c : front_objectives())
+            if (criteria()[c].composition != Composition::counted) farther.limits.most[c] *= margin;
+        plan = make_front_plan(profile, sensitivity, farther, mixes);
+    }
+    if (!plan || !is_new(*plan)) return std::nullopt;
     plan->request = request;
-    if (std::ranges::any_of(session.attempts, [&](const Attempt& attempt) { return same_types(attempt.plan, *plan); }))
-        return std::nullopt;
     constexpr double kWorthIt = 0.002;  // less than that is noise, and building it takes a while
     const double promised = measured_closeness(session.attempts.front().plan, plan->chosen().estimate);
     if (best.excess <= 1 && promised < best.closeness + kWorthIt) return std::nullopt;
@@ -84,13 +109,15 @@ Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensiti
                                            const Session& session)
 {
     if (session.attempts.empty()) {
-        auto plans = make_candidates(profile, sensitivity, request);
+        auto plans = make_candidates(profile, sensitivity, paced(request, session, sensitivity));
         if (!plans) return std::unexpected(plans.error());
+        for (Plan& plan : *plans) plan.request = request;
         return TryNext{std::move(*plans)};
     }
     Ship best = best_of(sensitivity, request, session);
-    if (session.attempts.size() < kMostAttempts) {
-        const Merit merit = merit_of(session.attempts[best.attempt], session, sensitivity, request);
+    const Merit merit = merit_of(session.attempts[best.attempt], session, sensitivity, request);
+    const bool beaten = session.rivals.empty() || merit.excess <= 1;
+    if (session.attempts.size() < (beaten ? kMostAttempts : kMostAgainstRivals)) {
         if (auto next = corrected(profile, sensitivity, request, session, merit)) return TryNext{.plans = {std::move(*next)}};
     }
     return best;
@@ -102,10 +129,13 @@ Ship best_of(const Sensitivity& sensitivity, const PlanRequest& request, const S
     for (const Attempt& attempt : session.attempts) merits.push_back(merit_of(attempt, session, sensitivity, request));
     const auto best = std::ranges::max_element(merits, {}, &Merit::rank);
     const auto shipped = static_cast<std::size_t>(best - merits.begin());
-    return {.attempt = shipped,
-            .limits_kept = best->excess <= 1,
-            .because = std::format("{}, the closest of {} ({:.4f})", attempt_name(session.attempts[shipped].plan, shipped),
-                                   merits.size(), best->closeness)};
+    Ship ship{.attempt = shipped,
+              .limits_kept = best->excess <= 1,
+              .because = std::format("{}, the closest of {} ({:.4f})", attempt_name(session.attempts[shipped].plan, shipped),
+                                     merits.size(), best->closeness)};
+    if (ship.limits_kept || session.rivals.empty()) return ship;
+    ship.because = std::format("{}, the nearest of {}", attempt_name(session.attempts[shipped].plan, shipped), merits.size());
+    return ship;
 }
 
 std::string attempt_name(const Plan& plan, std::size_t attempt)

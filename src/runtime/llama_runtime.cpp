@@ -6,6 +6,7 @@
 #include "runtime/sample.h"
 #include "runtime/session.h"
 #include "runtime/speed.h"
+#include "runtime/stock.h"
 #include "runtime/weights.h"
 
 namespace apreqel {
@@ -105,6 +106,12 @@ public:
                                              const SpeedSettings& settings, Monitor& monitor) override
     {
         return apreqel::measure_speed(models, run, settings, monitor);
+    }
+
+    Result<> quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,
+                            const RunSettings& settings) override
+    {
+        return apreqel::quantize_stock(source, name, output, thread_count(settings));
     }
 };
 

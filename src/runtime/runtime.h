@@ -88,6 +88,10 @@ public:
     [[nodiscard]] virtual Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models,
                                                                    const RunSettings& run, const SpeedSettings& settings,
                                                                    Monitor& monitor) = 0;
+
+    /// The model as llama.cpp quantizes it to a file type, written at `output`: see runtime/stock.h.
+    [[nodiscard]] virtual Result<> quantize_stock(const Inventory& source, std::string_view name,
+                                                  const std::filesystem::path& output, const RunSettings& settings) = 0;
 };
 
 /// libllama.

@@ -171,6 +171,11 @@ Result<QuantType> fastest_form(const Study& study, std::uint64_t least)
     return fastest;
 }
 
+Result<double> seconds_per_token(const Study& study, QuantType form)
+{
+    return time_form(study, form).transform([](double seconds) { return seconds / kPromptTokens; });
+}
+
 Result<std::unique_ptr<RunnableModel>> load_in_form(const Study& study, QuantType form)
 {
     std::vector<Tensor> tensors;

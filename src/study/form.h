@@ -19,6 +19,9 @@ inline constexpr std::uint64_t kWorthTiming = 1 << 24;
 /// → form.txt
 [[nodiscard]] Result<QuantType> fastest_form(const Study& study, std::uint64_t least = kWorthTiming);
 
+/// Seconds that a token of a prompt takes in `form`.
+[[nodiscard]] Result<double> seconds_per_token(const Study& study, QuantType form);
+
 /// `tensor` with weights that take a type in `form`.
 [[nodiscard]] Tensor in_form(Tensor tensor, QuantType form);
 

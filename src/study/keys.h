@@ -78,6 +78,9 @@ inline constexpr Artifact kMix{"mixes/mix.gguf", on(Input::allocation) | kQuanti
 inline constexpr Artifact kReferenceLogits{"reference.logits", kCompared};
 inline constexpr Artifact kQuality{"quality/quality.json", on(Input::files) | kCompared};
 inline constexpr Artifact kPlanQuality{"quality/plan.json", on(Input::allocation) | kQuantized | kCompared};
+inline constexpr Artifact kStock{"rivals/*.gguf",
+                                 on(Input::model, Input::type, Input::apreqel, Input::libllama, Input::libggml)};
+inline constexpr Artifact kStockQuality{"rivals/*.json", on(Input::type) | kCompared};
 inline constexpr Artifact kSpeed{"speed/models.json", on(Input::files) | kTimed};
 inline constexpr Artifact kProbes{"sense/*.json", on(Input::type) | kProbed};
 inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
@@ -89,7 +92,7 @@ inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Inpu
 inline constexpr std::array kArtifacts{
     kSampledText, kSampledPrompts, kSampledCalibration, kScores,  kForm,  kImatrix, kVariant,
     kMix,         kPlanQuality,    kReferenceLogits,    kQuality, kSpeed, kProbes,  kProbeLogits,
-    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook};
+    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook, kStock, kStockQuality};
 
 /// The inputs that are known, as text.
 class Facts {

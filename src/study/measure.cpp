@@ -200,10 +200,9 @@ Result<Measurement> measure_quality(const Study& study, const ModelFile& file)
 }
 
 Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
-                                      const std::filesystem::path& with)
+                                      const std::vector<std::filesystem::path>& with)
 {
-    std::vector<std::filesystem::path> paths;
-    if (!with.empty()) paths.push_back(with);
+    std::vector<std::filesystem::path> paths = with;
     const std::size_t first = paths.size();
     for (const Plan* plan : plans) {
         paths.push_back(study.workspace.path(std::format("shapes/plan-{}.gguf", paths.size() - first + 1)));

@@ -17,7 +17,7 @@ struct ProbeSequences {
 };
 
 /// Factor that what is filled in is off by in the median, at most, or groups are probed in a second type.
-inline constexpr double kPromisedFactor = 1.25;
+inline constexpr double kPromisedFactor = 1.5;
 
 /// Factor that a probe may be away from its surroundings, or it is made again on other text.
 inline constexpr double kPlausibleFactor = 4;

@@ -2,6 +2,7 @@
 #include "model/readiness.h"
 #include "study/budget.h"
 #include "study/keys.h"
+#include "study/rivals.h"
 #include "study/study.h"
 #include "study/text.h"
 #include "study/variants.h"
@@ -106,12 +107,14 @@ struct Progress {
     std::optional<Sensitivity> sensitivity{};
     Session session{};
     Measurement reference{};
+    std::vector<std::filesystem::path> timed{};  ///< what the speed of each of the session's rivals is measured on
 };
 
-/// Measures what was planned last; then the shapes of all attempts are timed in the same rounds. Where time is short, plans that
+/// Measures what was planned last; then the shapes of all attempts are timed in the same rounds as the rivals. Where time is short, plans that
 /// would take longer than is left are passed over; never the first of all.
-Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Plan> plans, LastMix& mix, Session& session)
+Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Plan> plans, LastMix& mix, Progress& found)
 {
+    Session& session = found.session;
     double longest = 0;
     for (Plan& plan : plans) {
         const auto left = budget.seconds_left();
@@ -123,15 +126,47 @@ Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Pla
     }
     std::vector<const Plan*> all;
     for (const Attempt& attempt : session.attempts) all.push_back(&attempt.plan);
-    const auto speeds = time_plans(study, all);
+    const auto speeds = time_plans(study, all, found.timed);
     if (!speeds) return std::unexpected(speeds.error());
-    for (std::size_t a = 0; a < all.size(); ++a) session.attempts[a].measurement.speed = (*speeds)[a];
+    const std::size_t rivals = session.rivals.size();
+    for (std::size_t r = 0; r < rivals; ++r) session.rivals[r].speed = (*speeds)[r];
+    for (std::size_t a = 0; a < all.size(); ++a) session.attempts[a].measurement.speed = (*speeds)[rivals + a];
+    return {};
+}
+
+/// The rivals' memory and quality, and their speed at the pace of the profile: as that of the plan beside which they are timed
+/// was predicted.
+Result<> meet_rivals(const Study& study, const PlanRequest& request, const RunGoal& goal, Progress& found)
+{
+    for (const std::string& what : goal.rivals) {
+        auto rival = open_rival(study, what);
+        if (!rival && (goal.asked_for_rivals || rival.error().code == ErrorCode::interrupted))
+            return std::unexpected(rival.error());
+        if (!rival) {
+            study.monitor.warn(std::format("run: not compared with {}: {}", what, rival.error().message));
+            continue;
+        }
+        found.session.rivals.push_back(std::move(rival->measurement));
+        found.timed.push_back(std::move(rival->timed));
+    }
+    if (found.timed.empty()) return {};
+    PlanRequest any = request;
+    any.nearest = true;
+    const auto plan = make_front_plan(*found.profile, *found.sensitivity, any);
+    if (!plan) return std::unexpected(plan.error());
+    auto speeds = time_plans(study, {&*plan}, found.timed);
+    if (!speeds) return std::unexpected(speeds.error());
+    const double pace = plan->chosen().estimate[kLatency] / speeds->back().latency_ms.median;
+    for (std::size_t r = 0; r < found.timed.size(); ++r) {
+        found.session.rivals[r].speed = (*speeds)[r];
+        found.session.rivals[r].speed.latency_ms.median *= pace;
+    }
     return {};
 }
 
 /// From nothing to what is to be shipped. Error: among others, that there is no more time; `found` tells how far it came.
-Result<Ship> find_best(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const Budget& budget,
-                       LastMix& mix, Progress& found)
+Result<Ship> find_best(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
+                       const Budget& budget, LastMix& mix, Progress& found)
 {
     auto profile = outlook(study);
     if (!profile) return std::unexpected(profile.error());
@@ -145,13 +180,14 @@ Result<Ship> find_best(const Study& study, const PlanRequest& request, const Sen
     if (!reference) return std::unexpected(reference.error());
     found.reference = std::move(*reference);
     found.session.reference = found.reference.quality;
+    if (auto met = meet_rivals(study, request, goal, found); !met) return std::unexpected(met.error());
     for (;;) {
         auto decision = refine(*found.profile, *found.sensitivity, request, found.session);
         if (!decision) return std::unexpected(decision.error());
         if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
         const std::size_t before = found.session.attempts.size();
         auto& plans = std::get<TryNext>(*decision).plans;
-        if (auto measured = measure_plans(study, budget, std::move(plans), mix, found.session); !measured)
+        if (auto measured = measure_plans(study, budget, std::move(plans), mix, found); !measured)
             return std::unexpected(measured.error());
         if (found.session.attempts.size() == before) return best_of(*found.sensitivity, request, found.session);
     }
@@ -171,18 +207,17 @@ Result<Ship> best_so_far(const Study& study, const PlanRequest& request, Progres
     return ship;
 }
 
-/// `minutes`: see run.
-Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing, double minutes,
+Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
                             const std::filesystem::path& output)
 {
-    Budget budget(study.monitor, minutes);
+    Budget budget(study.monitor, goal.minutes);
     const Study timed{study.inventory, study.workspace, study.settings, budget,
                       study.runtime,   study.lock,      study.measured, study.finite};
     Progress found;
     found.reference = {.name = reference_name(study), .memory_bytes = study.inventory.size_bytes()};
     LastMix mix(timed);
-    auto ship = find_best(timed, request, sensing, budget, mix, found);
-    const bool early = !ship && ship.error().code == ErrorCode::interrupted && minutes > 0 && found.sensitivity;
+    auto ship = find_best(timed, request, sensing, goal, budget, mix, found);
+    const bool early = !ship && ship.error().code == ErrorCode::interrupted && goal.minutes > 0 && found.sensitivity;
     if (early) {
         budget.finish();
         ship = best_so_far(timed, request, found);
@@ -190,18 +225,27 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     if (!ship) return std::unexpected(ship.error());
     Attempt shipped = std::move(found.session.attempts[ship->attempt]);
     found.session.attempts.erase(found.session.attempts.begin() + static_cast<std::ptrdiff_t>(ship->attempt));
-    if (minutes > 0) budget.finish();
+    if (goal.minutes > 0) budget.finish();
     const auto built = mix.replace(shipped.plan);
     if (!built) return std::unexpected(built.error());
     if (!early) {  // what was compared was the speed of its shape: here is its own, beside it
-        const auto speeds = time_plans(timed, {&shipped.plan}, *built);
+        std::vector<std::filesystem::path> files = found.timed;
+        files.push_back(*built);
+        const auto speeds = time_plans(timed, {&shipped.plan}, files);
         if (!speeds) return std::unexpected(speeds.error());
-        shipped.measurement.speed = speeds->front();
+        for (std::size_t r = 0; r < found.timed.size(); ++r) found.session.rivals[r].speed = (*speeds)[r];
+        shipped.measurement.speed = (*speeds)[found.timed.size()];
     }
     if (auto written = ship_mix(study, *built, output); !written) return std::unexpected(written.error());
     RunResult result = result_of(study, std::move(shipped), std::move(found.reference), output);
     result.because = std::move(ship->because);
     result.limits_kept = ship->limits_kept;
+    if (!early) {  // the output itself is what has to keep them
+        result.limits_kept =
+            limit_excess(request.limits, metrics_of(result.mix, result.reference.quality), study.inventory.kv_bytes_per_token) <= 1;
+        for (const Measurement& rival : found.session.rivals) result.limits_kept &= contest(result.mix, rival).won();
+    }
+    result.rivals = std::move(found.session.rivals);
     for (Attempt& attempt : found.session.attempts)
         result.tried.push_back({attempt.plan.chosen().estimate, std::move(attempt.measurement)});
     return result;
@@ -254,14 +298,16 @@ Result<> check_run(const Study& study, const PlanRequest& request)
 }
 
 Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
-                      const std::filesystem::path& output, double minutes)
+                      const std::filesystem::path& output, const RunGoal& goal)
 {
     const bool front = request.method == Method::front;
     if (auto possible = check_run(study, request); !possible) return std::unexpected(possible.error());
+    for (const std::string& rival : goal.rivals)
+        if (auto known = check_rival(rival); !known) return std::unexpected(known.error());
     if (auto enough = check_space_for(study, output); !enough) return std::unexpected(enough.error());
     if (auto enough = check_texts(study, {measuring(study), front ? probing(study) : scoring()}); !enough)
         return std::unexpected(enough.error());
-    auto result = front ? run_front(study, request, sensing, minutes, output) : run_paper(study, request, output);
+    auto result = front ? run_front(study, request, sensing, goal, output) : run_paper(study, request, output);
     if (!result) return result;
     for (const auto& [name, json] : {std::pair("plan.json", to_json(result->plan)), std::pair("run.json", to_json(*result))})
         if (auto written = write_text(study.workspace.path(name), json); !written) return std::unexpected(written.error());

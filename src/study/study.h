@@ -120,10 +120,10 @@ struct ModelFile {
 /// The same of any GGUF file.
 [[nodiscard]] Result<Measurement> measure_quality(const Study& study, const ModelFile& file);
 
-/// The speeds of models of these plans, in the same rounds. Their shapes are timed: none is built. `with`: a model to time
-/// beside them, first in the result; may be empty.
+/// The speeds of models of these plans, in the same rounds. Their shapes are timed: none is built. `with`: models to time
+/// beside them, first in the result.
 [[nodiscard]] Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
-                                                    const std::filesystem::path& with = {});
+                                                    const std::vector<std::filesystem::path>& with = {});
 
 struct SenseSettings {
     bool thorough = false;   ///< probes every group in every type, on `chunks` chunks; else one type tells of the others
@@ -140,12 +140,22 @@ struct SenseSettings {
 /// Error: what can be known of a run from the model's header and the settings, but for the types, says that it cannot be done.
 [[nodiscard]] Result<> check_run(const Study& study, const PlanRequest& request);
 
+/// What a run of the front method is to do.
+struct RunGoal {
+    /// How long it may look for the best; 0: until nothing better is in sight. When the time is up, or somebody asks to stop
+    /// before, the best found so far is written, as soon as there is any.
+    double minutes = 0;
+    /// GGUF files, or names of llama.cpp's file types, that the result is to be better than: no larger, no slower, and closer to
+    /// full precision.
+    std::vector<std::string> rivals{};
+    bool asked_for_rivals = true;  ///< else those that cannot be had are left out with a warning
+};
+
 /// Everything: what the method needs, the plans worth building, the best of them at `output`, and all of it measured. What is built
 /// next and what is shipped is decided by `refine`. One model beside the output is on the disk at any time; the paper's method keeps
-/// its uniform variants. `minutes`, of the front method: how long it may look for the best; 0: until nothing better is in sight. When
-/// the time is up, or somebody asks to stop before, the best found so far is written, as soon as there is any.
+/// its uniform variants.
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
-                                    const std::filesystem::path& output, double minutes = 0);
+                                    const std::filesystem::path& output, const RunGoal& goal = {});
 
 struct EvaluationSettings {
     bool ablation = true;            ///< also with layers in other orders than the paper's

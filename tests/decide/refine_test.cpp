@@ -26,6 +26,7 @@ struct Case {
     Profile profile{.model = {.model = "m", .layers = 4, .embedding_type = "q6_K", .reference = {.perplexity = 10}}};
     Sensitivity sensitivity{.model = "m", .fixed_bytes = 1000, .types = {"q3_K", "q4_K", "q8_0"}, .groups = {}};
     PlanRequest request{.method = Method::front, .weights = *parse_weights("balanced")};
+    std::vector<Measurement> rivals{};
 
     Case()
     {
@@ -76,7 +77,7 @@ struct Case {
     /// Plans, measures by `truth`, and plans again until something is shipped.
     Shipped run(const std::function<Measurement(const Plan&)>& truth, double slower = 1)
     {
-        Session session{.attempts = {}, .reference = {.perplexity = 10}};
+        Session session{.attempts = {}, .reference = {.perplexity = 10}, .rivals = rivals};
         for (;;) {
             auto decision = refine(profile, sensitivity, request, session);
             REQUIRE(decision);
@@ -86,7 +87,7 @@ struct Case {
                 session.attempts.back().measurement = truth(session.attempts.back().plan);
                 session.attempts.back().measurement.speed.latency_ms.median *= slower;
             }
-            REQUIRE(session.attempts.size() <= kMostAttempts);
+            REQUIRE(session.attempts.size() <= (rivals.empty() ? kMostAttempts : kMostAgainstRivals));
         }
     }
 
@@ -195,6 +196,34 @@ TEST_CASE("a uniform type that measures better than every mix is shipped, with i
     std::size_t counted = 0;
     for (const std::size_t count : plan.chosen().counts) counted += count;
     CHECK(counted == plan.allocation.size());
+}
+
+TEST_CASE("what is shipped is better than a rival in everything, where that can be had", "[decide]")
+{
+    Case c;
+    c.request.weights = *parse_weights("accuracy=1");
+    c.rivals = {Case::uniform({.name = "Q4_K_M", .bits = 4.8, .bytes = 1810, .latency = 2.6, .kld = 0.018})};
+    const auto shipped = c.run(Case::sum);
+    CHECK(shipped.ship.limits_kept);
+    const Contest won = contest(shipped.attempt().measurement, c.rivals.front());
+    CHECK(won.won());
+    CHECK(won.divergence < 0.9);
+    CHECK(won.memory > 0.9);  // nothing is given away
+    CHECK(shipped.attempt().plan.request.limits.most[kMemory] == kUnlimited);  // it was not asked for
+    CHECK(!shipped.attempt().plan.request.nearest);
+}
+
+TEST_CASE("where a rival cannot be beaten, what comes nearest is shipped and said to be no better", "[decide]")
+{
+    Case c;
+    c.request.weights = *parse_weights("accuracy=1");
+    c.rivals = {Case::uniform({.name = "magic", .bits = 4.8, .bytes = 1500, .latency = 2.6, .kld = 0.001})};
+    const auto shipped = c.run(Case::sum);
+    CHECK(!shipped.ship.limits_kept);
+    const double shortfall = contest(shipped.attempt().measurement, c.rivals.front()).shortfall();
+    CHECK(shortfall > 1);
+    for (const Attempt& attempt : shipped.attempts) CHECK(contest(attempt.measurement, c.rivals.front()).shortfall() >= shortfall);
+    CHECK(shipped.ship.because.contains("nearest"));
 }
 
 TEST_CASE("what was measured to be better in everything is never passed over", "[decide]")

@@ -1,5 +1,6 @@
 // What is known of a model's types before anything is quantized.
 #include "base/file.h"
+#include "study/forecast.h"
 #include "support/lab.h"
 
 #include <catch2/catch_test_macros.hpp>
@@ -161,6 +162,34 @@ TEST_CASE("a plan is made from an outlook and a sensitivity, its perplexity unkn
     const auto spread = make_spread(profile, *sensitivity, front_request(), {kUnknown, kUnknown, kUnknown}, 3);
     REQUIRE(spread);
     CHECK(!spread->empty());
+}
+
+/// What a monitor was told at the ends of steps.
+class Outcomes : public Monitor {
+public:
+    void end(std::string_view outcome) override { said.emplace_back(outcome); }
+    std::vector<std::string> said;
+};
+
+TEST_CASE("a forecast adds up what goes through the model, and is not made again", "[study][fake]")
+{
+    Lab lab;
+    Study whole = lab.study();
+    whole.settings.quality = {.context = 16, .chunks = 4, .kld_chunks = 4};
+    Outcomes outcomes;
+    const Study study{whole.inventory, whole.workspace, whole.settings, outcomes, whole.runtime, whole.lock};
+    REQUIRE(forecast(study, {.minutes = 30, .rivals = {"Q4_0"}}, 1));
+    REQUIRE(!outcomes.said.empty());
+    const std::string said = outcomes.said.back();
+    CAPTURE(said);
+    // A token of the fake world takes 2 s in its form: 8,192 of importance, 20,000 × 1.25 of probes. Both texts are given.
+    CHECK(said.starts_with("importance 4.6 h, latencies 48 s, probes 13.9 h, full precision 2 min, rivals 2 min, 5 candidates 11 min"));
+    CHECK(said.ends_with("in all about 18.7 h, of 30 min that there are"));
+    outcomes.said.clear();
+    CHECK(forecast(study, {}));  // too few weights to wait for
+    write_text(study.workspace.path("sensitivity.json"), "{}").value();
+    CHECK(forecast(study, {}, 1));
+    CHECK(outcomes.said.empty());
 }
 
 }  // namespace

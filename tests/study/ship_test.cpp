@@ -103,14 +103,14 @@ TEST_CASE("a limit that a plan breaks when it is measured is kept by what is shi
 TEST_CASE("a run that has a time writes the best it found when it is stopped, as soon as it found any", "[study][fake]")
 {
     Lab lab;
-    REQUIRE(run(lab.study("whole"), front_request(), kProbing, lab.folder / "whole.gguf", 60));
+    REQUIRE(run(lab.study("whole"), front_request(), kProbing, lab.folder / "whole.gguf", {.minutes = 60}));
     const std::size_t calls = lab.runtime->calls.size();
     bool any = false;
     for (std::size_t n = 1; n <= calls; ++n) {
         lab.runtime->start_again();
         lab.runtime->faults.stop_at = n;
         const auto output = lab.folder / std::format("{}.gguf", n);
-        const auto stopped = run(lab.study(std::to_string(n)), front_request(), kProbing, output, 60);
+        const auto stopped = run(lab.study(std::to_string(n)), front_request(), kProbing, output, {.minutes = 60});
         INFO("call " << n);
         CHECK(std::filesystem::exists(output) == stopped.has_value());
         CHECK(stopped.has_value() >= any);  // what was found is not lost
@@ -122,6 +122,51 @@ TEST_CASE("a run that has a time writes the best it found when it is stopped, as
         }
     }
     CHECK(any);
+}
+
+TEST_CASE("a rival is measured beside the plans, and beaten where it can be", "[study][fake]")
+{
+    Lab lab;
+    PlanRequest request = front_request();
+    request.weights = *parse_weights("accuracy=1");
+    const auto output = lab.folder / "mixed.gguf";
+    const auto result = run(lab.study(), request, kProbing, output, {.rivals = {"Q4_0"}});
+    if (!result) FAIL(result.error().message);
+    REQUIRE(result->rivals.size() == 1);
+    CHECK(result->rivals.front().name == "Q4_0");
+    CHECK(result->rivals.front().quality.kld > 0);
+    CHECK(result->rivals.front().speed.latency_ms.samples.size() == result->mix.speed.latency_ms.samples.size());
+    CHECK(result->limits_kept == contest(result->mix, result->rivals.front()).won());
+    CHECK(parse_run(to_json(*result))->rivals.front().memory_bytes == result->rivals.front().memory_bytes);
+    for (const auto& entry : std::filesystem::directory_iterator(lab.folder / "workspace/rivals"))
+        CHECK(entry.path().filename() != "Q4_0.gguf");  // only its shape stays
+
+    lab.runtime->start_again();  // what is known of it is not measured again
+    REQUIRE(run(lab.study(), request, kProbing, output, {.rivals = {"q4_0"}}));
+    CHECK(lab.runtime->done("stock") == 0);
+
+    const auto same = run(lab.study(), request, kProbing, lab.folder / "other.gguf", {.rivals = {output.string()}});
+    REQUIRE(same);
+    CHECK(!same->limits_kept);  // nothing is closer than itself
+    CHECK(same->mix.memory_bytes <= result->mix.memory_bytes);
+}
+
+TEST_CASE("a rival that cannot be had is an error if it was asked for, and else left out", "[study][fake]")
+{
+    Lab lab;
+    const auto output = lab.folder / "mixed.gguf";
+    CHECK(run(lab.study(), front_request(), kProbing, output, {.rivals = {"Q4_9"}}).error().code == ErrorCode::usage);
+    CHECK(lab.runtime->calls.empty());
+    // The world of this test makes no file types of several types.
+    CHECK(!run(lab.study(), front_request(), kProbing, output, {.rivals = {"Q4_K_M"}}));
+    CHECK(!std::filesystem::exists(output));
+    const auto without = run(lab.study(), front_request(), kProbing, output, {.rivals = {"Q4_K_M"}, .asked_for_rivals = false});
+    REQUIRE(without);
+    CHECK(without->rivals.empty());
+    const auto stranger = make_tiny_model(lab.folder.path(), {.blocks = 1, .width = 64, .type = 0, .file = "stranger.gguf"});
+    const auto refused = run(lab.study(), front_request(), kProbing, output, {.rivals = {stranger.string()}});
+    REQUIRE(!refused);
+    CHECK(refused.error().message.contains("no quantization of"));
 }
 
 TEST_CASE("a machine that slows down after the profile does not make a plan look wrong", "[study][fake]")

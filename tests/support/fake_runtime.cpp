@@ -1,6 +1,7 @@
 #include "support/fake_runtime.h"
 
 #include "base/file.h"
+#include "quantize/write_models.h"
 
 #include <apreqel/statistics.h>
 #include <ggml.h>
@@ -371,6 +372,17 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
         speeds.back().prompt_tokens_per_second.raw = of_prompt;
     }
     return speeds;
+}
+
+Result<> FakeRuntime::quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,
+                                     const RunSettings& /*settings*/)
+{
+    if (auto begun = begin(std::format("stock {}", name)); !begun) return begun;
+    const auto type = parse_type(name);
+    if (!type) return std::unexpected(type.error());
+    Monitor silent;
+    const ModelSpec spec{.path = output, .types = assign_types(source, *type, *type).types, .notes = {}};
+    return write_models(source, std::span(&spec, 1), {}, 1, silent);
 }
 
 Result<> FakeRuntime::begin(std::string call, const Monitor* monitor)

@@ -39,7 +39,7 @@ public:
     Platform here{.libllama = "fake", .device = "fake device", .machine = "fake machine", .offloading = "none", .threads = 1};
 
     /// Calls that were begun: "load llama.gguf", "tokenize", "sample", "score", "collect", "record", "evaluate q4_0…gguf",
-    /// "probe", "find", "time", "speed of plan-1.gguf".
+    /// "probe", "find", "time", "speed of plan-1.gguf", "stock Q4_0".
     std::vector<std::string> calls;
     /// Of these, how many succeeded and begin like that.
     [[nodiscard]] std::size_t done(std::string_view call) const;
@@ -61,6 +61,9 @@ public:
                                Monitor& monitor) override;
     Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                              const SpeedSettings& settings, Monitor& monitor) override;
+    /// All layers and the embedding in the type that the name begins with: "Q4_0".
+    Result<> quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,
+                            const RunSettings& settings) override;
 
     /// Counts a call that begins. Error: it is to fail, or to stop, as `monitor` says.
     [[nodiscard]] Result<> begin(std::string call, const Monitor* monitor = nullptr);

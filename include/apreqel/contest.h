@@ -1,0 +1,29 @@
+// A model beside another that it is to be better than.
+#pragma once
+
+#include <apreqel/measurement.h>
+
+namespace apreqel {
+
+/// What a model measures against a rival, both in the same rounds and on the same text.
+struct Contest {
+    double memory = 1;        ///< bytes ÷ the rival's
+    Sampled latency;          ///< milliseconds per token ÷ the rival's, round by round
+    double divergence = 1;    ///< KL divergence ÷ the rival's
+    double nll = 0;           ///< mean −log p of the text's tokens, less the rival's, nats; above 0: the text is less likely
+    double nll_error = 0;     ///< its paired standard error over chunks of the text
+    bool has_chunks = false;  ///< both models have the same chunks: the last two are known
+
+    [[nodiscard]] bool no_larger() const { return memory <= 1; }
+    /// Beyond the noise: the interval of the ratio does not lie above 1.
+    [[nodiscard]] bool no_slower() const { return latency.low <= 1; }
+    /// By KL divergence, and with no text less likely beyond two standard errors.
+    [[nodiscard]] bool closer() const { return divergence < 1 && nll <= 2 * nll_error; }
+    [[nodiscard]] bool won() const { return no_larger() && no_slower() && closer(); }
+    /// How far it is from being won: the factor that is missing where most is, 1 if it is won.
+    [[nodiscard]] double shortfall() const;
+};
+
+[[nodiscard]] Contest contest(const Measurement& model, const Measurement& rival);
+
+}  // namespace apreqel

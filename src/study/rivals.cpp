@@ -1,0 +1,129 @@
+#include "study/rivals.h"
+
+#include "base/file.h"
+#include "quantize/shape.h"
+#include "runtime/stock.h"
+#include "study/keys.h"
+#include "study/text.h"
+
+#include <algorithm>
+
+namespace apreqel {
+namespace {
+
+bool is_file(const std::string& what)
+{
+    std::error_code ignored;
+    return std::filesystem::is_regular_file(what, ignored);
+}
+
+/// Error: its tensors are not those of the study's model.
+Result<> check_same_model(const Study& study, const Inventory& other)
+{
+    const Inventory& own = study.inventory;
+    if (own.architecture != other.architecture)
+        return usage_error("{}: a model of architecture {}, not {}", other.files.front().string(), other.architecture,
+                           own.architecture);
+    for (const Tensor& tensor : own.tensors) {
+        const auto same = std::ranges::find(other.tensors, tensor.name, &Tensor::name);
+        if (same == other.tensors.end() || same->shape != tensor.shape)
+            return usage_error("{}: no quantization of {}: {} is missing or has another shape", other.files.front().string(),
+                               study.model().string(), tensor.name);
+    }
+    return {};
+}
+
+Result<Rival> open_file(const Study& study, const std::filesystem::path& path)
+{
+    const auto inventory = read_inventory(path);
+    if (!inventory) return std::unexpected(inventory.error());
+    if (auto same = check_same_model(study, *inventory); !same) return std::unexpected(same.error());
+    auto measured = measure_quality(study, {path, path.filename().string()});
+    if (!measured) return std::unexpected(measured.error());
+    return Rival{.measurement = std::move(*measured), .timed = path};
+}
+
+/// A file that is only there to be measured.
+class BriefFile {
+public:
+    BriefFile(const Study& study, std::filesystem::path path) : study_(study), path_(std::move(path)) {}
+    BriefFile(const BriefFile&) = delete;
+    BriefFile& operator=(const BriefFile&) = delete;
+    ~BriefFile() { study_.workspace.remove(path_); }
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+private:
+    const Study& study_;
+    std::filesystem::path path_;
+};
+
+/// Measures the file type and leaves its shape at `shape`.
+Result<Quality> measure_stock(const Study& study, std::string_view name, const std::filesystem::path& shape)
+{
+    const BriefFile file(study, study.workspace.path(std::format("rivals/{}.gguf", name)));
+    study.monitor.begin(std::format("quantize to {}, by libllama", name), 0);
+    std::filesystem::create_directories(file.path().parent_path());
+    if (auto made = study.runtime->quantize_stock(study.inventory, name, file.path(), study.settings.run); !made)
+        return std::unexpected(made.error());
+    const auto inventory = read_inventory(file.path());
+    if (!inventory) return std::unexpected(inventory.error());
+    study.monitor.end(std::format("{:.1f} MiB", static_cast<double>(inventory->size_bytes()) / (1 << 20)));
+    ModelSpec spec{.path = shape, .types = {}, .notes = {}};
+    for (const Tensor& tensor : inventory->tensors) spec.types.push_back(tensor.type);
+    if (auto written = write_shape(*inventory, spec); !written) return std::unexpected(written.error());
+    const auto measured = measure_quality(study, {file.path(), std::string(name)});
+    if (!measured) return std::unexpected(measured.error());
+    return measured->quality;
+}
+
+Result<Rival> open_stock(const Study& study, std::string_view name)
+{
+    const auto text = evaluation_text(study);
+    if (!text) return std::unexpected(text.error());
+    const Facts facts = Facts::of(study)
+                            .with(Input::text, digest({*text}))
+                            .with(Input::type, std::format("{} with {}", name, importance_digest(study.inventory)));
+    const auto shape = facts.path(study.workspace, kStock, name);
+    const auto artifact = facts.path(study.workspace, kStockQuality, name);
+    auto quality = study.settings.remeasure && !study.measured->contains(artifact)
+                       ? std::nullopt
+                       : read_kept(artifact, read_quality, study.monitor);
+    if (!quality || !std::filesystem::exists(shape)) {
+        auto measured = measure_stock(study, name, shape);
+        if (!measured) return std::unexpected(measured.error());
+        quality = std::move(*measured);
+        if (auto written = write_text(artifact, to_json(*quality)); !written) return std::unexpected(written.error());
+        study.measured->insert(artifact);
+    }
+    const auto inventory = read_inventory(shape);
+    if (!inventory) return std::unexpected(inventory.error());
+    const std::uint64_t bytes = inventory->size_bytes();
+    return Rival{.measurement = {.name = std::string(name),
+                                 .memory_bytes = bytes,
+                                 .bits_per_weight = 8 * static_cast<double>(bytes) / static_cast<double>(inventory->parameters()),
+                                 .quality = std::move(*quality),
+                                 .speed = {}},
+                 .timed = shape};
+}
+
+}  // namespace
+
+Result<> check_rival(const std::string& what)
+{
+    if (is_file(what)) return read_inventory(what).transform([](const Inventory&) {});
+    if (parse_stock(what)) return {};
+    std::string names;
+    for (const std::string_view name : stock_names()) names += (names.empty() ? "" : ", ") + std::string(name);
+    return std::unexpected(
+        Error{ErrorCode::usage, std::format("--beat {}: neither a file nor a file type of llama.cpp", what), "file types: " + names});
+}
+
+Result<Rival> open_rival(const Study& study, const std::string& what)
+{
+    if (is_file(what)) return open_file(study, what);
+    const auto name = parse_stock(what);
+    if (!name) return std::unexpected(name.error());
+    return open_stock(study, *name);
+}
+
+}  // namespace apreqel

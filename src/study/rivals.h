@@ -1,0 +1,22 @@
+// The models that people have without this program.
+#pragma once
+
+#include "study/study.h"
+
+namespace apreqel {
+
+/// A model to be better than.
+struct Rival {
+    Measurement measurement;      ///< memory and quality
+    std::filesystem::path timed;  ///< what its speed is measured on: the file, or its shape
+};
+
+/// Error: `what` is neither a file nor the name of a file type. Asked before long work begins.
+[[nodiscard]] Result<> check_rival(const std::string& what);
+
+/// The GGUF file `what`, or the study's model as llama.cpp quantizes it to the file type of that name, with the same importance
+/// matrix as the study's types; of that, what was measured and its shape are kept in the workspace, and not the file.
+/// Errors: also a file that is no quantization of this model.
+[[nodiscard]] Result<Rival> open_rival(const Study& study, const std::string& what);
+
+}  // namespace apreqel

@@ -1,0 +1,71 @@
+#include <apreqel/contest.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_floating_point.hpp>
+
+#include <cmath>
+
+namespace apreqel {
+namespace {
+
+using Catch::Matchers::WithinRel;
+
+Measurement measured(std::uint64_t bytes, double latency, double kld)
+{
+    Measurement model{.memory_bytes = bytes, .quality = {.kld = kld, .tokens = 40, .kld_tokens = 40, .chunk_nll = {}}};
+    model.speed.latency_ms.median = latency;
+    for (int round = 0; round < 8; ++round) model.speed.latency_ms.samples.push_back(latency * (1 + 0.5 * round));
+    for (int chunk = 0; chunk < 4; ++chunk) model.quality.chunk_nll.push_back(20 + chunk);
+    return model;
+}
+
+TEST_CASE("a model wins a contest that is no larger, no slower and closer to full precision", "[decide]")
+{
+    const Measurement rival = measured(1000, 2, 0.1);
+    const Contest better = contest(measured(1000, 2, 0.08), rival);
+    CHECK(better.won());
+    CHECK(better.shortfall() == 1);
+    CHECK_THAT(better.divergence, WithinRel(0.8, 1e-12));
+    CHECK_THAT(better.latency.median, WithinRel(1.0, 1e-12));  // round by round: the machine's slowness is that of both
+    const Contest larger = contest(measured(1100, 1, 0.01), rival);
+    CHECK(!larger.no_larger());
+    CHECK_THAT(larger.shortfall(), WithinRel(1.1, 1e-12));
+    const Contest slower = contest(measured(900, 2.4, 0.01), rival);
+    CHECK(!slower.no_slower());
+    CHECK_THAT(slower.shortfall(), WithinRel(1.2, 1e-12));
+    const Contest same = contest(rival, rival);
+    CHECK(!same.closer());
+    CHECK(same.shortfall() > 1);
+}
+
+TEST_CASE("slower is what is so beyond the noise of the rounds", "[decide]")
+{
+    const Measurement rival = measured(1000, 2, 0.1);
+    Measurement model = measured(1000, 2.02, 0.08);
+    for (std::size_t round = 0; round < 8; round += 2) model.speed.latency_ms.samples[round] *= 0.9;
+    const Contest noisy = contest(model, rival);
+    CHECK(noisy.latency.high > 1);
+    CHECK(noisy.no_slower());
+}
+
+TEST_CASE("a text that became less likely by more than two paired standard errors is not closer", "[decide]")
+{
+    const Measurement rival = measured(1000, 2, 0.1);
+    Measurement model = measured(1000, 2, 0.08);
+    for (double& nll : model.quality.chunk_nll) nll += 1;  // in every chunk alike
+    model.quality.chunk_nll.back() += 0.1;
+    const Contest worse = contest(model, rival);
+    REQUIRE(worse.has_chunks);
+    CHECK_THAT(worse.nll, WithinRel(1.025 / 10, 1e-12));
+    CHECK_THAT(worse.nll_error, WithinRel(0.025 / 10, 1e-9));  // deviation 0.05 of four chunks
+    CHECK(!worse.closer());
+    CHECK_THAT(worse.shortfall(), WithinRel(std::exp(0.1025 - 0.005), 1e-9));
+    model.quality.chunk_nll = {25, 17, 26, 19};  // more likely in some, less in others
+    CHECK(contest(model, rival).closer());
+    model.quality.chunk_nll.pop_back();  // of another text: nothing can be said
+    CHECK(!contest(model, rival).has_chunks);
+    CHECK(contest(model, rival).closer());
+}
+
+}  // namespace
+}  // namespace apreqel
