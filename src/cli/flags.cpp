@@ -374,6 +374,13 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::functi
     report_coverage(*inventory, monitor);
     auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
+    if (flags.types) {  // what is of no use is said before long work
+        auto named = types_of(flags, *inventory);
+        if (!named) return std::unexpected(named.error());
+        named->append_range(*variants);
+        Monitor silent;
+        if (auto types = with_source(std::move(*named), *inventory, silent); !types) return std::unexpected(types.error());
+    }
     settings.embedding_type = *embedding_type_of(flags, *inventory);
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());

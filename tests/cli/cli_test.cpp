@@ -521,7 +521,7 @@ TEST_CASE("a quantized model is taken where the flag says so", "[cli]")
         CHECK(refused.err.contains("--from-quantized"));
     }
     CHECK(apreqel(folder, {"inspect", "q8_0.gguf"}).out.contains("or add --from-quantized"));
-    const auto shown = apreqel(folder, {"inspect", "q8_0.gguf", "--from-quantized"});
+    const auto shown = apreqel(folder, {"inspect", "q8_0.gguf", "--from-quantized", "--types", "q4_0,q8_0"});
     CHECK(shown.exit_code == 0);
     CHECK(shown.out.contains("\nsource "));
     CHECK(!shown.out.contains("\nq8_0 "));  // another name for what it is

@@ -162,10 +162,9 @@ TEST_CASE("a file made from a quantized one runs, and is as far from it as its p
     REQUIRE(result);
     check_shipped(study.inventory, result->plan, output);
     CHECK(result->mix.memory_bytes == read_inventory(output)->size_bytes());
-    CHECK(std::abs(result->uniform[2].quality.kld) < 1e-6);
 
     // A group in one type, all others as they are.
-    const auto sensitivity = read_sensitivity(workspace.path("sensitivity.json"));
+    const auto sensitivity = sense(study, {.chunks = 4, .thorough = true});
     REQUIRE(sensitivity);
     Plan one{.embedding_type = "source", .allocation = {}};
     for (const Group& layer : study.inventory.layers) one.allocation.push_back({layer.name, "source"});
