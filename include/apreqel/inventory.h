@@ -34,6 +34,8 @@ struct Tensor {
     TensorPlace place = TensorPlace::fixed;
     /// Weight of each column in the quantization error, one row of columns per matrix (expert); null: all count alike.
     std::shared_ptr<const std::vector<float>> importance;
+    /// Quantized, and what it is dequantized to is what it is compared with and made other types from.
+    bool requantize = false;
 
     [[nodiscard]] std::int64_t columns() const { return shape[0]; }
     [[nodiscard]] std::int64_t rows() const { return shape[1] * shape[2] * shape[3]; }
@@ -110,6 +112,8 @@ struct Inventory {
     ImportanceSource importance_source{};
     std::string fingerprint;  ///< identifies metadata and weights, independent of the path: 32 hex digits
 
+    /// True if it is quantized already and is itself what quality is relative to.
+    [[nodiscard]] bool from_quantized() const;
     [[nodiscard]] std::uint64_t parameters() const;
     [[nodiscard]] std::uint64_t size_bytes() const;  ///< bytes of all tensors, without padding and metadata
     [[nodiscard]] std::optional<std::size_t> find_layer(std::string_view name) const;
@@ -117,8 +121,9 @@ struct Inventory {
 
 /// Reads and checks the metadata of a GGUF model; the weights are not loaded. For a split model `path` is its first
 /// shard, the others are found beside it. The file is untrusted: nothing in it can crash the caller.
+/// `from_quantized`: one that is quantized is taken as the reference, and its name says what it is quantized to.
 /// Errors: not a GGUF, damaged, not a language model with blocks, shard missing.
-[[nodiscard]] Result<Inventory> read_inventory(const std::filesystem::path& path);
+[[nodiscard]] Result<Inventory> read_inventory(const std::filesystem::path& path, bool from_quantized = false);
 
 /// Whether a GGUF file is a multimodal projector (mmproj), which read_inventory refuses: no blocks of text, all its weights take
 /// one type.
@@ -134,7 +139,8 @@ struct Inventory {
 /// The last of these; without tensors where there are none.
 [[nodiscard]] Group embedding_group(const Inventory& inventory);
 
-/// An error that names no file unless every tensor that would be quantized is in full precision (f32, f16 or bf16).
+/// An error that names no file unless every tensor that would be quantized is in full precision (f32, f16 or bf16), or the model
+/// is taken as it is.
 [[nodiscard]] Result<> check_full_precision(const Inventory& inventory);
 
 }  // namespace apreqel

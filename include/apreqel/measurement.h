@@ -61,6 +61,9 @@ struct Fallback {
 /// The name of the group of embedding and output tensors.
 inline constexpr std::string_view kEmbedding = "embedding";
 
+/// The type of a group that stays as it is in the model's own file.
+inline constexpr std::string_view kSource = "source";
+
 /// What a group of tensors is stored as.
 struct GroupType {
     std::string group;  ///< "blk.3.attn", "blk.3.ffn_gate+ffn_up", "embedding": see Group

@@ -1,9 +1,11 @@
 #include "cli/flags.h"
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "cli/quantity.h"
 #include "model/importance.h"
 #include "model/readiness.h"
+#include "quantize/assign_types.h"
 
 #include <unistd.h>
 #include <algorithm>
@@ -29,6 +31,13 @@ void add_model(CLI::App& verb, Flags& flags)
     verb.add_option("MODEL", flags.model, "Full-precision GGUF (f32, f16 or bf16); of a split model the first shard")
         ->type_name("")
         ->required();
+}
+
+void add_from_quantized(CLI::App& verb, Flags& flags)
+{
+    verb.add_flag(
+        "--from-quantized", flags.from_quantized,
+        "Take a quantized MODEL as what quality is relative to: layers stay as they are (type source), or become smaller");
 }
 
 void add_output(CLI::App& verb, Flags& flags, const std::string& description)
@@ -340,7 +349,7 @@ Result<std::vector<Variant>> parse_types(const std::string& names, bool has_impo
     for (const auto part : std::views::split(names, ',')) {
         std::string name{trimmed(std::string_view(part))};
         if (name.empty()) return usage_error("quantization types \"{}\": one of the names is empty", names);
-        if (weigh && has_importance && !name.contains('+')) name += kWithImportance;
+        if (weigh && has_importance && !name.contains('+') && name != kSource) name += kWithImportance;
         auto variant = parse_variant(name, has_importance);
         if (!variant) {
             Error error = variant.error();
@@ -371,7 +380,7 @@ Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& 
 
 Result<Inventory> open_model(const Flags& flags)
 {
-    auto inventory = read_inventory(flags.model);
+    auto inventory = read_inventory(flags.model, flags.from_quantized);
     if (inventory && flags.nextn_type) {
         const auto type = parse_type(trimmed(*flags.nextn_type));
         if (!type) return std::unexpected(type.error());
@@ -394,12 +403,32 @@ Result<std::vector<Variant>> types_of(const Flags& flags, const Inventory& model
     return parse_types(flags.types.value_or(std::string(kPaperTypes)), has_importance(flags), flags.weigh_types);
 }
 
-Result<QuantType> embedding_type_of(const Flags& flags, const Inventory& model)
+Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inventory& model, Monitor& monitor)
 {
-    const auto type = parse_type(flags.embedding_type ? trimmed(*flags.embedding_type) : kEmbeddingType);
-    if (!type) return type;
-    if (auto possible = check_target_type(*type, has_importance(flags)); !possible) return std::unexpected(possible.error());
-    return flags.embedding_type ? *type : embedding_type_of(model, *type);
+    if (!model.from_quantized()) return types;
+    std::string idle;
+    std::erase_if(types, [&](const Variant& variant) {
+        const bool useless = keeps(model, variant);
+        if (useless) idle += (idle.empty() ? "" : ", ") + variant.name;
+        return useless;
+    });
+    if (std::ranges::all_of(types, &Variant::as_it_is))
+        return usage_error("quantization types {}: none makes any tensor of {} smaller", idle, printable_line(model.name));
+    if (!idle.empty()) monitor.warn(std::format("no tensor of {} would be smaller in {}", printable_line(model.name), idle));
+    const Variant source = *parse_variant(kSource, false);
+    if (!std::ranges::contains(types, source)) types.push_back(source);
+    return types;
+}
+
+Result<Variant> embedding_type_of(const Flags& flags, const Inventory& model)
+{
+    const std::string_view usual = model.from_quantized() ? kSource : kEmbeddingType;
+    const auto type = parse_embedding_type(flags.embedding_type ? trimmed(*flags.embedding_type) : usual);
+    if (!type || type->as_it_is) return type;
+    if (auto possible = check_target_type(type->type, has_importance(flags)); !possible)
+        return std::unexpected(possible.error());
+    if (!flags.embedding_type) return embedding_type_of(model, type->type);
+    return keeps(model, embedding_group(model), *type) ? parse_embedding_type(kSource) : type;
 }
 
 Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::function<Result<>(const Study&)>& check)
@@ -420,6 +449,13 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::functi
     report_ungrouped(*inventory, monitor);
     auto variants = open_variants(flags, *inventory);
     if (!variants) return std::unexpected(variants.error());
+    if (flags.types) {  // what is of no use is said before long work
+        auto named = types_of(flags, *inventory);
+        if (!named) return std::unexpected(named.error());
+        named->append_range(*variants);
+        Monitor silent;
+        if (auto types = with_source(std::move(*named), *inventory, silent); !types) return std::unexpected(types.error());
+    }
     settings.embedding_type = *embedding_type_of(flags, *inventory);
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
@@ -443,8 +479,10 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::functi
         const std::string misfits = describe_misfits(study.inventory, *types);
         if (!misfits.empty()) monitor.warn(misfits);
     }
+    types->append_range(*variants);
+    types = with_source(std::move(*types), study.inventory, monitor);
+    if (!types) return std::unexpected(types.error());
     study.settings.types = std::move(*types);
-    study.settings.types.append_range(*variants);
     return study;
 }
 

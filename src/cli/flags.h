@@ -39,10 +39,11 @@ struct Flags {
     bool force = false;
     std::filesystem::path imatrix;      ///< or kOwnImportance, kWithoutImportance
     std::vector<std::string> variants;  ///< NAME=FILE
+    bool from_quantized = false;        ///< a quantized model is taken as the reference
     bool weigh_types = true;            ///< types without a suffix are quantized with the importance matrix, if there is one
     UsualTypes usual_types = UsualTypes::unused;
     std::optional<std::string> types;           ///< empty: the usual ones
-    std::optional<std::string> embedding_type;  ///< empty: kEmbeddingType
+    std::optional<std::string> embedding_type;  ///< empty: kEmbeddingType, or kSource where the model is quantized
     std::optional<std::string> nextn_type;      ///< empty: that of read_inventory
     std::optional<Method> method;               ///< empty: the verb decides
     std::optional<bool> mix_embedding;          ///< the same
@@ -52,6 +53,7 @@ struct Flags {
 };
 
 void add_model(CLI::App& verb, Flags& flags);
+void add_from_quantized(CLI::App& verb, Flags& flags);  ///< --from-quantized
 void add_output(CLI::App& verb, Flags& flags, const std::string& description);
 void add_workspace(CLI::App& verb, Flags& flags);
 void add_common(CLI::App& verb, Flags& flags);        ///< --json, --quiet
@@ -99,8 +101,12 @@ void settle_method(PlanRequest& request, const Flags& flags, Method usual);
 /// The types named, or the usual ones of this model. Errors: those of parse_types.
 [[nodiscard]] Result<std::vector<Variant>> types_of(const Flags& flags, const Inventory& model);
 
+/// `types` as a quantized model can have them: those that make a tensor smaller, and kSource. Others are as they were.
+/// Error: none does.
+[[nodiscard]] Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inventory& model, Monitor& monitor);
+
 /// The type named, or the usual one, as this model stores it. Error: no target for quantization.
-[[nodiscard]] Result<QuantType> embedding_type_of(const Flags& flags, const Inventory& model);
+[[nodiscard]] Result<Variant> embedding_type_of(const Flags& flags, const Inventory& model);
 
 /// Types by name, separated by commas, spaces around them do not matter, all with importance if `weigh`. Errors: unknown, listed twice, not a target for
 /// quantization.

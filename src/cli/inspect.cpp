@@ -112,13 +112,17 @@ std::string support(const Inventory& inventory)
     std::string supported;
     std::string unsupported;
     for (const Need& need : needs) {
-        const bool prevented = std::ranges::any_of(
-            inventory.obstacles, [&](const Obstacle& obstacle) { return std::ranges::contains(need.tasks, obstacle.task); });
+        const bool precise_only = need.verb == "study" && inventory.from_quantized();
+        const bool prevented = precise_only || std::ranges::any_of(inventory.obstacles, [&](const Obstacle& obstacle) {
+                                   return std::ranges::contains(need.tasks, obstacle.task);
+                               });
         std::string& verbs = prevented ? unsupported : supported;
         verbs += std::format("{}{}", verbs.empty() ? "" : ", ", need.verb);
     }
     std::string text = std::format("Supported: {}.", supported.empty() ? "nothing" : supported);
     if (!unsupported.empty()) text += std::format("\nNot supported: {}.", unsupported);
+    if (inventory.from_quantized())
+        text += "\nIt is quantized: quality is relative to this file, and study is of full-precision models.";
     for (const Obstacle& obstacle : inventory.obstacles)
         text += std::format("\n{}: {}.", impossibility(obstacle.task), obstacle.reason);
     return text;
@@ -156,7 +160,9 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
     }
     text += std::format("\n{}\n\n{}", support(inventory), tensors ? tensors_table(inventory) : roles_table(inventory));
     if (weights.empty())
-        return text + "\nIt is quantized already: give the full-precision model to see what each type would weigh.\n";
+        return text +
+               "\nIt is quantized already: give the full-precision model to see what each type would weigh, or add "
+               "--from-quantized.\n";
     return text + "\n" + palette(inventory) + "\n" + types_table(weights);
 }
 
@@ -193,6 +199,9 @@ Result<> run_inspect(const InspectFlags& flags)
     types->append_range(*variants);
     const auto embedding = embedding_type_of(flags, *inventory);
     if (!embedding) return std::unexpected(embedding.error());
+    Terminal terminal(flags.quiet);
+    types = with_source(std::move(*types), *inventory, terminal);
+    if (!types) return std::unexpected(types.error());
     std::vector<TypeWeight> weights;
     if (check_full_precision(*inventory)) {
         auto weighed = weigh_types(*inventory, *types, *embedding);
@@ -220,6 +229,7 @@ void add_inspect(CLI::App& app, Action& chosen)
         "  apreqel inspect model-f16.gguf -o shape.json      for bench on another device");
     auto flags = std::make_shared<InspectFlags>();
     add_model(*verb, *flags);
+    add_from_quantized(*verb, *flags);
     add_imatrix_file(*verb, *flags);
     add_palette(*verb, *flags, UsualTypes::fitting);
     verb->add_flag("--tensors", flags->tensors, "List every tensor instead of one row per role");

@@ -20,7 +20,10 @@ std::string describe(const Profile& profile)
         rows.push_back(measurement_row(measurement_of(profile, variant.type)));
     std::vector<Fallback> fallbacks;
     for (const UniformVariant& variant : profile.model.types) fallbacks.append_range(variant.fallbacks);
-    return text + format_table(rows) + format_fallbacks(fallbacks);
+    std::vector<std::string> types;
+    for (const UniformVariant& variant : profile.model.types) types.push_back(variant.type);
+    return text + format_table(rows) + format_source(types, printable_line(profile.model.model_name)) +
+           format_fallbacks(fallbacks);
 }
 
 struct ProfileFlags : Flags {
@@ -56,6 +59,7 @@ void add_profile(CLI::App& app, Action& chosen)
         "  apreqel profile model-f16.gguf --shape");
     auto flags = std::make_shared<ProfileFlags>();
     add_model(*verb, *flags);
+    add_from_quantized(*verb, *flags);
     add_types(*verb, *flags, UsualTypes::paper);
     verb->add_flag("--mixes", flags->mixes, "Time a few mixes too, from which --method front predicts latencies better");
     verb->add_flag("--shape", flags->shape,

@@ -142,6 +142,7 @@ void add_quantize(CLI::App& app, Action& chosen)
         "  apreqel quantize mmproj-f16.gguf --type q8_0 -o mmproj-q8_0.gguf");
     auto flags = std::make_shared<QuantizeFlags>();
     add_model(*verb, *flags);
+    add_from_quantized(*verb, *flags);
     verb->add_option("--plan", flags->plan, "The plan: a type for every layer; or a layout of another model")->type_name("FILE");
     verb->add_option("--type", flags->type, "The one type of all weights of a multimodal projector (mmproj)")
         ->type_name("TYPE");

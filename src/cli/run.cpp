@@ -109,7 +109,7 @@ void spare(RunFlags& flags)
 }
 
 /// Who names neither rivals nor limits nor weights wants a better file than the one he would have downloaded; who names rivals
-/// or limits, the best that is within them.
+/// or limits, the best that is within them. A quantized model is one that was downloaded: who names nothing wants it smaller.
 Result<> settle_goal(RunFlags& flags)
 {
     PlanRequest& request = flags.request;
@@ -118,8 +118,10 @@ Result<> settle_goal(RunFlags& flags)
     const bool front = request.method == Method::front;
     if (!front && !flags.goal.rivals.empty()) return usage_error("run: --beat is for the front method");
     flags.goal.asked_for_rivals = !flags.goal.rivals.empty();
-    if (front && !flags.weights && flags.goal.rivals.empty() && !is_limited(request.limits)) flags.goal.rivals = {std::string(kUsualRival)};
-    const auto weights = parse_weights(flags.weights.value_or(front ? "accuracy=1" : std::string(kUsualWeights)));
+    const bool unasked = front && !flags.weights && flags.goal.rivals.empty() && !is_limited(request.limits);
+    const bool smaller = unasked && flags.from_quantized;
+    if (unasked && !smaller) flags.goal.rivals = {std::string(kUsualRival)};
+    const auto weights = parse_weights(flags.weights.value_or(front && !smaller ? "accuracy=1" : std::string(kUsualWeights)));
     if (!weights) return std::unexpected(weights.error());
     request.weights = *weights;
     return {};
@@ -176,6 +178,7 @@ void add_run(CLI::App& app, Action& chosen)
         "  apreqel run model-f16.gguf --method paper --weights balanced -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);
+    add_from_quantized(*verb, *flags);
     add_output(*verb, *flags, "The mixed-precision GGUF to write, or a folder: then it gets a name");
     add_publishing(*verb, flags->publishing);
     add_layout(*verb, flags->publishing.layout);

@@ -30,6 +30,7 @@ std::string describe(const Sensitivity& sensitivity)
         }
     }
     text += format_table(rows);
+    text += format_source(sensitivity.types, printable_line(sensitivity.model_name));
     text += std::format("\na probe that changes nothing: {:.1f}\n", 1e6 * sensitivity.noise_floor);
     const Separability& held = sensitivity.separability;
     text += std::format("{} tokens went through the model, its weights in {}\n", sensitivity.tokens, sensitivity.form);
@@ -86,6 +87,7 @@ void add_sense(CLI::App& app, Action& chosen)
         "  apreqel sense model-f16.gguf --calibration calibration.txt --granularity tensor --minutes 60");
     auto flags = std::make_shared<SenseFlags>();
     add_model(*verb, *flags);
+    add_from_quantized(*verb, *flags);
     add_types(*verb, *flags, UsualTypes::fitting);
     add_sensing(*verb, flags->sense);
     add_chunking(*verb, *flags);

@@ -74,7 +74,8 @@ private:
     std::normal_distribution<double> distribution_{0, 1};
 };
 
-/// Every group in `type`, but for those that have another in its uniform variant; nothing if a group cannot.
+/// Every group in `type`, but for those that have another in its uniform variant, and those that stay as they are in the source
+/// as they cannot; nothing if a group can do neither.
 std::optional<FrontPoint> uniform_point(const Prediction& prediction, std::size_t type)
 {
     FrontPoint point{.cost = {}, .types = {}};
@@ -83,7 +84,8 @@ std::optional<FrontPoint> uniform_point(const Prediction& prediction, std::size_
         const auto& choices = prediction.choices[g];
         const auto has = [&](std::uint8_t q) { return fixed.empty() ? q == type : prediction.types[q] == fixed; };
         auto choice = std::ranges::find_if(choices, has);
-        if (choice == choices.end() && !fixed.empty()) choice = std::ranges::find(choices, type);
+        const auto instead = [&](std::uint8_t q) { return fixed.empty() ? prediction.types[q] == kSource : q == type; };
+        if (choice == choices.end()) choice = std::ranges::find_if(choices, instead);
         if (choice == choices.end()) return std::nullopt;
         point.types.push_back(static_cast<std::uint8_t>(choice - choices.begin()));
     }

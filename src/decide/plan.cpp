@@ -122,6 +122,9 @@ Result<std::string> tensor_type_file(const Plan& plan)
     for (const GroupType& entry : plan.allocation) {
         const std::string type = entry.type.substr(0, entry.type.find('+'));  // the importance matrix is its --imatrix
         if (!is_group_name(entry.group)) return fail("write tensor types: \"{}\" is no name of a layer", entry.group);
+        if (type == kSource)
+            return fail("write tensor types: {} stays as it is in the source, which llama-quantize cannot be told",
+                        entry.group);
         if (const auto known = parse_type(type); !known) return std::unexpected(known.error());
         if (entry.group == kEmbedding) {
             lines += std::format("^(?!blk\\.)={}\n", type);

@@ -127,6 +127,13 @@ private:
         return group.probes[index_of(sensitivity_.types, type)];
     }
 
+    /// What `group` is stored as where a model gives it `type`: a type that it cannot have leaves it as it is.
+    [[nodiscard]] std::string_view stored_as(const GroupSensitivity& group, std::string_view type) const
+    {
+        const bool known = std::ranges::contains(sensitivity_.types, type) && std::ranges::contains(prediction_.types, kSource);
+        return known && probe(group, type).memory_bytes == 0 ? kSource : type;
+    }
+
     /// Groups choose, or have what they are fixed to: then they are part of what all models cost.
     Result<> choose_groups(bool free_fixed)
     {
@@ -198,7 +205,7 @@ private:
             const double time = criterion.of({.speed = speed}, {});
             TimedParts row{.parts = std::vector<double>(parts.size() * types.size()), .latency_ms = time, .mixed = mixed};
             for (const GroupSensitivity& group : sensitivity_.groups) {
-                const std::string_view type = type_of(group);
+                const std::string_view type = stored_as(group, type_of(group));
                 if (!std::ranges::contains(types, type)) return;  // it tells of a type that is not chosen from
                 row.parts[place(group, type)] += share(group);
             }
@@ -248,9 +255,10 @@ private:
             double others = 0;
             for (const GroupSensitivity& group : sensitivity_.groups) {
                 const auto weights = static_cast<double>(group.parameters);
-                const bool other = type_in(types[q], group) != types[q];
+                const std::string_view stored = stored_as(group, type_in(types[q], group));
+                const bool other = stored != types[q];
                 all += weights;
-                (other ? others : free) += weights * (other ? as_fixed[index_of(types, group.fixed_type)] : 1);
+                (other ? others : free) += weights * (other ? as_fixed[index_of(types, stored)] : 1);
             }
             if (free > 0) times[q] = std::max((uniform[q] * all - others) / free, kLeast * uniform[q]);
         }
@@ -301,7 +309,8 @@ private:
     {
         double sum = prediction_.costs.fixed[column];
         for (std::size_t g = 0; g < prediction_.groups.size(); ++g) {
-            const std::size_t type = index_of(prediction_.types, type_in(allocation, *prediction_.groups[g]));
+            const std::size_t type =
+                index_of(prediction_.types, stored_as(*prediction_.groups[g], type_in(allocation, *prediction_.groups[g])));
             const auto choice = std::ranges::find(prediction_.choices[g], type);
             if (choice == prediction_.choices[g].end()) return std::nullopt;
             sum += prediction_.costs.groups[g][static_cast<std::size_t>(choice - prediction_.choices[g].begin())][column];

@@ -172,7 +172,28 @@ std::string readable_name(const Container& container, const fs::path& path)
     return readable ? name : path.stem().string();
 }
 
+/// Tensors that libggml can read back may be quantized again. Records name the model: "NAME (q8_0)", or "NAME (q4_K, q6_K)", the
+/// type of most weights first.
+void take_as_reference(Inventory& inventory)
+{
+    std::map<QuantType, std::int64_t> weights;
+    for (Tensor& tensor : inventory.tensors) {
+        if (tensor.place == TensorPlace::fixed) continue;
+        weights[tensor.type] += tensor.elements();
+        tensor.requantize = check_target_type(tensor.type, true).has_value();
+    }
+    if (!inventory.from_quantized()) return;
+    std::vector<std::pair<std::int64_t, QuantType>> types;
+    for (const auto& [type, count] : weights) types.emplace_back(-count, type);
+    std::ranges::sort(types);
+    std::string names;
+    for (const auto& [count, type] : types) names += (names.empty() ? "" : ", ") + type_name(type);
+    inventory.name += std::format(" ({})", names);
+}
+
 }  // namespace
+
+bool Inventory::from_quantized() const { return std::ranges::any_of(tensors, &Tensor::requantize); }
 
 std::uint64_t Inventory::parameters() const
 {
@@ -194,7 +215,7 @@ std::optional<std::size_t> Inventory::find_layer(std::string_view wanted) const
     return static_cast<std::size_t>(layer - layers.begin());
 }
 
-Result<Inventory> read_inventory(const fs::path& path)
+Result<Inventory> read_inventory(const fs::path& path, bool from_quantized)
 {
     const auto opened = open_shards(path);
     if (!opened) return std::unexpected(opened.error());
@@ -217,6 +238,7 @@ Result<Inventory> read_inventory(const fs::path& path)
     inventory.architecture = *container.text("general.architecture");
     set_aside_nextn(inventory, container);
     inventory.name = readable_name(container, path);
+    if (from_quantized) take_as_reference(inventory);
     inventory.experts = container.natural(inventory.architecture + ".expert_count").value_or(0);
     inventory.tied_embeddings = !std::ranges::contains(inventory.tensors, "output.weight", &Tensor::name);
     group_layers(inventory);
@@ -314,9 +336,15 @@ Result<> check_full_precision(const Inventory& inventory)
 {
     for (const Tensor& tensor : inventory.tensors) {
         const bool takes_type = tensor.place == TensorPlace::layer || tensor.place == TensorPlace::embedding;
-        if (!takes_type || is_full_precision(tensor.type)) continue;
-        return fail("{} is {} already, and quantizing twice adds up errors: give the model in F16, BF16 or F32", tensor.name,
-                    type_name(tensor.type));
+        if (!takes_type || is_full_precision(tensor.type) || tensor.requantize) continue;
+        auto refused = fail("{} is {} already, and quantizing twice adds up errors: give the model in F16, BF16 or F32",
+                            tensor.name, type_name(tensor.type));
+        if (check_target_type(tensor.type, true))
+            refused.error().hint =
+                "if there is no other, run, sense, profile, quantize and inspect take it with --from-quantized; quality is "
+                "then "
+                "relative to it";
+        return refused;
     }
     return {};
 }

@@ -125,7 +125,11 @@ Result<> check_ready(const Inventory& inventory, std::string_view verb, std::ini
 {
     for (const Obstacle& obstacle : inventory.obstacles) {
         if (!std::ranges::contains(tasks, obstacle.task)) continue;
-        return fail("{} {}: {}: {}", verb, inventory.files.front().string(), impossibility(obstacle.task), obstacle.reason);
+        auto refused =
+            fail("{} {}: {}: {}", verb, inventory.files.front().string(), impossibility(obstacle.task), obstacle.reason);
+        if (const auto precise = check_full_precision(inventory); !precise && precise.error().message == obstacle.reason)
+            refused.error().hint = precise.error().hint;
+        return refused;
     }
     return {};
 }

@@ -88,7 +88,7 @@ std::string obstacle_to(const Tensor& tensor, QuantType type, const TensorOrigin
     }
     if (type == tensor.type) return {};
     if (tensor.place == TensorPlace::fixed) return "llama.cpp keeps this tensor as it is";
-    if (!is_full_precision(tensor.type))
+    if (!is_full_precision(tensor.type) && !tensor.requantize)
         return std::format("it is {} already: quantizing twice adds up errors", type_name(tensor.type));
     if (!is_full_precision(type)) {
         if (!check_target_type(type, true)) return "no type that weights can be quantized to";
@@ -103,6 +103,7 @@ std::string obstacle_to(const Tensor& tensor, QuantType type, const TensorOrigin
 
 Storage storage_of(const Tensor& tensor, const Variant& variant)
 {
+    if (variant.as_it_is) return {.type = tensor.type, .origin = {}, .fallback = false, .obstacle = {}};
     Storage storage{.type = variant.type,
                     .origin = {.importance = variant.importance, .foreign = variant.foreign},
                     .fallback = false,
@@ -114,14 +115,46 @@ Storage storage_of(const Tensor& tensor, const Variant& variant)
         storage.fallback = true;
         storage.type = fallback_for(variant.type, tensor.columns());
     }
+    if (tensor.requantize && !variant.foreign &&
+        row_bytes(storage.type, tensor.columns()) > row_bytes(tensor.type, tensor.columns()))
+        return {.type = tensor.type, .origin = {}, .fallback = false, .obstacle = {}};
     storage.obstacle = obstacle_to(tensor, storage.type, storage.origin);
     return storage;
 }
 
+double bits_per_weight(const Inventory& inventory, const Variant& variant)
+{
+    if (!variant.foreign && !variant.as_it_is && !inventory.from_quantized()) return bits_per_weight(variant.type);
+    double bytes = 0;
+    double weights = 0;
+    for (const Tensor& tensor : inventory.tensors) {
+        if (tensor.place != TensorPlace::layer) continue;
+        const QuantType type = storage_of(tensor, variant).type;
+        bytes += static_cast<double>(tensor.rows()) * static_cast<double>(row_bytes(type, tensor.columns()));
+        weights += static_cast<double>(tensor.elements());
+    }
+    return 8 * bytes / weights;
+}
+
+bool keeps(const Inventory& inventory, const Group& group, const Variant& variant)
+{
+    if (variant.as_it_is || variant.foreign || !inventory.from_quantized()) return false;
+    return std::ranges::all_of(group.tensors, [&](std::size_t t) {
+        return storage_of(inventory.tensors[t], variant).type == inventory.tensors[t].type;
+    });
+}
+
+bool keeps(const Inventory& inventory, const Variant& variant)
+{
+    return std::ranges::all_of(groups_of(inventory, Granularity::layer),
+                               [&](const Group& group) { return keeps(inventory, group, variant); });
+}
+
 bool can_store(const Inventory& inventory, const Group& group, const Variant& variant)
 {
-    return std::ranges::all_of(group.tensors,
-                               [&](std::size_t t) { return storage_of(inventory.tensors[t], variant).obstacle.empty(); });
+    return !keeps(inventory, group, variant) && std::ranges::all_of(group.tensors, [&](std::size_t t) {
+        return storage_of(inventory.tensors[t], variant).obstacle.empty();
+    });
 }
 
 Result<> check_storage(const Inventory& inventory, std::span<const GroupVariant> groups)

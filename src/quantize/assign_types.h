@@ -27,7 +27,8 @@ struct Storage {
     std::string obstacle;   ///< why this cannot be done, as in "attn_q: OBSTACLE"; empty: it can
 };
 
-/// How `variant` stores `tensor`. Everything that plans, measures or writes asks this, before any weight is read.
+/// How `variant` stores `tensor`. Everything that plans, measures or writes asks this, before any weight is read. One that is
+/// quantized already stays as it is where a type would take more bytes: it would be no better.
 [[nodiscard]] Storage storage_of(const Tensor& tensor, const Variant& variant);
 
 /// Why `tensor` cannot be stored as `type` from `origin`; empty: it can.
@@ -39,7 +40,17 @@ struct GroupVariant {
     Variant variant;
 };
 
-/// True if `variant` can store every tensor of the group.
+/// Bits per weight of the layers, which orders variants by precision: the type's, or what the tensors come to where they are not
+/// all of one.
+[[nodiscard]] double bits_per_weight(const Inventory& inventory, const Variant& variant);
+
+/// True if `variant` is but another name for the group as it is in a model that is quantized already.
+[[nodiscard]] bool keeps(const Inventory& inventory, const Group& group, const Variant& variant);
+
+/// True if it is that for all layers, embedding and output.
+[[nodiscard]] bool keeps(const Inventory& inventory, const Variant& variant);
+
+/// True if `variant` can store every tensor of the group, and is not but another name for the group as it is.
 [[nodiscard]] bool can_store(const Inventory& inventory, const Group& group, const Variant& variant);
 
 /// A usage error unless every group can be stored as asked. It names the tensors by role and count, and what to do.

@@ -17,9 +17,11 @@ constexpr std::uint64_t kPieceBytes = 4 << 20;
 
 struct Piece {
     std::size_t tensor;
-    std::uint64_t begin;  ///< bytes from the start of the tensor
+    std::uint64_t begin;  ///< bytes from the start of the tensor; of one that is quantized, where a row begins
     std::uint64_t bytes;
 };
+
+bool can_be_read(QuantType type) { return is_full_precision(type) || check_target_type(type, true); }
 
 /// In IEEE's formats a number with all exponent bits set is infinite or none.
 template <typename Bits>
@@ -34,8 +36,19 @@ bool all_finite(std::span<const std::byte> bytes, Bits exponent)
     return finite;
 }
 
+/// What is quantized is finite if its scales are, and they are where each type has them: only libggml knows.
+bool dequantized_finite(const QuantType& type, std::span<const std::byte> bytes)
+{
+    const std::uint64_t blocks = bytes.size() / row_bytes(type, block_size(type));
+    std::vector<float> weights(static_cast<std::size_t>(blocks) * static_cast<std::size_t>(block_size(type)));
+    ggml_get_type_traits(static_cast<ggml_type>(type.id))
+        ->to_float(bytes.data(), weights.data(), static_cast<std::int64_t>(weights.size()));
+    return all_finite<std::uint32_t>(std::as_bytes(std::span(weights)), 0x7f800000);
+}
+
 bool all_finite(const QuantType& type, std::span<const std::byte> bytes)
 {
+    if (is_quantized(type)) return dequantized_finite(type, bytes);
     switch (type.id) {
         case GGML_TYPE_F32: return all_finite<std::uint32_t>(bytes, 0x7f800000);
         case GGML_TYPE_F16: return all_finite<std::uint16_t>(bytes, 0x7c00);
@@ -56,9 +69,12 @@ Result<> check_weights(const Inventory& inventory, unsigned threads, Monitor& mo
     std::vector<Piece> pieces;  // in file order, so that the disk is read front to back
     for (std::size_t t = 0; t < inventory.tensors.size(); ++t) {
         const Tensor& tensor = inventory.tensors[t];
-        if (!is_full_precision(tensor.type)) continue;
-        for (std::uint64_t begin = 0; begin < tensor.size_bytes; begin += kPieceBytes)
-            pieces.push_back({t, begin, std::min(kPieceBytes, tensor.size_bytes - begin)});
+        if (!can_be_read(tensor.type)) continue;
+        const std::uint64_t row = row_bytes(tensor.type, tensor.columns());
+        const std::uint64_t step =
+            is_quantized(tensor.type) ? std::max<std::uint64_t>(kPieceBytes / row, 1) * row : kPieceBytes;
+        for (std::uint64_t begin = 0; begin < tensor.size_bytes; begin += step)
+            pieces.push_back({t, begin, std::min(step, tensor.size_bytes - begin)});
     }
 
     std::atomic<std::size_t> next = 0;

@@ -7,7 +7,7 @@
 
 namespace apreqel {
 
-/// Reads every tensor in f32, f16 or bf16 once. Errors: a weight is not a finite number; unreadable; interrupted.
+/// Reads every tensor in f32, f16, bf16 or a quantized type once. Errors: a weight is not a finite number; unreadable; interrupted.
 [[nodiscard]] Result<> check_weights(const Inventory& inventory, unsigned threads, Monitor& monitor);
 
 }  // namespace apreqel

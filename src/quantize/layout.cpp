@@ -133,6 +133,7 @@ HeaderLayout lay_out(const Inventory& inventory, const Container& source, const 
     notes[std::string(kSourceKey)] = inventory.fingerprint;
     const bool importance = uses_importance(inventory, spec);
     if (importance) notes[std::string(kImportanceKey)] = inventory.importance;
+    if (inventory.from_quantized()) notes[std::string(kQuantizedSourceKey)] = inventory.name;
 
     HeaderWriter writer(source.alignment());
     const auto file_type = file_type_of(inventory, spec.types);

@@ -8,6 +8,8 @@ namespace apreqel {
 
 /// Metadata naming the fingerprint of the model a file was made from.
 inline constexpr std::string_view kSourceKey = "apreqel.source";
+/// Metadata naming the model and its types where it was quantized already: quality is relative to that file.
+inline constexpr std::string_view kQuantizedSourceKey = "apreqel.quantized_source";
 /// Metadata naming the importance matrix, where one was used.
 inline constexpr std::string_view kImportanceKey = "apreqel.importance";
 

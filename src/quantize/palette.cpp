@@ -58,10 +58,13 @@ std::vector<Variant> fitting_types(const Inventory& inventory)
     const bool wide = fits(inventory, *parse_type("q6_K"));
     std::vector<Variant> types;
     std::set<std::vector<QuantType>> stored;
+    const Variant source = *parse_variant(kSource, false);
+    if (inventory.from_quantized()) stored.insert(stored_types(inventory, source));
     for (const std::string_view name : wide ? std::span<const std::string_view>(kWide) : kNarrow) {
         const Variant variant(*parse_type(name), !inventory.importance.empty());
         if (fits(inventory, variant) && stored.insert(stored_types(inventory, variant)).second) types.push_back(variant);
     }
+    if (inventory.from_quantized() && !types.empty()) types.push_back(source);
     return types;
 }
 

@@ -85,21 +85,14 @@ bool can_be_read(QuantType type)
 
 }  // namespace
 
-double bits_per_weight(const Variant& variant)
-{
-    if (!variant.foreign) return bits_per_weight(variant.type);
-    double bytes = 0;
-    double weights = 0;
-    for (const Tensor& tensor : variant.foreign->tensors) {
-        if (tensor.place != TensorPlace::layer) continue;
-        bytes += static_cast<double>(tensor.size_bytes);
-        weights += static_cast<double>(tensor.elements());
-    }
-    return 8 * bytes / weights;
-}
-
 Result<Variant> parse_variant(std::string_view name, bool has_importance)
 {
+    if (name == kSource) {
+        Variant variant;
+        variant.name = kSource;
+        variant.as_it_is = true;
+        return variant;
+    }
     const bool importance = name.ends_with(kWithImportance);
     if (importance) name.remove_suffix(kWithImportance.size());
     const auto type = parse_type(name);
@@ -114,13 +107,19 @@ Result<Variant> parse_variant(std::string_view name, bool has_importance)
     return Variant(*type, importance);
 }
 
+Result<Variant> parse_embedding_type(std::string_view name)
+{
+    if (name == kSource) return parse_variant(name, false);
+    return parse_type(name).transform([](QuantType type) { return Variant(type); });
+}
+
 Result<Variant> read_foreign_variant(std::string name, const std::filesystem::path& path, const Inventory& source)
 {
     const bool readable = !name.empty() && std::ranges::all_of(name, [](char c) {
         return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.';
     });
     if (!readable) return usage_error("--variant {}: a name has letters, digits and _ - . only", name);
-    if (parse_type(name)) return usage_error("--variant {}: this is the name of a type", name);
+    if (parse_variant(name, true)) return usage_error("--variant {}: this is the name of a type", name);
     auto foreign = read_inventory(path);
     if (!foreign) return std::unexpected(foreign.error());
     const auto refuse = [&](std::string what) { return fail("--variant {}: {}: {}", name, path.string(), what); };

@@ -14,10 +14,11 @@ inline constexpr std::string_view kWithImportance = "+imatrix";
 
 /// One way to store the weights of a layer. Its name stands for it in profiles, sensitivities and plans.
 struct Variant {
-    std::string name;                          ///< "q4_K", "q4_K+imatrix", or the user's own for a file made elsewhere
+    std::string name;                          ///< "q4_K", "q4_K+imatrix", kSource, or the user's own for a file made elsewhere
     QuantType type{};                          ///< of every tensor; of a file made elsewhere, whatever it has
     bool importance = false;                   ///< quantized with the model's importance matrix
     std::shared_ptr<const Inventory> foreign;  ///< a file made elsewhere from the same model
+    bool as_it_is = false;                     ///< every tensor as it is in the model's own file; kSource
 
     Variant() = default;
     /// NOLINTNEXTLINE(google-explicit-constructor): a type is the usual variant
@@ -28,11 +29,11 @@ struct Variant {
     bool operator==(const Variant& other) const { return name == other.name; }
 };
 
-/// Bits per weight of the layers, which orders variants by precision: the type's, or what a file made elsewhere comes to.
-[[nodiscard]] double bits_per_weight(const Variant& variant);
-
-/// "q4_K" or "q4_K+imatrix". Errors: no such type; not a target of quantization; importance without a matrix to take it from.
+/// kSource, "q4_K" or "q4_K+imatrix". Errors: no such type; not a target of quantization; importance without a matrix to take it from.
 [[nodiscard]] Result<Variant> parse_variant(std::string_view name, bool has_importance);
+
+/// What embedding and output tensors are to be: kSource, or any type there is.
+[[nodiscard]] Result<Variant> parse_embedding_type(std::string_view name);
 
 /// The GGUF at `path`, made elsewhere from `source`, as a variant.
 /// Errors: the name is a type's; another architecture; a tensor missing, of another shape or of a type libggml cannot read

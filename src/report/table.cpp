@@ -299,6 +299,12 @@ std::string format_reasons(const Plan& plan)
 
 }  // namespace
 
+std::string format_source(const std::vector<std::string>& types, const std::string& model)
+{
+    if (!std::ranges::contains(types, kSource)) return "";
+    return std::format("{}: as it is in {}; quality is relative to that file\n", kSource, model);
+}
+
 std::string format_plan(const Plan& plan)
 {
     std::string text;
@@ -310,6 +316,7 @@ std::string format_plan(const Plan& plan)
                            format_weights(plan), format_candidates_table(plan)) +
                format_reasons(plan);
     }
+    text += format_source(plan.types, name_of(plan));
     return text + "\n" + format_allocation(plan.allocation) + format_fallbacks(plan.fallbacks);
 }
 

@@ -36,6 +36,9 @@ namespace apreqel {
 /// counts once: "attn_q × 30, ffn_gate × 30 cannot be q3_K (rows of 576): q4_0".
 [[nodiscard]] std::string format_fallbacks(const std::vector<Fallback>& fallbacks);
 
+/// What "source" among `types` stands for, in a line; empty: it is none of them.
+[[nodiscard]] std::string format_source(const std::vector<std::string>& types, const std::string& model);
+
 /// What was asked, what was chosen, and why: the runners-up, the uniform types, and the distances per metric.
 [[nodiscard]] std::string format_plan(const Plan& plan);
 

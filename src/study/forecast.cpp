@@ -54,7 +54,7 @@ Result<> forecast(const Study& study, const RunGoal& goal, std::uint64_t least)
     add("importance", *token * kMatrixTokens);
     add("latencies", kTimedModel * 2 * kUsualTypes);
     add("probes", *token * kProbe * kProbeTokens);
-    add("full precision", *token * text);
+    add(reference_name(study), *token * text);
     add("rivals", static_cast<double>(goal.rivals.size()) * (build + *token * text));
     constexpr auto kCandidates = static_cast<double>(kMostAttempts);
     add(std::format("{} candidates", kMostAttempts), kCandidates * (build + *token * text + kTimedModel * (kCandidates + 1) / 2));

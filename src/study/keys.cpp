@@ -15,13 +15,13 @@ constexpr std::array<std::string_view, kInputs> kNames{
 
 }  // namespace
 
-Facts Facts::of(const Inventory& inventory, QuantType embedding_type)
+Facts Facts::of(const Inventory& inventory, const Variant& embedding_type)
 {
     const bool has_inert = std::ranges::contains(inventory.tensors, TensorPlace::inert, &Tensor::place);
     const std::string inert = has_inert ? " inert " + type_name(inventory.inert_type) : "";
     Facts facts;
     facts.values_ = {{Input::model, inventory.fingerprint},
-                     {Input::embedding, type_name(embedding_type) + inert},
+                     {Input::embedding, embedding_type.name + inert},
                      {Input::apreqel, std::string(kVersion)},
                      {Input::libggml, libggml_version()}};
     return facts;

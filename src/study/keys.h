@@ -102,7 +102,7 @@ public:
     static Facts of(const Study& study);
 
     /// What the variants and mixes of a model depend on.
-    static Facts of(const Inventory& inventory, QuantType embedding_type);
+    static Facts of(const Inventory& inventory, const Variant& embedding_type);
 
     /// These and another, or another value of one.
     [[nodiscard]] Facts with(Input input, std::string value) const;

@@ -58,7 +58,7 @@ private:
             if (!recorded) return std::unexpected(recorded.error());
             if (!*recorded) {
                 static_cast<void>(read_kept(path_of(study_.inventory), read_quality, study_.monitor));  // names it, if damaged
-                if (const auto reference = run_quality(study_.inventory, "full precision"); !reference) return reference;
+                if (const auto reference = run_quality(study_.inventory, reference_name(study_)); !reference) return reference;
             }
         }
         return run_quality(inventory, name);
@@ -164,6 +164,8 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
 
 }  // namespace
 
+std::string reference_name(const Study& study) { return study.inventory.from_quantized() ? "source file" : "full precision"; }
+
 Result<> check_figures(std::string_view measured, std::initializer_list<double> figures)
 {
     if (std::ranges::all_of(figures, [](double figure) { return std::isfinite(figure); })) return {};
@@ -185,7 +187,7 @@ Result<Measurement> measure_reference(const Study& study)
 {
     auto stage = QualityStage::make(study);
     if (!stage) return std::unexpected(stage.error());
-    return stage->measure_model(study.inventory, "full precision");
+    return stage->measure_model(study.inventory, reference_name(study));
 }
 
 Result<Measurement> measure_quality(const Study& study, const ModelFile& file)

@@ -27,7 +27,6 @@ std::uint64_t bytes_of(const Inventory& inventory, const Group& group, std::span
 Sensitivity outline(const Study& study, std::span<const Group> groups)
 {
     const Inventory& inventory = study.inventory;
-    const QuantType embedding = study.settings.embedding_type;
     Sensitivity sensitivity{
         .model = inventory.fingerprint,
         .model_name = inventory.name,
@@ -44,7 +43,7 @@ Sensitivity outline(const Study& study, std::span<const Group> groups)
                                       .layer = group.layer,
                                       .part = group.part,
                                       .parameters = group.parameters,
-                                      .fixed_type = group.part == kEmbedding ? type_name(embedding) : "",
+                                      .fixed_type = group.part == kEmbedding ? study.settings.embedding_type.name : "",
                                       .probes = {}});
     }
     return sensitivity;

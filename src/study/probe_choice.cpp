@@ -1,5 +1,7 @@
 #include "study/probe_choice.h"
 
+#include <apreqel/measurement.h>
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -78,6 +80,7 @@ std::vector<Cell> ProbeChoice::second(Cell cell) const
 
 double ProbeChoice::bits(std::size_t group, std::size_t type) const
 {
+    if (outline_.types[type] == kSource) return 0;
     const GroupSensitivity& outlined = outline_.groups[group];
     return 8 * static_cast<double>(outlined.probes[type].memory_bytes) / static_cast<double>(outlined.parameters);
 }

@@ -30,7 +30,7 @@ inline constexpr std::size_t kAgain = 4;
 class ProbeChoice {
 public:
     /// `slow`: of each type, whether it takes longer to make than to probe. `choosable`: how many types there are to choose from.
-    /// Of the probes only what they weigh is used: 0 is no candidate.
+    /// Of the probes only what they weigh is used: 0 is no candidate, and a group as it is needs no probe.
     ProbeChoice(std::span<const Group> groups, const Sensitivity& outline, std::vector<bool> slow, std::size_t choosable);
 
     [[nodiscard]] ProbeSequences sequences() const;
@@ -44,6 +44,7 @@ public:
     [[nodiscard]] std::vector<Cell> second(Cell cell) const;
 
 private:
+    /// Per weight; 0: there is nothing to probe.
     [[nodiscard]] double bits(std::size_t group, std::size_t type) const;
     /// The type of `group` nearest to `wanted` bits, if there is any that does not weigh as much as one in `known_`.
     [[nodiscard]] std::vector<Cell> nearest(std::size_t group, double wanted) const;

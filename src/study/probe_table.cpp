@@ -21,7 +21,7 @@ ProbeTable::ProbeTable(const Study& study, std::vector<Group> groups, Facts fact
 {
     sensitivity_.form = type_name(form);
     for (const Variant& variant : study.settings.types) columns_.push_back(column_of(variant));
-    const Variant embedding(study.settings.embedding_type);
+    const Variant& embedding = study.settings.embedding_type;
     const bool fixed = std::ranges::contains(sensitivity_.groups, embedding.name, &GroupSensitivity::fixed_type);
     if (!fixed || std::ranges::contains(study.settings.types, embedding)) return;
     columns_.push_back(column_of(embedding));
@@ -87,7 +87,8 @@ ProbeColumn ProbeTable::column_of(const Variant& variant) const
         .probes = std::vector<Probe>(groups_.size())};
     for (std::size_t g = 0; g < groups_.size(); ++g) {
         if (can_store(study_.inventory, groups_[g], variant))
-            column.probes[g].memory_bytes = bytes_of(study_.inventory, groups_[g], column.assignment.types);
+            column.probes[g] = {.memory_bytes = bytes_of(study_.inventory, groups_[g], column.assignment.types),
+                                .measured = variant.as_it_is};  // at no divergence
     }
     return column;
 }

@@ -33,10 +33,13 @@ Result<std::vector<std::byte>> read_rows(const InputFile& file, const Tensor& te
     return stored;
 }
 
-/// The rows that `converter` has loaded as they are after quantization, stored as `form`.
-Result<std::span<const std::byte>> image(const Tensor& tensor, const RowRange& rows, QuantType type, const TensorOrigin& origin,
-                                         QuantType form, RowConverter& converter, RowConverter::Distortion& distortion)
+/// The rows that `converter` has loaded from `stored` as they are after quantization, stored as `form`. A tensor that keeps its type
+/// stays as it is: quantized once more, it could differ.
+Result<std::span<const std::byte>> image(const Tensor& tensor, const RowRange& rows, std::span<const std::byte> stored,
+                                         QuantType type, const TensorOrigin& origin, QuantType form, RowConverter& converter,
+                                         RowConverter::Distortion& distortion)
 {
+    if (!origin.foreign && type == tensor.type) return converter.image_of(type, stored, form, distortion);
     if (!origin.foreign) return converter.image(type, origin.importance, form, distortion);
     const Tensor& other = *std::ranges::find(origin.foreign->tensors, tensor.name, &Tensor::name);
     const auto file = InputFile::open(origin.foreign->files[other.file]);
@@ -72,7 +75,7 @@ Result<RowConverter::Distortion> sampled_distortion(const Tensor& tensor, std::s
         if (!stored) return std::unexpected(stored.error());
         if (auto loaded = converter.load(tensor, *stored, row.first, 1); !loaded) return std::unexpected(loaded.error());
         RowConverter::Distortion of_row;
-        const auto made = image(tensor, row, assignment.types[t], assignment.origins[t], form, converter, of_row);
+        const auto made = image(tensor, row, *stored, assignment.types[t], assignment.origins[t], form, converter, of_row);
         if (!made) return std::unexpected(made.error());
         sum += of_row;
     }
@@ -117,7 +120,7 @@ Result<> Prober::record()
     const auto& [count, length] = probing_.sequences;
     if (count > 0) return model_->record_probe(cut_sequences(tokens_, 2 * count, length), unseen_);
     const auto recorded = model_->record_reference(tokens_, quality(), probing_.logits, probing_.identity, unseen_);
-    return recorded ? check_figures("full precision", {recorded->perplexity}) : std::unexpected(recorded.error());
+    return recorded ? check_figures(reference_name(study_), {recorded->perplexity}) : std::unexpected(recorded.error());
 }
 
 Result<Probe> Prober::probe(std::span<const std::size_t> tensors, const TypeAssignment& assignment, bool again)
@@ -189,11 +192,8 @@ QualitySettings Prober::quality() const
 std::vector<Prober::Slab> Prober::cut(std::span<const std::size_t> tensors, const TypeAssignment& assignment) const
 {
     std::vector<Slab> slabs;
-    for (const RowRange& rows : cut_rows(study_.inventory, tensors)) {
-        const TensorOrigin& origin = assignment.origins[rows.tensor];
-        const QuantType type = assignment.types[rows.tensor];
-        if (type != tensor(rows.tensor).type || origin.foreign) slabs.push_back({rows, type, &origin});
-    }
+    for (const RowRange& rows : cut_rows(study_.inventory, tensors))
+        slabs.push_back({rows, assignment.types[rows.tensor], &assignment.origins[rows.tensor]});
     return slabs;
 }
 
@@ -202,8 +202,9 @@ Result<> Prober::convert(Slab& slab, RowConverter::Distortion& distortion, bool 
     const Tensor& from = tensor(slab.rows.tensor);
     auto stored = read_rows(sources_[from.file], from, slab.rows);
     if (!stored) return std::unexpected(stored.error());
+    const std::span<const std::byte> bytes(*stored);  // stay where they are when they are moved
     RowConverter converter;
-    if (auto loaded = converter.load(from, *stored, slab.rows.first, slab.rows.count); !loaded) return loaded;
+    if (auto loaded = converter.load(from, bytes, slab.rows.first, slab.rows.count); !loaded) return loaded;
     if (apply && from.type == probing_.form) {
         slab.original = std::move(*stored);
     } else if (apply) {
@@ -211,7 +212,7 @@ Result<> Prober::convert(Slab& slab, RowConverter::Distortion& distortion, bool 
         if (!original) return std::unexpected(original.error());
         slab.original.assign(original->begin(), original->end());
     }
-    const auto made = image(from, slab.rows, slab.type, *slab.origin, probing_.form, converter, distortion);
+    const auto made = image(from, slab.rows, bytes, slab.type, *slab.origin, probing_.form, converter, distortion);
     if (!made) return std::unexpected(made.error());
     const std::uint64_t row = row_bytes(probing_.form, from.columns());
     if (apply) model_->overwrite(from.name, static_cast<std::uint64_t>(slab.rows.first) * row, *made);

@@ -41,7 +41,7 @@ std::string made_with(const Study& study, const std::vector<std::vector<GroupTyp
     return digest({timed});
 }
 
-Result<ModelProfile> weighed_model(const Inventory& inventory, const std::vector<Variant>& types, QuantType embedding_type)
+Result<ModelProfile> weighed_model(const Inventory& inventory, const std::vector<Variant>& types, const Variant& embedding_type)
 {
     const auto weights = weigh_types(inventory, types, embedding_type);
     if (!weights) return std::unexpected(weights.error());
@@ -49,14 +49,14 @@ Result<ModelProfile> weighed_model(const Inventory& inventory, const std::vector
                          .model_name = inventory.name,
                          .architecture = inventory.architecture,
                          .layers = inventory.layers.size(),
-                         .embedding_type = type_name(embedding_type),
+                         .embedding_type = embedding_type.name,
                          .text = {},
                          .version = tool_version(),
                          .types = {}};
     for (std::size_t v = 0; v < weights->size(); ++v) {
         const TypeWeight& weight = (*weights)[v];
         profile.types.push_back({.type = weight.type,
-                                 .bits_per_weight = bits_per_weight(types[v]),
+                                 .bits_per_weight = bits_per_weight(inventory, types[v]),
                                  .memory_bytes = weight.tensor_bytes,
                                  .file_bits_per_weight = weight.bits_per_weight,
                                  .quality = {},
@@ -97,7 +97,7 @@ std::string tool_version(std::string_view libllama)
 }
 
 Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
-                                            QuantType embedding_type)
+                                            const Variant& embedding_type)
 {
     if (auto possible = check_storage(inventory, types, embedding_type); !possible) return std::unexpected(possible.error());
     std::vector<TypeWeight> weights;

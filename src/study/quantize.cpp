@@ -12,7 +12,7 @@ namespace apreqel {
 namespace {
 
 struct Blueprint {
-    QuantType embedding_type;
+    Variant embedding_type;
     std::vector<GroupVariant> groups;
     TypeAssignment assignment;
 };
@@ -29,11 +29,13 @@ std::map<std::string, Group, std::less<>> known_groups(const Inventory& inventor
 /// The plan as types of this model's tensors.
 Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, std::span<const Variant> foreign)
 {
+    if (auto ready = check_ready(inventory, "quantize", {Task::quantize}); !ready) return std::unexpected(ready.error());
     const std::string model = inventory.files.front().string();
     if (!plan.model.empty() && plan.model != inventory.fingerprint)
         return fail("quantize {}: the plan is for another model ({}, fingerprint {})", model, plan.model_name, plan.model);
+    const std::string_view usual = inventory.from_quantized() ? kSource : kEmbeddingType;
     // It is written into the file; what else goes there is checked below.
-    const auto embedding = parse_type(plan.embedding_type.empty() ? kEmbeddingType : plan.embedding_type);
+    const auto embedding = parse_embedding_type(plan.embedding_type.empty() ? usual : plan.embedding_type);
     if (!embedding) return std::unexpected(embedding.error());
     Blueprint blueprint{.embedding_type = *embedding, .groups = {}, .assignment = {}};
     const auto known = known_groups(inventory);
@@ -97,7 +99,6 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
                   unsigned threads, Monitor& monitor, std::span<const Variant> foreign,
                   std::span<const std::filesystem::path> mixes)
 {
-    if (auto ready = check_ready(inventory, "quantize", {Task::quantize}); !ready) return ready;
     const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());
     std::set<std::filesystem::path> variants;

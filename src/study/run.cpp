@@ -214,7 +214,7 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     const Study timed{study.inventory, study.workspace, study.settings, budget,
                       study.runtime,   study.lock,      study.measured, study.finite};
     Progress found;
-    found.reference = {.name = "full precision", .memory_bytes = study.inventory.size_bytes()};
+    found.reference = {.name = reference_name(study), .memory_bytes = study.inventory.size_bytes()};
     LastMix mix(timed);
     auto ship = find_best(timed, request, sensing, goal, budget, mix, found);
     const bool early = !ship && ship.error().code == ErrorCode::interrupted && goal.minutes > 0 && found.sensitivity;

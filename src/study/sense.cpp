@@ -164,11 +164,13 @@ std::vector<Cell> all_cells(const Study& study, ProbeTable& table)
 {
     std::vector<std::size_t> types(study.settings.types.size());
     std::iota(types.begin(), types.end(), 0);
-    std::ranges::stable_sort(types, {}, [&](std::size_t q) { return bits_per_weight(study.settings.types[q]); });
+    std::ranges::stable_sort(types, {},
+                             [&](std::size_t q) { return bits_per_weight(study.inventory, study.settings.types[q]); });
     std::vector<Cell> order;
     const auto add = [&](std::size_t q, bool fixed) {
         for (std::size_t g = 0; g < table.groups().size(); ++g) {
             const ProbeColumn& column = table.columns()[q];
+            if (column.variant.as_it_is) continue;  // there is nothing to find out
             if (column.probes[g].memory_bytes > 0 && table.is_fixed(g, column) == fixed) order.push_back({g, q});
         }
     };
@@ -186,7 +188,7 @@ Result<> sample_errors(const Study& study, ProbeTable& table)
         std::vector<Probe*> probes;
         std::vector<const TypeAssignment*> assignments;
         for (ProbeColumn& column : table.columns()) {
-            if (column.probes[g].memory_bytes == 0) continue;
+            if (column.probes[g].memory_bytes == 0 || column.variant.as_it_is) continue;
             probes.push_back(&column.probes[g]);
             assignments.push_back(&column.assignment);
         }

@@ -34,7 +34,7 @@ enum class Mixes { none, layers, with_embedding };
 
 struct StudySettings {
     std::vector<Variant> types;         ///< to measure and choose from, in this order
-    QuantType embedding_type;           ///< of embedding and output tensors, in every variant
+    Variant embedding_type;             ///< of embedding and output tensors, in every variant
     std::filesystem::path text;         ///< evaluation text; empty: sampled from the model
     std::filesystem::path prompts;      ///< prompts to score layers on; empty: sampled from the model
     std::filesystem::path calibration;  ///< text for importance and sensitivity; empty: sampled from the model
@@ -67,12 +67,12 @@ struct Study {
 
 /// What each of the study's types would weigh. Nothing is quantized.
 [[nodiscard]] Result<std::vector<TypeWeight>> weigh_types(const Inventory& inventory, const std::vector<Variant>& types,
-                                                          QuantType embedding_type);
+                                                          const Variant& embedding_type);
 
 /// A model's profile with what its header tells: bits, memory and fallbacks of `types`; no quality, no text.
 /// Error: a tensor cannot be stored as one of the types.
 [[nodiscard]] Result<ModelProfile> weighed_model(const Inventory& inventory, const std::vector<Variant>& types,
-                                                 QuantType embedding_type);
+                                                 const Variant& embedding_type);
 
 /// The importance matrix of the study's model on its calibration text, written to `output`.
 [[nodiscard]] Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSettings& settings,
@@ -204,6 +204,9 @@ struct EvaluationSettings {
 
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);
+
+/// What measurements are compared with, for people: "full precision", or "source file" where that is quantized.
+[[nodiscard]] std::string reference_name(const Study& study);
 
 /// "apreqel 0.1.0, libllama 0.7.0, libggml 0.27.0". `libllama`: the version of the one that measured.
 [[nodiscard]] std::string tool_version(std::string_view libllama = libllama_version());

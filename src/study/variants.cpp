@@ -28,7 +28,7 @@ private:
 }  // namespace
 
 std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, const Variant& variant,
-                                   QuantType embedding_type)
+                                   const Variant& embedding_type)
 {
     return Facts::of(inventory, embedding_type)
         .with(Input::type, made_with(inventory, variant))
@@ -97,8 +97,9 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
     const std::vector<Variant>& types = study.settings.types;
+    const bool weighted = std::ranges::any_of(types, &Variant::importance);
     const bool alike = std::ranges::none_of(
-        types, [&](const Variant& type) { return type.foreign || type.importance != types.front().importance; });
+        types, [&](const Variant& type) { return type.foreign || (!type.as_it_is && type.importance != weighted); });
     if (!alike) mixes = {};
     if (auto built = quantize(study.inventory, plan, study.workspace, path, study.platform().threads, monitor, types, mixes);
         !built) {
@@ -118,7 +119,7 @@ Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,
     study.monitor.begin("mixed models", static_cast<double>(allocations.size()));
     for (const std::vector<GroupType>& allocation : allocations) {
         const Plan plan{.model = study.inventory.fingerprint,
-                        .embedding_type = type_name(study.settings.embedding_type),
+                        .embedding_type = study.settings.embedding_type.name,
                         .allocation = allocation};
         auto path = build_mix(study, plan, unseen);
         if (!path) return std::unexpected(path.error());

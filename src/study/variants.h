@@ -7,7 +7,7 @@ namespace apreqel {
 
 /// Where the variant lives in the workspace. Its bytes are those that were written if `is_whole` says so.
 [[nodiscard]] std::filesystem::path variant_path(const Workspace& workspace, const Inventory& inventory, const Variant& variant,
-                                                 QuantType embedding_type);
+                                                 const Variant& embedding_type);
 
 /// The uniform variants of the study's types, as files to measure.
 [[nodiscard]] std::vector<ModelFile> variant_files(const Study& study);

@@ -2,6 +2,7 @@
 // the expected outputs in golden/.
 #include "base/file.h"
 #include "support/compare.h"
+#include "support/quantized_model.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
@@ -717,6 +718,37 @@ TEST_CASE("a workspace that another process writes to is left alone, by the verb
         INFO(reading);
         CHECK(locked(std::string(reading) + " -C w", 0));
     }
+}
+
+TEST_CASE("a quantized model is taken where the flag says so", "[cli]")
+{
+    const TempDir folder;
+    make_quantized_model(folder.path(), "q8_0", {.blocks = 1});
+    REQUIRE(write_text(folder / "plan.json",
+                       R"({"schema":"apreqel.plan/1","embedding_type":"source",)"
+                       R"("allocation":[{"layer":"blk.0.attn","type":"source"},{"layer":"blk.0.ffn","type":"q4_K"}]})"));
+    for (const std::vector<std::string>& verb : {std::vector<std::string>{"run", "q8_0.gguf", "-o", "out.gguf"},
+                                                 {"quantize", "q8_0.gguf", "--plan", "plan.json", "--dry-run"},
+                                                 {"quantize", "q8_0.gguf", "--plan", "plan.json", "-o", "out.gguf"}}) {
+        const auto refused = apreqel(folder, verb);
+        check_error(refused, 1, "is q8_0 already");
+        CHECK(refused.err.contains("--from-quantized"));
+    }
+    CHECK(apreqel(folder, {"inspect", "q8_0.gguf"}).out.contains("or add --from-quantized"));
+    const auto shown = apreqel(folder, {"inspect", "q8_0.gguf", "--from-quantized", "--types", "q4_0,q8_0"});
+    CHECK(shown.exit_code == 0);
+    CHECK(shown.out.contains("\nsource "));
+    CHECK(!shown.out.contains("\nq8_0 "));  // another name for what it is
+    CHECK(shown.err.contains("would be smaller in q8_0"));
+    CHECK(shown.out.contains("Not supported: study."));
+    check_error(apreqel(folder, {"run", "q8_0.gguf", "--from-quantized", "--types", "q8_0", "-o", "out.gguf"}), 2,
+                "none makes any tensor");
+
+    const auto written =
+        apreqel(folder, {"quantize", "q8_0.gguf", "--from-quantized", "--plan", "plan.json", "-o", "out.gguf"});
+    INFO(written.err);
+    CHECK(written.exit_code == 0);
+    CHECK(std::filesystem::file_size(folder / "out.gguf") < std::filesystem::file_size(folder / "q8_0.gguf"));
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include "decide/prediction.h"
+
 #include <apreqel/plan.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -362,6 +364,52 @@ TEST_CASE("a spread has different plans of the front", "[decide]")
     REQUIRE(plans->size() == 3);
     CHECK(types_of((*plans)[0]) != types_of((*plans)[1]));
     CHECK(types_of((*plans)[1]) != types_of((*plans)[2]));
+}
+
+TEST_CASE("a type that a group cannot have leaves it as it is in the source", "[plan]")
+{
+    // Of every group's time: 1 ms in q3_K, 2 in q5_K, 4 as it is. The last group is smaller than it would be in q5_K.
+    Profile profile{.model = {.model = "m", .layers = 4, .embedding_type = ""}};
+    Sensitivity sensitivity{.model = "m", .types = {"q3_K", "q5_K", "source"}, .groups = {}};
+    const auto add = [&](const char* type, double latency, double kld) {
+        profile.model.types.push_back(
+            {.type = type, .memory_bytes = 400, .quality = {.perplexity = 10 * std::exp(kld), .kld = kld, .kld_tokens = 100}});
+        profile.device.models.push_back({.name = type, .speed = {.latency_ms = {.median = latency}}});
+    };
+    add("q3_K", 4, 0.04);
+    add("q5_K", 10, 0.006);
+    add("source", 16, 0);
+    for (const char* layer : {"blk.0.attn", "blk.0.ffn", "blk.1.attn", "blk.1.ffn"}) {
+        const bool small = layer == std::string("blk.1.ffn");
+        sensitivity.groups.push_back({.group = layer,
+                                      .layer = layer,
+                                      .part = std::string(layer).substr(6),
+                                      .parameters = 100,
+                                      .probes = {{.memory_bytes = 30, .measured = true, .kld = 0.01},
+                                                 small ? Probe{} : Probe{.memory_bytes = 55, .measured = true, .kld = 0.002},
+                                                 {.memory_bytes = small ? 40U : 85U, .measured = true}}});
+    }
+    const auto add_mix = [&](const char* attention, const char* ffn, double latency) {
+        TimedModel mix{.name = std::format("{} {}", attention, ffn), .speed = {.latency_ms = {.median = latency}}};
+        for (const GroupSensitivity& group : sensitivity.groups)
+            mix.allocation.push_back({group.group, group.part == "ffn" ? ffn : attention});
+        profile.device.models.push_back(mix);
+    };
+    add_mix("q3_K", "q5_K", 8);
+    add_mix("q5_K", "source", 12);
+    add_mix("source", "q3_K", 10);
+    const auto prediction = predict(profile, sensitivity, {.method = Method::front, .weights = *parse_weights("balanced")}, {});
+    REQUIRE(prediction);
+    REQUIRE(prediction->choices[3] == std::vector<std::uint8_t>{0, 2});
+    const std::size_t latency =
+        static_cast<std::size_t>(std::ranges::find(prediction->objectives, kLatency) - prediction->objectives.begin());
+    for (std::size_t g = 0; g < 3; ++g) {
+        CHECK_THAT(prediction->costs.groups[g][0][latency], WithinRel(1.0, 0.02));
+        CHECK_THAT(prediction->costs.groups[g][1][latency], WithinRel(2.0, 0.02));
+        CHECK_THAT(prediction->costs.groups[g][2][latency], WithinRel(4.0, 0.02));
+        CHECK_THAT(prediction->costs.groups[g][1].back(), WithinRel(0.002, 1e-6));
+        CHECK(prediction->costs.groups[g][2].back() == 0);
+    }
 }
 
 }  // namespace

@@ -26,8 +26,8 @@ TEST_CASE("a file made by llama-quantize is spliced in as it is", "[quantize]")
     const Inventory source = read_inventory(model).value();
     const auto foreign = read_foreign_variant("stock", theirs, source);
     REQUIRE(foreign);
-    CHECK(bits_per_weight(*foreign) > 4.5);
-    CHECK(bits_per_weight(*foreign) < 6.5625);
+    CHECK(bits_per_weight(source, *foreign) > 4.5);
+    CHECK(bits_per_weight(source, *foreign) < 6.5625);
 
     const Variant own(type("q8_0"));
     std::vector<Variant> layers(source.layers.size(), own);

@@ -62,9 +62,9 @@ TEST_CASE("the types to choose from fit every layer, differ in bytes, and are or
             const std::vector<Variant> types = fitting_types(model);
             CHECK(types.size() >= 7);
             CHECK(types.size() <= 12);
-            CHECK(std::ranges::is_sorted(types, {}, [](const Variant& variant) { return bits_per_weight(variant); }));
+            CHECK(std::ranges::is_sorted(types, {}, [](const Variant& variant) { return bits_per_weight(variant.type); }));
             CHECK(types.back().type == *parse_type("q8_0"));
-            CHECK(bits_per_weight(types.front()) <= 4.6);
+            CHECK(bits_per_weight(types.front().type) <= 4.6);
             std::set<std::vector<QuantType>> stored;
             for (const Variant& variant : types) {
                 CHECK(variant.importance == matrix);
