@@ -157,7 +157,7 @@ Result<> run_run(RunFlags flags)
     if (auto published = publish(flags, flags.publishing, *study, *result, *output); !published) return published;
     if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output), flags.json); !printed)
         return printed;
-    if (result->limits_kept) return {};
+    if (result->limits_kept || (!result->rivals.empty() && !flags.goal.asked_for_rivals)) return {};
     return std::unexpected(
         Error{ErrorCode::infeasible,
               std::format("run: {} {}", output->string(),

@@ -131,7 +131,8 @@ Result<> fill(const Study& study, QuantType form, RunnableModel& model)
 
 Tensor in_form(Tensor tensor, QuantType form)
 {
-    if (tensor.place == TensorPlace::fixed || !is_full_precision(tensor.type)) return tensor;
+    const bool inert = tensor.place == TensorPlace::inert && !is_full_precision(tensor.type);
+    if (tensor.place == TensorPlace::fixed || inert) return tensor;
     tensor.type = form;
     tensor.size_bytes = static_cast<std::uint64_t>(tensor.rows()) * row_bytes(form, tensor.columns());
     return tensor;

@@ -28,11 +28,13 @@ Names changed(const Facts& before, const Facts& after)
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
 const Names kRun{"scores.json",       "imatrix.gguf",       "reference.logits",    "quality/quality.json",
                  "speed/models.json", "quality/plan.json",  "sense/*.json",        "sense/reference.logits",
-                 "sensitivity.json",  "profile/model.json", "profile/device.json", "profile/outlook.json"};
+                 "sensitivity.json",  "profile/model.json", "profile/device.json", "profile/outlook.json",
+                 "rivals/*.json"};
 const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
 const Names kProfiles{"profile/model.json", "profile/device.json", "profile/outlook.json"};
 const Names kForms{"form.txt"};
 const Names kBuilt{"variants/*.gguf", "mixes/mix.gguf"};
+const Names kStocks{"rivals/*.gguf"};
 
 Names operator+(Names left, const Names& right)
 {
@@ -79,22 +81,22 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
 {
     const Fixture fixture;
     const Facts facts = fixture.facts();
-    const Names all = kTexts + kRun + kForms + kBuilt;
+    const Names all = kTexts + kRun + kForms + kBuilt + kStocks;
     const std::vector<std::pair<Input, Names>> table{
         {Input::model, all - Names{"speed/models.json"}},
         {Input::seed, kTexts},
         {Input::samples, kTexts},
-        {Input::text, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"}},
+        {Input::text, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json", "rivals/*.json"}},
         {Input::prompts, {"scores.json"}},
         {Input::calibration, {"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::form, kTexts + Names{"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::gamma, {"scores.json"}},
         {Input::collecting, {"imatrix.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},
-        {Input::quality, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"}},
+        {Input::quality, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json", "rivals/*.json"}},
         {Input::speed, kTimedProfiles + Names{"speed/models.json"}},
         {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"}},
-        {Input::type, {"variants/*.gguf", "sense/*.json"}},
+        {Input::type, {"variants/*.gguf", "sense/*.json", "rivals/*.gguf", "rivals/*.json"}},
         {Input::types, kProfiles},
         {Input::allocation, {"mixes/mix.gguf", "quality/plan.json"}},
         {Input::mixes, kTimedProfiles},
@@ -103,7 +105,7 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::threads, kForms + kTimedProfiles + Names{"speed/models.json"}},
         {Input::device, kForms + kTimedProfiles + Names{"speed/models.json"}},
         {Input::apreqel, all},
-        {Input::libllama, kTexts + kRun + kForms},
+        {Input::libllama, kTexts + kRun + kForms + kStocks},
         {Input::libggml, all}};
     CHECK(table.size() == kInputs);
     for (const auto& [input, depending] : table) {
@@ -122,11 +124,11 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
         edit(*other.study);
         return changed(before, other.facts());
     };
-    const Names quality{"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json"};
+    const Names quality{"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json", "rivals/*.json"};
     const Names speed = kTimedProfiles + Names{"speed/models.json"};
     CHECK(change([](Study&) {}).empty());
     CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) ==
-          kTexts + kRun + kForms + kBuilt - Names{"speed/models.json"});
+          kTexts + kRun + kForms + kBuilt + kStocks - Names{"speed/models.json"});
     CHECK(change([](Study& s) { s.settings.seed = 2; }) == kTexts);
     CHECK(change([](Study& s) { s.settings.gamma = 0.8; }) == Names{"scores.json"});
     CHECK(change([](Study& s) { s.settings.quality.context = 256; }) == quality);
