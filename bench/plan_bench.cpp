@@ -1,5 +1,6 @@
 // The paper's planning step: all distributions of 5 types over 64 layers, and of 12 types over 160.
 #include <apreqel/distributions.h>
+#include <apreqel/plan.h>
 
 #include <benchmark/benchmark.h>
 
@@ -66,20 +67,22 @@ BENCHMARK(rank_many_worst)->Unit(benchmark::kMillisecond)->Iterations(1);
 
 void whole_plan(benchmark::State& state)
 {
-    Profile profile{.layers = 64};
+    Profile profile{.model = {.layers = 64, .types = {}}, .device = {.models = {}}};
     Scores scores;
     for (std::size_t i = 0; i < kCosts.size(); ++i) {
-        UniformVariant variant{.type = std::format("type{}", i), .bits_per_weight = 3.0 + static_cast<double>(i)};
-        variant.measurement.memory_bytes = static_cast<std::uint64_t>(kCosts[i][0]);
-        variant.measurement.speed.latency_ms.median = kCosts[i][1];
-        variant.measurement.quality.perplexity = kCosts[i][2];
-        profile.types.push_back(variant);
+        const std::string type = std::format("type{}", i);
+        profile.model.types.push_back({.type = type,
+                                       .bits_per_weight = 3.0 + static_cast<double>(i),
+                                       .memory_bytes = static_cast<std::uint64_t>(kCosts[i][0]),
+                                       .quality = {.perplexity = kCosts[i][2]},
+                                       .fallbacks = {}});
+        profile.device.models.push_back({.name = type, .speed = {.latency_ms = {.median = kCosts[i][1], .samples = {}}}});
     }
     for (std::size_t l = 0; l < 64; ++l) {
         scores.layers.push_back({.layer = std::format("blk.{}.{}", l / 2, l % 2 == 0 ? "attn" : "ffn"),
                                  .score = -static_cast<double>(l * 37 % 64)});
     }
-    for (auto _ : state) benchmark::DoNotOptimize(make_plan(profile, scores, {0.3, 0.4, 0.3}));
+    for (auto _ : state) benchmark::DoNotOptimize(make_plan(profile, scores, {.weights = *parse_weights("0.3,0.4,0.3")}));
 }
 BENCHMARK(whole_plan)->Unit(benchmark::kMillisecond);
 

@@ -59,7 +59,7 @@ void mixes(const std::filesystem::path& folder, int count)
     const auto donors = variant_paths(folder);
     std::mt19937_64 random(1);
     for (int mix = 0; mix < count; ++mix) {
-        std::vector<QuantType> types;
+        std::vector<Variant> types;
         Plan plan;
         for (const Group& layer : inventory->layers) {
             const std::string& type = kTypes[random() % kTypes.size()];
