@@ -20,7 +20,7 @@ struct Contest {
     /// By KL divergence, and with no text less likely beyond two standard errors.
     [[nodiscard]] bool closer() const { return divergence < 1 && nll <= 2 * nll_error; }
     [[nodiscard]] bool won() const { return no_larger() && no_slower() && closer(); }
-    /// How far it is from being won: the factor that is missing where most is, 1 if it is won.
+    /// How far it is from being won in every figure, the noise left out: the factor that is missing where most is, or 1.
     [[nodiscard]] double shortfall() const;
 };
 

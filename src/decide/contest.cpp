@@ -29,10 +29,10 @@ Sampled ratios(const Sampled& model, const Sampled& rival)
 
 double Contest::shortfall() const
 {
-    double most = std::max({1.0, memory, latency.low});
-    if (!closer()) most = std::max({most, divergence, std::exp(std::max(nll - 2 * nll_error, 0.0))});
+    const double most = std::max({1.0, memory, latency.median});
+    if (closer()) return most;
     // What is exactly as far from full precision is not closer.
-    return won() ? 1 : std::max(most, std::nextafter(1.0, 2.0));
+    return std::max({most, divergence, std::exp(nll - 2 * nll_error), std::nextafter(1.0, 2.0)});
 }
 
 Contest contest(const Measurement& model, const Measurement& rival)

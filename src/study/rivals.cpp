@@ -35,7 +35,7 @@ Result<> check_same_model(const Study& study, const Inventory& other)
 
 Result<Rival> open_file(const Study& study, const std::filesystem::path& path)
 {
-    const auto inventory = read_inventory(path);
+    const auto inventory = read_inventory(path, true);
     if (!inventory) return std::unexpected(inventory.error());
     if (auto same = check_same_model(study, *inventory); !same) return std::unexpected(same.error());
     auto measured = measure_quality(study, {path, path.filename().string()});
@@ -43,35 +43,36 @@ Result<Rival> open_file(const Study& study, const std::filesystem::path& path)
     return Rival{.measurement = std::move(*measured), .timed = path};
 }
 
-/// A file that is only there to be measured.
-class BriefFile {
-public:
-    BriefFile(const Study& study, std::filesystem::path path) : study_(study), path_(std::move(path)) {}
-    BriefFile(const BriefFile&) = delete;
-    BriefFile& operator=(const BriefFile&) = delete;
-    ~BriefFile() { study_.workspace.remove(path_); }
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+Facts facts_of_stock(const Study& study, std::string_view name)
+{
+    return Facts::of(study).with(Input::type, std::format("{} with {}", name, importance_digest(study.inventory)));
+}
 
-private:
-    const Study& study_;
-    std::filesystem::path path_;
-};
+/// Makes the file, if it is not there.
+Result<std::filesystem::path> build_stock(const Study& study, std::string_view name)
+{
+    auto path = facts_of_stock(study, name).path(study.workspace, kStock, name);
+    std::error_code ignored;
+    if (std::filesystem::exists(path, ignored)) return path;
+    std::filesystem::create_directories(path.parent_path(), ignored);
+    study.monitor.begin(std::format("quantize to {}, by libllama", name), 0);
+    if (auto made = study.runtime->quantize_stock(study.inventory, name, path, study.settings.run); !made)
+        return std::unexpected(made.error());
+    study.monitor.end(std::format("{:.1f} MiB", static_cast<double>(std::filesystem::file_size(path, ignored)) / (1 << 20)));
+    return path;
+}
 
 /// Measures the file type and leaves its shape at `shape`.
 Result<Quality> measure_stock(const Study& study, std::string_view name, const std::filesystem::path& shape)
 {
-    const BriefFile file(study, study.workspace.path(std::format("rivals/{}.gguf", name)));
-    study.monitor.begin(std::format("quantize to {}, by libllama", name), 0);
-    std::filesystem::create_directories(file.path().parent_path());
-    if (auto made = study.runtime->quantize_stock(study.inventory, name, file.path(), study.settings.run); !made)
-        return std::unexpected(made.error());
-    const auto inventory = read_inventory(file.path());
+    const auto file = build_stock(study, name);
+    if (!file) return std::unexpected(file.error());
+    const auto inventory = read_inventory(*file, true);
     if (!inventory) return std::unexpected(inventory.error());
-    study.monitor.end(std::format("{:.1f} MiB", static_cast<double>(inventory->size_bytes()) / (1 << 20)));
     ModelSpec spec{.path = shape, .types = {}, .notes = {}};
     for (const Tensor& tensor : inventory->tensors) spec.types.push_back(tensor.type);
     if (auto written = write_shape(*inventory, spec); !written) return std::unexpected(written.error());
-    const auto measured = measure_quality(study, {file.path(), std::string(name)});
+    const auto measured = measure_quality(study, {*file, std::string(name)});
     if (!measured) return std::unexpected(measured.error());
     return measured->quality;
 }
@@ -80,10 +81,8 @@ Result<Rival> open_stock(const Study& study, std::string_view name)
 {
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
-    const Facts facts = Facts::of(study)
-                            .with(Input::text, digest({*text}))
-                            .with(Input::type, std::format("{} with {}", name, importance_digest(study.inventory)));
-    const auto shape = facts.path(study.workspace, kStock, name);
+    const Facts facts = facts_of_stock(study, name).with(Input::text, digest({*text}));
+    const auto shape = facts.path(study.workspace, kStock, std::format("{}.shape", name));
     const auto artifact = facts.path(study.workspace, kStockQuality, name);
     auto quality = study.settings.remeasure && !study.measured->contains(artifact)
                        ? std::nullopt
@@ -124,6 +123,32 @@ Result<Rival> open_rival(const Study& study, const std::string& what)
     const auto name = parse_stock(what);
     if (!name) return std::unexpected(name.error());
     return open_stock(study, *name);
+}
+
+RivalFiles::~RivalFiles()
+{
+    for (const std::string& rival : rivals_) {
+        const auto name = parse_stock(rival);
+        if (is_file(rival) || !name) continue;
+        study_.workspace.remove(facts_of_stock(study_, *name).path(study_.workspace, kStock, *name));
+    }
+}
+
+Result<std::vector<std::filesystem::path>> RivalFiles::make(const std::vector<std::string>& rivals) const
+{
+    std::vector<std::filesystem::path> files;
+    for (const std::string& rival : rivals) {
+        if (is_file(rival)) {
+            files.emplace_back(rival);
+            continue;
+        }
+        const auto name = parse_stock(rival);
+        if (!name) return std::unexpected(name.error());
+        auto file = build_stock(study_, *name);
+        if (!file) return std::unexpected(file.error());
+        files.push_back(std::move(*file));
+    }
+    return files;
 }
 
 }  // namespace apreqel

@@ -8,7 +8,7 @@ namespace apreqel {
 /// A model to be better than.
 struct Rival {
     Measurement measurement;      ///< memory and quality
-    std::filesystem::path timed;  ///< what its speed is measured on: the file, or its shape
+    std::filesystem::path timed;  ///< what its speed is measured on beside shapes: the file, or its shape
 };
 
 /// Error: `what` is neither a file nor the name of a file type. Asked before long work begins.
@@ -18,5 +18,22 @@ struct Rival {
 /// matrix as the study's types; of that, what was measured and its shape are kept in the workspace, and not the file.
 /// Errors: also a file that is no quantization of this model.
 [[nodiscard]] Result<Rival> open_rival(const Study& study, const std::string& what);
+
+/// The files of rivals, to be timed beside the output. Those of file types are made where they are not there, and removed with this
+/// object.
+class RivalFiles {
+public:
+    RivalFiles(const Study& study, std::vector<std::string> rivals) : study_(study), rivals_(std::move(rivals)) {}
+    RivalFiles(const RivalFiles&) = delete;
+    RivalFiles& operator=(const RivalFiles&) = delete;
+    ~RivalFiles();
+
+    /// Of those of the rivals that could be had.
+    [[nodiscard]] Result<std::vector<std::filesystem::path>> make(const std::vector<std::string>& rivals) const;
+
+private:
+    const Study& study_;
+    std::vector<std::string> rivals_;
+};
 
 }  // namespace apreqel

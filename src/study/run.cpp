@@ -107,7 +107,8 @@ struct Progress {
     std::optional<Sensitivity> sensitivity{};
     Session session{};
     Measurement reference{};
-    std::vector<std::filesystem::path> timed{};  ///< what the speed of each of the session's rivals is measured on
+    std::vector<std::string> rivals{};           ///< those of the session, as they were asked for
+    std::vector<std::filesystem::path> timed{};  ///< what their speed is measured on beside shapes
 };
 
 /// Measures what was planned last; then the shapes of all attempts are timed in the same rounds as the rivals. Where time is short, plans that
@@ -148,6 +149,7 @@ Result<> meet_rivals(const Study& study, const PlanRequest& request, const RunGo
         }
         found.session.rivals.push_back(std::move(rival->measurement));
         found.timed.push_back(std::move(rival->timed));
+        found.rivals.push_back(what);
     }
     if (found.timed.empty()) return {};
     PlanRequest any = request;
@@ -207,6 +209,21 @@ Result<Ship> best_so_far(const Study& study, const PlanRequest& request, Progres
     return ship;
 }
 
+/// The speed of the output itself beside that of its shape, by which plans were compared, and of the rivals' files: real weights
+/// take up to a tenth longer than none.
+Result<> time_output(const Study& study, const RivalFiles& rivals, const std::filesystem::path& output, Attempt& shipped,
+                     Progress& found)
+{
+    auto files = rivals.make(found.rivals);
+    if (!files) return std::unexpected(files.error());
+    files->push_back(output);
+    const auto speeds = time_plans(study, {&shipped.plan}, *files);
+    if (!speeds) return std::unexpected(speeds.error());
+    for (std::size_t r = 0; r < found.rivals.size(); ++r) found.session.rivals[r].speed = (*speeds)[r];
+    shipped.measurement.speed = (*speeds)[found.rivals.size()];
+    return {};
+}
+
 Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
                             const std::filesystem::path& output)
 {
@@ -216,6 +233,7 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     Progress found;
     found.reference = {.name = reference_name(study), .memory_bytes = study.inventory.size_bytes()};
     LastMix mix(timed);
+    const RivalFiles rivals(timed, goal.rivals);
     auto ship = find_best(timed, request, sensing, goal, budget, mix, found);
     const bool early = !ship && ship.error().code == ErrorCode::interrupted && goal.minutes > 0 && found.sensitivity;
     if (early) {
@@ -228,14 +246,8 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     if (goal.minutes > 0) budget.finish();
     const auto built = mix.replace(shipped.plan);
     if (!built) return std::unexpected(built.error());
-    if (!early) {  // what was compared was the speed of its shape: here is its own, beside it
-        std::vector<std::filesystem::path> files = found.timed;
-        files.push_back(*built);
-        const auto speeds = time_plans(timed, {&shipped.plan}, files);
-        if (!speeds) return std::unexpected(speeds.error());
-        for (std::size_t r = 0; r < found.timed.size(); ++r) found.session.rivals[r].speed = (*speeds)[r];
-        shipped.measurement.speed = (*speeds)[found.timed.size()];
-    }
+    if (!early)
+        if (auto done = time_output(timed, rivals, *built, shipped, found); !done) return std::unexpected(done.error());
     if (auto written = ship_mix(study, *built, output); !written) return std::unexpected(written.error());
     RunResult result = result_of(study, std::move(shipped), std::move(found.reference), output);
     result.because = std::move(ship->because);

@@ -46,6 +46,8 @@ TEST_CASE("slower is what is so beyond the noise of the rounds", "[decide]")
     const Contest noisy = contest(model, rival);
     CHECK(noisy.latency.high > 1);
     CHECK(noisy.no_slower());
+    CHECK(noisy.won());
+    CHECK(noisy.shortfall() >= noisy.latency.median);
 }
 
 TEST_CASE("a text that became less likely by more than two paired standard errors is not closer", "[decide]")
