@@ -52,7 +52,7 @@ enum class Method {
 struct PlanRequest {
     Method method = Method::paper;
     Weights weights{};
-    Limits limits{};  ///< method front, as are all that follow
+    Limits limits{};       ///< method front, as are all that follow
     bool nearest = false;  ///< where nothing keeps the limits, take what comes nearest
     Normalization normalization = Normalization::minmax;
     bool mix_embedding = false;  ///< groups of a fixed type may have any

@@ -45,9 +45,10 @@ Result<> print_quantized(const QuantizeFlags& flags, const std::filesystem::path
 {
     if (flags.json) return print_result(quantized_json(output, bytes, fallbacks), true);
     const std::string head =
-        output.empty() ? std::format("{} bytes\n", bytes)
-                      : std::format("{}: {} bytes ({}), {}\n", output.string(), bytes, format_bytes(static_cast<double>(bytes)),
-                                    fallbacks.empty() ? "every tensor as planned" : "every tensor as planned, but");
+        output.empty()
+            ? std::format("{} bytes\n", bytes)
+            : std::format("{}: {} bytes ({}), {}\n", output.string(), bytes, format_bytes(static_cast<double>(bytes)),
+                          fallbacks.empty() ? "every tensor as planned" : "every tensor as planned, but");
     return print_result(head + format_fallbacks(fallbacks), false);
 }
 
@@ -69,7 +70,8 @@ Result<> run_uniform(const QuantizeFlags& flags)
         const unsigned threads = thread_count(flags.settings.run);
         if (auto written = quantize_projector(*projector, *type, flags.output, threads, terminal); !written) return written;
     }
-    return print_quantized(flags, flags.dry_run ? std::filesystem::path() : flags.output, quantized->file_bytes, quantized->fallbacks);
+    return print_quantized(flags, flags.dry_run ? std::filesystem::path() : flags.output, quantized->file_bytes,
+                           quantized->fallbacks);
 }
 
 /// What --plan names: the plan of one model, or a layout.
@@ -143,7 +145,8 @@ void add_quantize(CLI::App& app, Action& chosen)
     auto flags = std::make_shared<QuantizeFlags>();
     add_model(*verb, *flags);
     add_from_quantized(*verb, *flags);
-    verb->add_option("--plan", flags->plan, "The plan: a type for every layer; or a layout of another model")->type_name("FILE");
+    verb->add_option("--plan", flags->plan, "The plan: a type for every layer; or a layout of another model")
+        ->type_name("FILE");
     verb->add_option("--type", flags->type, "The one type of all weights of a multimodal projector (mmproj)")
         ->type_name("TYPE");
     add_output(*verb, *flags, "The GGUF to write, or a folder: then it gets a name");

@@ -47,8 +47,9 @@ std::string compare(const RunResult& result)
 std::string describe(const Contest& contest, const std::string& rival)
 {
     const Sampled& latency = contest.latency;
-    std::string text = std::format("\nBeside {}: {:.3f} of its memory, {:.3f} [{:.3f}, {:.3f}] of its ms/token, {:.3f} of its KL divergence",
-                                   rival, contest.memory, latency.median, latency.low, latency.high, contest.divergence);
+    std::string text =
+        std::format("\nBeside {}: {:.3f} of its memory, {:.3f} [{:.3f}, {:.3f}] of its ms/token, {:.3f} of its KL divergence",
+                    rival, contest.memory, latency.median, latency.low, latency.high, contest.divergence);
     if (contest.has_chunks)
         text += std::format(", −log p of the text {:+.4f} ± {:.4f} nats per token", contest.nll, contest.nll_error);
     std::string lost;
@@ -158,11 +159,11 @@ Result<> run_run(RunFlags flags)
     if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output), flags.json); !printed)
         return printed;
     if (result->limits_kept || (!result->rivals.empty() && !flags.goal.asked_for_rivals)) return {};
-    return std::unexpected(
-        Error{ErrorCode::infeasible,
-              std::format("run: {} {}", output->string(),
-                          result->rivals.empty() ? "does not keep the limits as measured" : "is not better in everything asked for"),
-              "it is the nearest that was built: raise a limit, offer more --types, or close other programs"});
+    return std::unexpected(Error{
+        ErrorCode::infeasible,
+        std::format("run: {} {}", output->string(),
+                    result->rivals.empty() ? "does not keep the limits as measured" : "is not better in everything asked for"),
+        "it is the nearest that was built: raise a limit, offer more --types, or close other programs"});
 }
 
 }  // namespace
@@ -188,9 +189,10 @@ void add_run(CLI::App& app, Action& chosen)
     add_sensing(*verb, flags->sensing);
     verb->remove_option(verb->get_option("--minutes"));  // here it is for the whole
     verb->get_option("--weights")->default_str("accuracy alone; with --method paper " + std::string(kUsualWeights));
-    verb->add_option("--beat", flags->goal.rivals,
-                     "Be no larger, no slower and closer to full precision than this file, or this file type of llama.cpp; several "
-                     "times [Q4_K_M, where neither weights nor limits are given]")
+    verb->add_option(
+            "--beat", flags->goal.rivals,
+            "Be no larger, no slower and closer to full precision than this file, or this file type of llama.cpp; several "
+            "times [Q4_K_M, where neither weights nor limits are given]")
         ->type_name("FILE|TYPE")
         ->allow_extra_args(false);
     verb->add_option("--minutes", flags->goal.minutes,

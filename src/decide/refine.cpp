@@ -70,8 +70,7 @@ Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (std::isnan(metrics[c])) metrics[c] = attempt.plan.chosen().estimate[c];
     double excess = limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token);
-    for (const Measurement& rival : session.rivals)
-        excess = std::max(excess, contest(attempt.measurement, rival).shortfall());
+    for (const Measurement& rival : session.rivals) excess = std::max(excess, contest(attempt.measurement, rival).shortfall());
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (criteria()[c].composition == Composition::timed) metrics[c] *= pace(session, c);
     return {std::max(1.0, excess), measured_closeness(session.attempts.front().plan, metrics)};

@@ -27,9 +27,9 @@ struct RunResult {
     std::vector<Measurement> uniform;  ///< the uniform variants in the order of plan.types; of the paper's method
     Measurement mix;
     std::vector<Measurement> rivals{};  ///< what the mix was to be better than, measured in its rounds
-    std::vector<TriedModel> tried{};  ///< what was built and measured too, and was not better
-    std::string because{};            ///< why that one, for people
-    bool limits_kept = true;          ///< as measured
+    std::vector<TriedModel> tried{};    ///< what was built and measured too, and was not better
+    std::string because{};              ///< why that one, for people
+    bool limits_kept = true;            ///< as measured
     std::string device;
     std::string text;
     std::string version;

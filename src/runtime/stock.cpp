@@ -22,21 +22,20 @@ struct FileType {
     llama_ftype type;
 };
 
-constexpr std::array kFileTypes{
-    FileType{"Q2_K_S", LLAMA_FTYPE_MOSTLY_Q2_K_S},   FileType{"Q2_K", LLAMA_FTYPE_MOSTLY_Q2_K},
-    FileType{"IQ1_S", LLAMA_FTYPE_MOSTLY_IQ1_S},     FileType{"IQ1_M", LLAMA_FTYPE_MOSTLY_IQ1_M},
-    FileType{"IQ2_XXS", LLAMA_FTYPE_MOSTLY_IQ2_XXS}, FileType{"IQ2_XS", LLAMA_FTYPE_MOSTLY_IQ2_XS},
-    FileType{"IQ2_S", LLAMA_FTYPE_MOSTLY_IQ2_S},     FileType{"IQ2_M", LLAMA_FTYPE_MOSTLY_IQ2_M},
-    FileType{"IQ3_XXS", LLAMA_FTYPE_MOSTLY_IQ3_XXS}, FileType{"IQ3_XS", LLAMA_FTYPE_MOSTLY_IQ3_XS},
-    FileType{"IQ3_S", LLAMA_FTYPE_MOSTLY_IQ3_S},     FileType{"IQ3_M", LLAMA_FTYPE_MOSTLY_IQ3_M},
-    FileType{"Q3_K_S", LLAMA_FTYPE_MOSTLY_Q3_K_S},   FileType{"Q3_K_M", LLAMA_FTYPE_MOSTLY_Q3_K_M},
-    FileType{"Q3_K_L", LLAMA_FTYPE_MOSTLY_Q3_K_L},   FileType{"IQ4_XS", LLAMA_FTYPE_MOSTLY_IQ4_XS},
-    FileType{"IQ4_NL", LLAMA_FTYPE_MOSTLY_IQ4_NL},   FileType{"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},
-    FileType{"Q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},       FileType{"Q4_K_S", LLAMA_FTYPE_MOSTLY_Q4_K_S},
-    FileType{"Q4_K_M", LLAMA_FTYPE_MOSTLY_Q4_K_M},   FileType{"Q5_0", LLAMA_FTYPE_MOSTLY_Q5_0},
-    FileType{"Q5_1", LLAMA_FTYPE_MOSTLY_Q5_1},       FileType{"Q5_K_S", LLAMA_FTYPE_MOSTLY_Q5_K_S},
-    FileType{"Q5_K_M", LLAMA_FTYPE_MOSTLY_Q5_K_M},   FileType{"Q6_K", LLAMA_FTYPE_MOSTLY_Q6_K},
-    FileType{"Q8_0", LLAMA_FTYPE_MOSTLY_Q8_0}};
+constexpr std::array kFileTypes{FileType{"Q2_K_S", LLAMA_FTYPE_MOSTLY_Q2_K_S},   FileType{"Q2_K", LLAMA_FTYPE_MOSTLY_Q2_K},
+                                FileType{"IQ1_S", LLAMA_FTYPE_MOSTLY_IQ1_S},     FileType{"IQ1_M", LLAMA_FTYPE_MOSTLY_IQ1_M},
+                                FileType{"IQ2_XXS", LLAMA_FTYPE_MOSTLY_IQ2_XXS}, FileType{"IQ2_XS", LLAMA_FTYPE_MOSTLY_IQ2_XS},
+                                FileType{"IQ2_S", LLAMA_FTYPE_MOSTLY_IQ2_S},     FileType{"IQ2_M", LLAMA_FTYPE_MOSTLY_IQ2_M},
+                                FileType{"IQ3_XXS", LLAMA_FTYPE_MOSTLY_IQ3_XXS}, FileType{"IQ3_XS", LLAMA_FTYPE_MOSTLY_IQ3_XS},
+                                FileType{"IQ3_S", LLAMA_FTYPE_MOSTLY_IQ3_S},     FileType{"IQ3_M", LLAMA_FTYPE_MOSTLY_IQ3_M},
+                                FileType{"Q3_K_S", LLAMA_FTYPE_MOSTLY_Q3_K_S},   FileType{"Q3_K_M", LLAMA_FTYPE_MOSTLY_Q3_K_M},
+                                FileType{"Q3_K_L", LLAMA_FTYPE_MOSTLY_Q3_K_L},   FileType{"IQ4_XS", LLAMA_FTYPE_MOSTLY_IQ4_XS},
+                                FileType{"IQ4_NL", LLAMA_FTYPE_MOSTLY_IQ4_NL},   FileType{"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},
+                                FileType{"Q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},       FileType{"Q4_K_S", LLAMA_FTYPE_MOSTLY_Q4_K_S},
+                                FileType{"Q4_K_M", LLAMA_FTYPE_MOSTLY_Q4_K_M},   FileType{"Q5_0", LLAMA_FTYPE_MOSTLY_Q5_0},
+                                FileType{"Q5_1", LLAMA_FTYPE_MOSTLY_Q5_1},       FileType{"Q5_K_S", LLAMA_FTYPE_MOSTLY_Q5_K_S},
+                                FileType{"Q5_K_M", LLAMA_FTYPE_MOSTLY_Q5_K_M},   FileType{"Q6_K", LLAMA_FTYPE_MOSTLY_Q6_K},
+                                FileType{"Q8_0", LLAMA_FTYPE_MOSTLY_Q8_0}};
 
 const FileType* find(std::string_view name)
 {
@@ -94,7 +93,8 @@ Result<> quantize_stock(const Inventory& source, std::string_view name, const st
     if (type == nullptr) return usage_error("\"{}\" is no file type of llama.cpp that can be made", name);
     std::vector<llama_model_imatrix_data> importance;
     for (const Tensor& tensor : source.tensors)
-        if (tensor.importance) importance.push_back({tensor.name.c_str(), tensor.importance->data(), tensor.importance->size()});
+        if (tensor.importance)
+            importance.push_back({tensor.name.c_str(), tensor.importance->data(), tensor.importance->size()});
     importance.push_back({nullptr, nullptr, 0});  // the end
     llama_model_quantize_params params = llama_model_quantize_default_params();
     params.nthread = static_cast<std::int32_t>(threads);

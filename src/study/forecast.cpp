@@ -57,7 +57,8 @@ Result<> forecast(const Study& study, const RunGoal& goal, std::uint64_t least)
     add(reference_name(study), *token * text);
     add("rivals", static_cast<double>(goal.rivals.size()) * (build + *token * text));
     constexpr auto kCandidates = static_cast<double>(kMostAttempts);
-    add(std::format("{} candidates", kMostAttempts), kCandidates * (build + *token * text + kTimedModel * (kCandidates + 1) / 2));
+    add(std::format("{} candidates", kMostAttempts),
+        kCandidates * (build + *token * text + kTimedModel * (kCandidates + 1) / 2));
     study.monitor.end(std::format("{}; in all about {}{}", steps, about(all),
                                   goal.minutes > 0 ? std::format(", of {} that there are", about(60 * goal.minutes)) : ""));
     return {};

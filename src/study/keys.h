@@ -90,8 +90,8 @@ inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types,
 inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
 inline constexpr std::array kArtifacts{
-    kSampledText, kSampledPrompts, kSampledCalibration, kScores,  kForm,  kImatrix, kVariant,
-    kMix,         kPlanQuality,    kReferenceLogits,    kQuality, kSpeed, kProbes,  kProbeLogits,
+    kSampledText, kSampledPrompts, kSampledCalibration, kScores,  kForm,  kImatrix,     kVariant,
+    kMix,         kPlanQuality,    kReferenceLogits,    kQuality, kSpeed, kProbes,      kProbeLogits,
     kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook, kStock, kStockQuality};
 
 /// The inputs that are known, as text.

@@ -97,12 +97,13 @@ Result<Rival> open_stock(const Study& study, std::string_view name)
     const auto inventory = read_inventory(shape);
     if (!inventory) return std::unexpected(inventory.error());
     const std::uint64_t bytes = inventory->size_bytes();
-    return Rival{.measurement = {.name = std::string(name),
-                                 .memory_bytes = bytes,
-                                 .bits_per_weight = 8 * static_cast<double>(bytes) / static_cast<double>(inventory->parameters()),
-                                 .quality = std::move(*quality),
-                                 .speed = {}},
-                 .timed = shape};
+    return Rival{
+        .measurement = {.name = std::string(name),
+                        .memory_bytes = bytes,
+                        .bits_per_weight = 8 * static_cast<double>(bytes) / static_cast<double>(inventory->parameters()),
+                        .quality = std::move(*quality),
+                        .speed = {}},
+        .timed = shape};
 }
 
 }  // namespace
@@ -113,8 +114,8 @@ Result<> check_rival(const std::string& what)
     if (parse_stock(what)) return {};
     std::string names;
     for (const std::string_view name : stock_names()) names += (names.empty() ? "" : ", ") + std::string(name);
-    return std::unexpected(
-        Error{ErrorCode::usage, std::format("--beat {}: neither a file nor a file type of llama.cpp", what), "file types: " + names});
+    return std::unexpected(Error{ErrorCode::usage, std::format("--beat {}: neither a file nor a file type of llama.cpp", what),
+                                 "file types: " + names});
 }
 
 Result<Rival> open_rival(const Study& study, const std::string& what)

@@ -253,8 +253,8 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     result.because = std::move(ship->because);
     result.limits_kept = ship->limits_kept;
     if (!early) {  // the output itself is what has to keep them
-        result.limits_kept =
-            limit_excess(request.limits, metrics_of(result.mix, result.reference.quality), study.inventory.kv_bytes_per_token) <= 1;
+        result.limits_kept = limit_excess(request.limits, metrics_of(result.mix, result.reference.quality),
+                                          study.inventory.kv_bytes_per_token) <= 1;
         for (const Measurement& rival : found.session.rivals) result.limits_kept &= contest(result.mix, rival).won();
     }
     result.rivals = std::move(found.session.rivals);

@@ -208,7 +208,7 @@ TEST_CASE("what is shipped is better than a rival in everything, where that can 
     const Contest won = contest(shipped.attempt().measurement, c.rivals.front());
     CHECK(won.won());
     CHECK(won.divergence < 0.9);
-    CHECK(won.memory > 0.9);  // nothing is given away
+    CHECK(won.memory > 0.9);                                                   // nothing is given away
     CHECK(shipped.attempt().plan.request.limits.most[kMemory] == kUnlimited);  // it was not asked for
     CHECK(!shipped.attempt().plan.request.nearest);
 }
@@ -222,7 +222,8 @@ TEST_CASE("where a rival cannot be beaten, what comes nearest is shipped and sai
     CHECK(!shipped.ship.limits_kept);
     const double shortfall = contest(shipped.attempt().measurement, c.rivals.front()).shortfall();
     CHECK(shortfall > 1);
-    for (const Attempt& attempt : shipped.attempts) CHECK(contest(attempt.measurement, c.rivals.front()).shortfall() >= shortfall);
+    for (const Attempt& attempt : shipped.attempts)
+        CHECK(contest(attempt.measurement, c.rivals.front()).shortfall() >= shortfall);
     CHECK(shipped.ship.because.contains("nearest"));
 }
 

@@ -183,7 +183,8 @@ TEST_CASE("a forecast adds up what goes through the model, and is not made again
     const std::string said = outcomes.said.back();
     CAPTURE(said);
     // A token of the fake world takes 2 s in its form: 8,192 of importance, 20,000 × 1.25 of probes. Both texts are given.
-    CHECK(said.starts_with("importance 4.6 h, latencies 48 s, probes 13.9 h, full precision 2 min, rivals 2 min, 5 candidates 11 min"));
+    CHECK(said.starts_with(
+        "importance 4.6 h, latencies 48 s, probes 13.9 h, full precision 2 min, rivals 2 min, 5 candidates 11 min"));
     CHECK(said.ends_with("in all about 18.7 h, of 30 min that there are"));
     outcomes.said.clear();
     CHECK(forecast(study, {}));  // too few weights to wait for
