@@ -3,7 +3,6 @@
 #include "base/scratch.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
-#include "quantize/palette.h"
 #include "report/table.h"
 
 #include <algorithm>

@@ -5,7 +5,6 @@
 #include "cli/quantity.h"
 #include "model/importance.h"
 #include "model/readiness.h"
-#include "quantize/assign_types.h"
 
 #include <unistd.h>
 #include <algorithm>

@@ -44,12 +44,6 @@ struct GroupVariant {
 /// all of one.
 [[nodiscard]] double bits_per_weight(const Inventory& inventory, const Variant& variant);
 
-/// True if `variant` is but another name for the group as it is in a model that is quantized already.
-[[nodiscard]] bool keeps(const Inventory& inventory, const Group& group, const Variant& variant);
-
-/// True if it is that for all layers, embedding and output.
-[[nodiscard]] bool keeps(const Inventory& inventory, const Variant& variant);
-
 /// True if `variant` can store every tensor of the group, and is not but another name for the group as it is.
 [[nodiscard]] bool can_store(const Inventory& inventory, const Group& group, const Variant& variant);
 

@@ -35,6 +35,12 @@ struct Variant {
 /// What embedding and output tensors are to be: kSource, or any type there is.
 [[nodiscard]] Result<Variant> parse_embedding_type(std::string_view name);
 
+/// True if `variant` is but another name for the group as it is (asked of what is stored: see assign_types) in a model that is quantized already.
+[[nodiscard]] bool keeps(const Inventory& inventory, const Group& group, const Variant& variant);
+
+/// True if it is that for all layers, embedding and output.
+[[nodiscard]] bool keeps(const Inventory& inventory, const Variant& variant);
+
 /// The GGUF at `path`, made elsewhere from `source`, as a variant.
 /// Errors: the name is a type's; another architecture; a tensor missing, of another shape or of a type libggml cannot read
 /// back; a norm or bias that differs, so that its layers do not fit among those of `source`; bytes that are not those that were

@@ -97,6 +97,12 @@ public:
 /// libllama.
 [[nodiscard]] std::shared_ptr<Runtime> llama_runtime();
 
+/// The file types of llama.cpp: "Q4_K_M" and all others that llama-quantize offers for quantizing.
+[[nodiscard]] std::vector<std::string_view> stock_names();
+
+/// The name as llama-quantize spells it, of one in any case. Error: no such file type.
+[[nodiscard]] Result<std::string_view> parse_stock(std::string_view name);
+
 /// Versions of the libraries this program is linked with. libggml quantizes, whatever runs the models.
 [[nodiscard]] std::string libllama_version();
 [[nodiscard]] std::string libggml_version();

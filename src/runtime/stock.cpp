@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "gguf/log.h"
 #include "runtime/context.h"
+#include "runtime/runtime.h"
 
 #include <llama.h>
 

@@ -5,15 +5,8 @@
 
 #include <filesystem>
 #include <string_view>
-#include <vector>
 
 namespace apreqel {
-
-/// "Q4_K_M" and all others that llama-quantize offers for quantizing.
-[[nodiscard]] std::vector<std::string_view> stock_names();
-
-/// The name as llama-quantize spells it, of one in any case. Error: no such file type.
-[[nodiscard]] Result<std::string_view> parse_stock(std::string_view name);
 
 /// Writes the model at `output` as llama-quantize would, by libllama's own recipe for the file type and with the importance
 /// matrix of `source`, if it has one. It cannot be interrupted. Errors: those of libllama, such as a type that needs such a matrix.

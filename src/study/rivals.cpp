@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "quantize/shape.h"
-#include "runtime/stock.h"
 #include "study/keys.h"
 #include "study/text.h"
 

