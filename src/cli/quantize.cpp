@@ -88,7 +88,13 @@ Result<Plan> plan_for(const QuantizeFlags& flags, const Inventory& inventory, co
 {
     const auto* layout = std::get_if<Layout>(&given);
     auto plan = layout != nullptr ? apply_layout(inventory, *layout, variants) : Result<Plan>(std::get<Plan>(given));
-    if (!plan) return plan;
+    if (!plan) {
+        const auto weighed = [](const LayoutRun& run) { return run.type.ends_with(kWithImportance); };
+        if (layout != nullptr && !has_importance(flags) && std::ranges::any_of(layout->runs, weighed))
+            plan.error().hint =
+                "the layout is with an importance matrix: give --imatrix FILE, or --imatrix auto to have one collected";
+        return plan;
+    }
     // A plan that does not know of importance is quantized with it, as asked for here; one that does says where.
     const bool silent = std::ranges::none_of(plan->allocation, [](const GroupType& l) { return l.type.contains('+'); });
     for (GroupType& entry : plan->allocation)

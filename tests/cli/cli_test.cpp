@@ -380,6 +380,12 @@ TEST_CASE("a layout of one model quantizes another of its family, with nothing m
                                        std::pair("deeper.gguf", "for models of 2 blocks, this has 3"),
                                        std::pair("narrow.gguf", "as its rows have 224 weights")})
         check_error(apreqel(folder, {"quantize", model, "--plan", "m.layout.json", "-o", "x.gguf", "-q"}), 1, cause);
+    std::string weighed = layout;
+    weighed.replace(weighed.find("q4_K\""), 4, "q4_K+imatrix");
+    REQUIRE(write_text(folder / "weighed.json", weighed));
+    const auto without = apreqel(folder, {"quantize", "other.gguf", "--plan", "weighed.json", "-o", "x.gguf", "-q"});
+    check_error(without, 2, "needs an importance matrix");
+    CHECK(without.err.contains("--imatrix auto"));
     CHECK(!std::filesystem::exists(folder / "x.gguf"));
 }
 
