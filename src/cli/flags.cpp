@@ -249,9 +249,14 @@ std::optional<Workload> parse_workload(std::string_view text)
         place = rest;
         return error == std::errc() && value <= kMost;
     };
-    const auto mark = [&](char wanted) { return place != end && *place++ == wanted; };
+    const auto mark = [&](char wanted) {
+        const bool there = place != end && *place == wanted;
+        if (there) ++place;
+        return there;
+    };
     if (!number(workload.prompt) || !mark(':') || !number(workload.generated) || workload.generated == 0) return std::nullopt;
-    if (place != end && !(mark('@') && number(workload.depth) && place == end)) return std::nullopt;
+    if (place == end) return workload;
+    if (!mark('@') || !number(workload.depth) || place != end) return std::nullopt;
     return workload;
 }
 
