@@ -100,6 +100,9 @@ struct Limits {
 /// keeps no limit.
 [[nodiscard]] double limit_excess(const Limits& limits, Metrics metrics, std::uint64_t kv_bytes_per_token);
 
+/// The same of what is counted, not measured, and so known exactly before anything is built: memory.
+[[nodiscard]] double counted_excess(const Limits& limits, const Metrics& metrics, std::uint64_t kv_bytes_per_token);
+
 /// "0.2,0.6,0.2" (memory, latency, accuracy), or by name, "memory=.2,latency=.6,accuracy=.2" (missing names are 0), or a preset:
 /// balanced, memory, latency, accuracy.
 [[nodiscard]] Result<Weights> parse_weights(std::string_view text);

@@ -14,9 +14,10 @@ namespace apreqel {
 struct Attempt {
     Plan plan;
     Measurement measurement;
+    std::vector<Speed> beside{};  ///< of the session's rivals, in its rounds
 };
 
-/// What was measured together, in the same rounds: only then do latencies compare.
+/// What was measured at one pace of the machine: only then do latencies compare.
 struct Session {
     std::vector<Attempt> attempts;  ///< in the order they were planned
     Quality reference{};            ///< of the full-precision model
@@ -24,6 +25,9 @@ struct Session {
     /// speed is that at the profile's pace.
     std::vector<Measurement> rivals{};
 };
+
+/// The attempt beside one of the session's rivals, `rival` its index.
+[[nodiscard]] Contest contest(const Attempt& attempt, const Session& session, std::size_t rival);
 
 /// Build these, measure them with all that was built before, and ask again.
 struct TryNext {

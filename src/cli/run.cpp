@@ -139,6 +139,8 @@ Result<> run_run(RunFlags flags)
     } else if (flags.goal.minutes > 0) {
         return usage_error("run: --minutes is for the front method; the paper's takes the time it takes");
     }
+    // A layout is for other models, and who names types wants no others.
+    flags.goal.take_from_rivals = flags.publishing.layout.empty() && !flags.types;
     if (auto possible = check_method(request); !possible) return possible;
     if (!flags.publishing.layout.empty() && !flags.variants.empty())
         return usage_error("run: --layout is for other models, and a --variant is a file of this one");

@@ -171,6 +171,14 @@ double limit_excess(const Limits& limits, Metrics metrics, std::uint64_t kv_byte
     return most;
 }
 
+double counted_excess(const Limits& limits, const Metrics& metrics, std::uint64_t kv_bytes_per_token)
+{
+    Limits counted = limits;
+    for (std::size_t c = 0; c < kCriteria; ++c)
+        if (kTable[c].composition != Composition::counted) counted.most[c] = kUnlimited;
+    return limit_excess(counted, metrics, kv_bytes_per_token);
+}
+
 bool set_weight(Weights& weights, std::string_view name, double value)
 {
     bool found = false;

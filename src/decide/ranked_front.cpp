@@ -1,6 +1,7 @@
 #include "decide/ranked_front.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace apreqel {
 namespace {
@@ -42,25 +43,28 @@ Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts
     std::vector<Costs> all;
     std::vector<Costs> kept;  // that keep the limits
     std::size_t nearest = 0;
-    double nearest_excess = kUnlimited;
+    std::pair nearest_excess(kUnlimited, kUnlimited);
     for (std::size_t p = 0; p < ranked.front.points.size(); ++p) {
         const FrontPoint& point = ranked.front.points[p];
-        const double excess = limit_excess(request.limits, candidate_of(prediction, point).estimate, kv_bytes_per_token);
+        const Metrics estimate = candidate_of(prediction, point).estimate;
+        const double excess = limit_excess(request.limits, estimate, kv_bytes_per_token);
+        // What is counted is exact and kept first; the rest is predicted.
+        const std::pair excesses(std::max(1.0, counted_excess(request.limits, estimate, kv_bytes_per_token)), excess);
         all.push_back(point.cost);
         if (excess <= 1) {
             kept.push_back(point.cost);
             ranked.ranks.push_back({.point = p, .apart = {}, .closeness = 0});
         }
-        if (excess >= nearest_excess) continue;
+        if (excesses >= nearest_excess) continue;
         nearest = p;
-        nearest_excess = excess;
+        nearest_excess = excesses;
     }
     if (kept.empty() && request.nearest) {
         kept = all;
         ranked.ranks.push_back({.point = nearest, .apart = {}, .closeness = 0});
     } else if (kept.empty()) {
         const double kv_bytes = static_cast<double>(request.limits.context) * static_cast<double>(kv_bytes_per_token);
-        return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess, kv_bytes);
+        return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess.second, kv_bytes);
     }
 
     // Norms are those of the whole front: limits must not change how its costs compare.

@@ -57,11 +57,12 @@ PlanRequest paced(PlanRequest request, const Session& session, const Sensitivity
 /// How good an attempt is: how far it is from what it has to keep (1: not at all) and how close it is, as measured, the machine's pace
 /// left out of the closeness only: a limit is a limit.
 struct Merit {
+    double counted;  ///< excess of what is exact; it is not weighed against what is measured
     double excess;
     double closeness;
 
     /// Greater is better.
-    [[nodiscard]] auto rank() const { return std::tuple(-excess, closeness); }
+    [[nodiscard]] auto rank() const { return std::tuple(-counted, -excess, closeness); }
 };
 
 Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity& sensitivity, const PlanRequest& request)
@@ -69,11 +70,16 @@ Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity
     Metrics metrics = metrics_of(attempt.measurement, session.reference);
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (std::isnan(metrics[c])) metrics[c] = attempt.plan.chosen().estimate[c];
+    double counted = std::max(1.0, counted_excess(request.limits, metrics, sensitivity.kv_bytes_per_token));
     double excess = limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token);
-    for (const Measurement& rival : session.rivals) excess = std::max(excess, contest(attempt.measurement, rival).shortfall());
+    for (std::size_t r = 0; r < session.rivals.size(); ++r) {
+        const Contest beside = contest(attempt, session, r);
+        counted = std::max(counted, beside.memory);
+        excess = std::max(excess, beside.shortfall());
+    }
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (criteria()[c].composition == Composition::timed) metrics[c] *= pace(session, c);
-    return {std::max(1.0, excess), measured_closeness(session.attempts.front().plan, metrics)};
+    return {counted, std::max(1.0, excess), measured_closeness(session.attempts.front().plan, metrics)};
 }
 
 /// A plan that corrects the ones before it by what was measured on them, and promises more than the best of them. Nothing if
@@ -103,6 +109,13 @@ std::optional<Plan> corrected(const Profile& profile, const Sensitivity& sensiti
 }
 
 }  // namespace
+
+Contest contest(const Attempt& attempt, const Session& session, std::size_t rival)
+{
+    Measurement beside = session.rivals[rival];
+    if (rival < attempt.beside.size()) beside.speed = attempt.beside[rival];
+    return contest(attempt.measurement, beside);
+}
 
 Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
                                            const Session& session)

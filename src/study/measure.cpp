@@ -199,16 +199,8 @@ Result<Measurement> measure_quality(const Study& study, const ModelFile& file)
     return stage->measure_model(*inventory, file.name);
 }
 
-Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
-                                      const std::vector<std::filesystem::path>& with)
+Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths)
 {
-    std::vector<std::filesystem::path> paths = with;
-    const std::size_t first = paths.size();
-    for (const Plan* plan : plans) {
-        paths.push_back(study.workspace.path(std::format("shapes/plan-{}.gguf", paths.size() - first + 1)));
-        if (auto written = write_plan_shape(study.inventory, *plan, paths.back(), study.settings.types); !written)
-            return std::unexpected(written.error());
-    }
     std::vector<Inventory> models;
     for (const auto& path : paths) {
         auto inventory = read_inventory(path);
@@ -217,8 +209,20 @@ Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<cons
     }
     Study brief = study;
     brief.settings.speed = as_needed(study.settings.speed);
-    auto speeds = measure_speeds(brief, models);
-    for (std::size_t p = first; p < paths.size(); ++p) study.workspace.remove(paths[p]);
+    return measure_speeds(brief, models);
+}
+
+Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
+                                      const std::vector<std::filesystem::path>& with)
+{
+    std::vector<std::filesystem::path> paths = with;
+    for (const Plan* plan : plans) {
+        paths.push_back(study.workspace.path(std::format("shapes/plan-{}.gguf", paths.size() - with.size() + 1)));
+        if (auto written = write_plan_shape(study.inventory, *plan, paths.back(), study.settings.types); !written)
+            return std::unexpected(written.error());
+    }
+    auto speeds = time_files(study, paths);
+    for (const auto& shape : std::span(paths).subspan(with.size())) study.workspace.remove(shape);
     return speeds;
 }
 

@@ -6,6 +6,7 @@
 #include "study/text.h"
 
 #include <algorithm>
+#include <cctype>
 
 namespace apreqel {
 namespace {
@@ -105,6 +106,15 @@ Result<Rival> open_stock(const Study& study, std::string_view name)
         .timed = shape};
 }
 
+/// "as-Q4_K_M", or after the file. What is no part of a name becomes a dash.
+std::string type_name_of(const std::string& rival)
+{
+    const auto stock = parse_stock(rival);
+    std::string name = is_file(rival) || !stock ? std::filesystem::path(rival).stem().string() : std::string(*stock);
+    std::ranges::replace_if(name, [](unsigned char c) { return c >= 0x80 || (std::isalnum(c) == 0 && c != '_' && c != '.'); }, '-');
+    return "as-" + name;
+}
+
 }  // namespace
 
 Result<> check_rival(const std::string& what)
@@ -132,6 +142,23 @@ RivalFiles::~RivalFiles()
         if (is_file(rival) || !name) continue;
         study_.workspace.remove(facts_of_stock(study_, *name).path(study_.workspace, kStock, *name));
     }
+}
+
+Result<std::vector<Variant>> RivalFiles::types() const
+{
+    std::vector<Variant> types;
+    for (const std::string& rival : rivals_) {
+        const auto file = make({rival});
+        if (!file && file.error().code == ErrorCode::interrupted) return std::unexpected(file.error());
+        if (!file) continue;  // said where it is measured
+        auto type = read_foreign_variant(type_name_of(rival), file->front(), study_.inventory);
+        if (!type && type.error().code == ErrorCode::interrupted) return std::unexpected(type.error());
+        if (!type)
+            study_.monitor.warn(std::format("run: nothing of {} is taken: {}", rival, type.error().message));
+        else if (!std::ranges::contains(types, *type))
+            types.push_back(std::move(*type));
+    }
+    return types;
 }
 
 Result<std::vector<std::filesystem::path>> RivalFiles::make(const std::vector<std::string>& rivals) const

@@ -28,6 +28,11 @@ public:
     RivalFiles& operator=(const RivalFiles&) = delete;
     ~RivalFiles();
 
+    /// What each rival has, as one more type of every layer: "as-Q4_K_M". So every rival is itself among the plans, and what a
+    /// few layers gain beside it is seldom lost in what is not known of the others. Left out are rivals that cannot be had, and files whose
+    /// layers do not fit among the model's.
+    [[nodiscard]] Result<std::vector<Variant>> types() const;
+
     /// Of those of the rivals that could be had.
     [[nodiscard]] Result<std::vector<std::filesystem::path>> make(const std::vector<std::string>& rivals) const;
 

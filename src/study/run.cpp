@@ -111,9 +111,55 @@ struct Progress {
     std::vector<std::filesystem::path> timed{};  ///< what their speed is measured on beside shapes
 };
 
-/// Measures what was planned last; then the shapes of all attempts are timed in the same rounds as the rivals. Where time is short, plans that
-/// would take longer than is left are passed over; never the first of all.
-Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Plan> plans, LastMix& mix, Progress& found)
+/// At the pace of the session's first rounds: that of the first rival there.
+void level(Speed& speed, double pace)
+{
+    Sampled& latency = speed.latency_ms;
+    for (double* figure : {&latency.median, &latency.low, &latency.high}) *figure *= pace;
+    for (double& sample : latency.samples) sample *= pace;
+    Sampled& prompt = speed.prompt_tokens_per_second;
+    for (double* figure : {&prompt.median, &prompt.low, &prompt.high}) *figure /= pace;
+    for (double& sample : prompt.samples) sample /= pace;
+}
+
+/// Times an attempt, the file itself, in the same rounds as the rivals' files: real weights take up to a tenth longer than none, and
+/// not in all types alike.
+Result<> face_rivals(const Study& study, const RivalFiles& rivals, Attempt& attempt, LastMix& mix, Progress& found)
+{
+    auto files = rivals.make(found.rivals);
+    if (!files) return std::unexpected(files.error());
+    const auto built = mix.replace(attempt.plan);
+    if (!built) return std::unexpected(built.error());
+    files->push_back(*built);
+    auto speeds = time_files(study, *files);
+    if (!speeds) return std::unexpected(speeds.error());
+    std::vector<Measurement>& known = found.session.rivals;
+    const bool first = std::ranges::all_of(found.session.attempts, [](const Attempt& other) { return other.beside.empty(); });
+    const double pace = first ? 1 : known.front().speed.latency_ms.median / speeds->front().latency_ms.median;
+    for (Speed& speed : *speeds) level(speed, pace);
+    attempt.measurement.speed = std::move(speeds->back());
+    speeds->pop_back();
+    if (first)
+        for (std::size_t r = 0; r < known.size(); ++r) known[r].speed = (*speeds)[r];
+    attempt.beside = std::move(*speeds);
+    return {};
+}
+
+/// Times the shapes of all attempts in the same rounds.
+Result<> time_attempts(const Study& study, Session& session)
+{
+    std::vector<const Plan*> all;
+    for (const Attempt& attempt : session.attempts) all.push_back(&attempt.plan);
+    auto speeds = time_plans(study, all);
+    if (!speeds) return std::unexpected(speeds.error());
+    for (std::size_t a = 0; a < all.size(); ++a) session.attempts[a].measurement.speed = std::move((*speeds)[a]);
+    return {};
+}
+
+/// Measures what was planned last. Where time is short, plans that would take longer than is left are passed over; never the first
+/// of all.
+Result<> measure_plans(const Study& study, const RivalFiles& rivals, const Budget& budget, std::vector<Plan> plans, LastMix& mix,
+                       Progress& found)
 {
     Session& session = found.session;
     double longest = 0;
@@ -122,17 +168,13 @@ Result<> measure_plans(const Study& study, const Budget& budget, std::vector<Pla
         if (left && longest > 0 && *left < 2 * longest) break;
         auto measured = measure_plan(study, plan, attempt_name(plan, session.attempts.size()), mix);
         if (!measured) return std::unexpected(measured.error());
-        session.attempts.push_back({std::move(plan), std::move(*measured)});
+        Attempt attempt{std::move(plan), std::move(*measured)};
+        if (!session.rivals.empty())
+            if (auto timed = face_rivals(study, rivals, attempt, mix, found); !timed) return timed;
+        session.attempts.push_back(std::move(attempt));
         if (left) longest = std::max(longest, *left - *budget.seconds_left());
     }
-    std::vector<const Plan*> all;
-    for (const Attempt& attempt : session.attempts) all.push_back(&attempt.plan);
-    const auto speeds = time_plans(study, all, found.timed);
-    if (!speeds) return std::unexpected(speeds.error());
-    const std::size_t rivals = session.rivals.size();
-    for (std::size_t r = 0; r < rivals; ++r) session.rivals[r].speed = (*speeds)[r];
-    for (std::size_t a = 0; a < all.size(); ++a) session.attempts[a].measurement.speed = (*speeds)[rivals + a];
-    return {};
+    return session.rivals.empty() ? time_attempts(study, session) : Result<>();
 }
 
 /// The rivals' memory and quality, and their speed at the pace of the profile: as that of the plan beside which they are timed
@@ -168,7 +210,7 @@ Result<> meet_rivals(const Study& study, const PlanRequest& request, const RunGo
 
 /// From nothing to what is to be shipped. Error: among others, that there is no more time; `found` tells how far it came.
 Result<Ship> find_best(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
-                       const Budget& budget, LastMix& mix, Progress& found)
+                       const RivalFiles& rivals, const Budget& budget, LastMix& mix, Progress& found)
 {
     auto profile = outlook(study);
     if (!profile) return std::unexpected(profile.error());
@@ -189,7 +231,7 @@ Result<Ship> find_best(const Study& study, const PlanRequest& request, const Sen
         if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
         const std::size_t before = found.session.attempts.size();
         auto& plans = std::get<TryNext>(*decision).plans;
-        if (auto measured = measure_plans(study, budget, std::move(plans), mix, found); !measured)
+        if (auto measured = measure_plans(study, rivals, budget, std::move(plans), mix, found); !measured)
             return std::unexpected(measured.error());
         if (found.session.attempts.size() == before) return best_of(*found.sensitivity, request, found.session);
     }
@@ -209,18 +251,14 @@ Result<Ship> best_so_far(const Study& study, const PlanRequest& request, Progres
     return ship;
 }
 
-/// The speed of the output itself beside that of its shape, by which plans were compared, and of the rivals' files: real weights
-/// take up to a tenth longer than none.
-Result<> time_output(const Study& study, const RivalFiles& rivals, const std::filesystem::path& output, Attempt& shipped,
-                     Progress& found)
+/// The speeds of the output itself and of the rivals in its rounds.
+Result<> time_output(const Study& study, const std::filesystem::path& output, Attempt& shipped, Session& session)
 {
-    auto files = rivals.make(found.rivals);
-    if (!files) return std::unexpected(files.error());
-    files->push_back(output);
-    const auto speeds = time_plans(study, {&shipped.plan}, *files);
+    for (std::size_t r = 0; r < shipped.beside.size(); ++r) session.rivals[r].speed = std::move(shipped.beside[r]);
+    if (!session.rivals.empty()) return {};
+    auto speeds = time_files(study, {output});
     if (!speeds) return std::unexpected(speeds.error());
-    for (std::size_t r = 0; r < found.rivals.size(); ++r) found.session.rivals[r].speed = (*speeds)[r];
-    shipped.measurement.speed = (*speeds)[found.rivals.size()];
+    shipped.measurement.speed = std::move(speeds->front());
     return {};
 }
 
@@ -228,13 +266,18 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
                             const std::filesystem::path& output)
 {
     Budget budget(study.monitor, goal.minutes);
-    const Study timed{study.inventory, study.workspace, study.settings, budget,
-                      study.runtime,   study.lock,      study.measured, study.finite};
+    Study timed{study.inventory, study.workspace, study.settings, budget,
+                study.runtime,   study.lock,      study.measured, study.finite};
     Progress found;
     found.reference = {.name = reference_name(study), .memory_bytes = study.inventory.size_bytes()};
     LastMix mix(timed);
     const RivalFiles rivals(timed, goal.rivals);
-    auto ship = find_best(timed, request, sensing, goal, budget, mix, found);
+    if (goal.take_from_rivals) {
+        const auto types = rivals.types();
+        if (!types) return std::unexpected(types.error());
+        timed.settings.types.append_range(*types);
+    }
+    auto ship = find_best(timed, request, sensing, goal, rivals, budget, mix, found);
     const bool early = !ship && ship.error().code == ErrorCode::interrupted && goal.minutes > 0 && found.sensitivity;
     if (early) {
         budget.finish();
@@ -247,7 +290,7 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     const auto built = mix.replace(shipped.plan);
     if (!built) return std::unexpected(built.error());
     if (!early)
-        if (auto done = time_output(timed, rivals, *built, shipped, found); !done) return std::unexpected(done.error());
+        if (auto done = time_output(timed, *built, shipped, found.session); !done) return std::unexpected(done.error());
     if (auto written = ship_mix(study, *built, output); !written) return std::unexpected(written.error());
     RunResult result = result_of(study, std::move(shipped), std::move(found.reference), output);
     result.because = std::move(ship->because);

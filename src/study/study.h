@@ -144,7 +144,10 @@ struct ModelFile {
 /// The same of any GGUF file.
 [[nodiscard]] Result<Measurement> measure_quality(const Study& study, const ModelFile& file);
 
-/// The speeds of models of these plans, in the same rounds. Their shapes are timed: none is built. `with`: models to time
+/// The speeds of GGUF files, in the same rounds, which end when the order is settled.
+[[nodiscard]] Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths);
+
+/// The same of models of these plans. Their shapes are timed: none is built. `with`: models to time
 /// beside them, first in the result.
 [[nodiscard]] Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
                                                     const std::vector<std::filesystem::path>& with = {});
@@ -172,6 +175,7 @@ struct RunGoal {
     /// GGUF files, or names of llama.cpp's file types, that the result is to be better than: no larger, no slower, and closer to
     /// full precision.
     std::vector<std::string> rivals{};
+    bool take_from_rivals = true;  ///< what they have is one more type of every layer
     bool asked_for_rivals = true;  ///< else those that cannot be had are left out with a warning
 };
 

@@ -222,9 +222,21 @@ TEST_CASE("where a rival cannot be beaten, what comes nearest is shipped and sai
     CHECK(!shipped.ship.limits_kept);
     const double shortfall = contest(shipped.attempt().measurement, c.rivals.front()).shortfall();
     CHECK(shortfall > 1);
-    for (const Attempt& attempt : shipped.attempts)
-        CHECK(contest(attempt.measurement, c.rivals.front()).shortfall() >= shortfall);
+    CHECK(contest(shipped.attempt().measurement, c.rivals.front()).no_larger());  // what is exact is kept
+    for (const Attempt& attempt : shipped.attempts) {
+        const Contest other = contest(attempt.measurement, c.rivals.front());
+        CHECK((!other.no_larger() || other.shortfall() >= shortfall));
+    }
     CHECK(shipped.ship.because.contains("nearest"));
+}
+
+TEST_CASE("an attempt is compared with a rival in its own rounds", "[decide]")
+{
+    Session session{.attempts = {}, .rivals = {Case::uniform({.name = "Q4_K_M", .bits = 4.8, .bytes = 1810, .latency = 2, .kld = 0.02})}};
+    Attempt attempt{.plan = {}, .measurement = Case::uniform({.name = "", .bits = 4.8, .bytes = 1800, .latency = 3, .kld = 0.01})};
+    CHECK(!contest(attempt, session, 0).no_slower());
+    attempt.beside = {{.latency_ms = {.median = 4}}};
+    CHECK(contest(attempt, session, 0).won());
 }
 
 TEST_CASE("what was measured to be better in everything is never passed over", "[decide]")

@@ -138,6 +138,7 @@ TEST_CASE("a rival is measured beside the plans, and beaten where it can be", "[
     CHECK(result->rivals.front().speed.latency_ms.samples.size() == result->mix.speed.latency_ms.samples.size());
     CHECK(result->limits_kept == contest(result->mix, result->rivals.front()).won());
     CHECK(parse_run(to_json(*result))->rivals.front().memory_bytes == result->rivals.front().memory_bytes);
+    CHECK(std::ranges::contains(result->plan.types, "as-Q4_0"));  // its layers are among the choices
     for (const auto& entry : std::filesystem::directory_iterator(lab.folder / "workspace/rivals"))
         CHECK((entry.path().extension() == ".json" || entry.path().string().contains(".shape")));  // the file is gone
 
@@ -148,8 +149,18 @@ TEST_CASE("a rival is measured beside the plans, and beaten where it can be", "[
 
     const auto same = run(lab.study(), request, kProbing, lab.folder / "other.gguf", {.rivals = {output.string()}});
     REQUIRE(same);
+    CHECK(std::ranges::contains(same->plan.types, "as-mixed"));
     CHECK(!same->limits_kept);  // nothing is closer than itself
     CHECK(same->mix.memory_bytes <= result->mix.memory_bytes);
+}
+
+TEST_CASE("nothing is taken from rivals where types are named", "[study][fake]")
+{
+    Lab lab;
+    const auto result = run(lab.study(), front_request(), kProbing, lab.folder / "mixed.gguf",
+                            {.rivals = {"Q4_0"}, .take_from_rivals = false});
+    REQUIRE(result);
+    CHECK(std::ranges::none_of(result->plan.types, [](const std::string& type) { return type.starts_with("as-"); }));
 }
 
 TEST_CASE("a rival that cannot be had is an error if it was asked for, and else left out", "[study][fake]")
