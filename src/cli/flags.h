@@ -128,6 +128,9 @@ void settle_method(PlanRequest& request, const Flags& flags, Method usual);
 [[nodiscard]] Result<> check_output(const std::filesystem::path& output, bool force,
                                     const std::vector<std::filesystem::path>& inputs = {});
 
+/// A sensitivity for people: what sense and merge print.
+[[nodiscard]] std::string describe(const Sensitivity& sensitivity);
+
 /// The hint that follows an interruption.
 [[nodiscard]] Error with_resume_hint(Error error, const Study& study);
 
