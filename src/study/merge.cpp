@@ -54,13 +54,8 @@ std::string name_missing(const std::set<std::size_t>& there, std::size_t count)
 void add(Sensitivity& all, const Sensitivity& more)
 {
     all.noise_floor = std::max(all.noise_floor, more.noise_floor);
-    for (std::size_t g = 0; g < all.groups.size(); ++g) {
-        for (std::size_t q = 0; q < all.types.size(); ++q) {
-            Probe& probe = all.groups[g].probes[q];
-            const Probe& other = more.groups[g].probes[q];
-            if (!probe.measured && (other.measured || probe.squared_error == 0)) probe = other;
-        }
-    }
+    for (std::size_t g = 0; g < all.groups.size(); ++g)
+        for (std::size_t q = 0; q < all.types.size(); ++q) learn(all.groups[g].probes[q], more.groups[g].probes[q]);
 }
 
 std::size_t count_missing(const Sensitivity& sensitivity, std::span<const Cell> cells)
@@ -89,6 +84,19 @@ Result<> check_first(const Sensitivity& sensitivity, std::span<const Cell> cells
 Error more(std::string what, std::string how) { return {ErrorCode::failed, "merge: " + std::move(what), std::move(how)}; }
 
 }  // namespace
+
+void learn(Probe& probe, const Probe& other)
+{
+    if (probe.squared_error == 0) {
+        probe.squared_error = other.squared_error;
+        probe.weighted_error = other.weighted_error;
+    }
+    if (probe.measured || !other.measured) return;
+    probe.measured = true;
+    probe.kld = other.kld;
+    probe.kld_error = other.kld_error;
+    probe.tokens = other.tokens;
+}
 
 Result<> check_joins(const ShardFile& one, const ShardFile& other)
 {

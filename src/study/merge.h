@@ -15,6 +15,9 @@ struct ShardFile {
     SensitivityShard shard;
 };
 
+/// Adds to `probe` what only `other` knows of the same cell: who found the error of the weights need not be who measured.
+void learn(Probe& probe, const Probe& other);
+
 /// Error: the two are of different sensitivities, and in what these differ.
 [[nodiscard]] Result<> check_joins(const ShardFile& one, const ShardFile& other);
 

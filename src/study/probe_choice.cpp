@@ -1,7 +1,7 @@
 #include "study/probe_choice.h"
 
 #include "quantize/variant.h"
-#include "runtime/settings.h"
+#include "runtime/runtime.h"
 
 #include <apreqel/measurement.h>
 

@@ -48,11 +48,7 @@ Result<> ProbeTable::take(const SensitivityShard& joined)
     if (auto same = check_joins({"this sense", own}, {"the shards", joined}); !same) return same;
     sensitivity_.noise_floor = joined.probes.noise_floor;
     for (std::size_t q = 0; q < columns_.size(); ++q) {
-        for (std::size_t g = 0; g < groups_.size(); ++g) {
-            Probe& probe = columns_[q].probes[g];
-            const Probe& other = joined.probes.groups[g].probes[q];
-            if (!probe.measured && ProbeColumn::is_known(other)) probe = other;
-        }
+        for (std::size_t g = 0; g < groups_.size(); ++g) learn(columns_[q].probes[g], joined.probes.groups[g].probes[q]);
         if (auto written = write(columns_[q]); !written) return written;
     }
     return {};
@@ -82,16 +78,9 @@ SensitivityShard ProbeTable::cut(Share share, std::size_t context, std::span<con
 
 bool ProbeTable::is_known() const
 {
-    for (std::size_t g = 0; g < groups_.size(); ++g)
-        if (!is_known(g)) return false;
-    return true;
-}
-
-bool ProbeTable::is_known(std::size_t group) const
-{
-    return std::ranges::all_of(columns_, [&](const ProbeColumn& column) {
-        const Probe& probe = column.probes[group];
-        return probe.memory_bytes == 0 || ProbeColumn::is_known(probe);
+    return std::ranges::all_of(columns_, [](const ProbeColumn& column) {
+        return std::ranges::all_of(column.probes,
+                                   [](const Probe& probe) { return probe.memory_bytes == 0 || ProbeColumn::is_known(probe); });
     });
 }
 

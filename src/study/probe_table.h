@@ -60,9 +60,8 @@ public:
     /// Keeps what is known of a column.
     [[nodiscard]] Result<> write(const ProbeColumn& column) const;
 
-    /// Whether every candidate is measured, or its error is known; or every one of a group.
+    /// Whether every candidate is measured, or its error is known.
     [[nodiscard]] bool is_known() const;
-    [[nodiscard]] bool is_known(std::size_t group) const;
 
     /// All columns as they stand, nothing filled in.
     [[nodiscard]] Sensitivity standing() const;

@@ -175,11 +175,18 @@ std::vector<Cell> all_cells(const Study& study, ProbeTable& table)
 /// The weight errors of that share of the groups in all types that they can have, from some of their rows.
 Result<> sample_errors(const Study& study, ProbeTable& table, Share share)
 {
-    if (table.is_known()) return {};
-    study.monitor.begin("weight errors", static_cast<double>(table.groups().size()));
+    std::vector<std::size_t> wanted;
     for (std::size_t g = 0; g < table.groups().size(); ++g) {
-        study.monitor.advance(static_cast<double>(g));
-        if (!share.has(g) || table.is_known(g)) continue;
+        const bool known = std::ranges::all_of(table.columns(), [&](const ProbeColumn& column) {
+            return column.variant.as_it_is || column.probes[g].memory_bytes == 0 || column.probes[g].squared_error > 0;
+        });
+        if (share.has(g) && !known) wanted.push_back(g);
+    }
+    if (wanted.empty()) return {};
+    study.monitor.begin("weight errors", static_cast<double>(wanted.size()));
+    double done = 0;
+    for (const std::size_t g : wanted) {
+        study.monitor.advance(done++);
         std::vector<Probe*> probes;
         std::vector<const TypeAssignment*> assignments;
         for (ProbeColumn& column : table.columns()) {
@@ -196,7 +203,7 @@ Result<> sample_errors(const Study& study, ProbeTable& table, Share share)
                 probes[i]->weighted_error = distortion.weighted_error / distortion.weighted_energy;
         }
     }
-    study.monitor.end(std::format("{} groups in {} types", table.groups().size(), table.columns().size()));
+    study.monitor.end(std::format("{} groups in {} types", wanted.size(), table.columns().size()));
     for (const ProbeColumn& column : table.columns())
         if (auto written = table.write(column); !written) return written;
     return {};
