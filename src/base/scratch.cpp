@@ -3,14 +3,30 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <utility>
 
 namespace apreqel {
+namespace {
+
+std::mutex mutex;
+std::set<std::filesystem::path> folders;
+
+void remove_folder(const std::filesystem::path& path)
+{
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+}
+
+}  // namespace
 
 Result<ScratchFolder> ScratchFolder::create(const std::filesystem::path& parent)
 {
     std::string name = (parent / ".apreqel-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) return fail("make a folder in {}: {}", parent.string(), std::strerror(errno));
+    const std::lock_guard lock(mutex);
+    folders.insert(name);
     return ScratchFolder(name);
 }
 
@@ -18,8 +34,16 @@ ScratchFolder::ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchan
 
 ScratchFolder::~ScratchFolder()
 {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+    if (path_.empty()) return;
+    remove_folder(path_);
+    const std::lock_guard lock(mutex);
+    folders.erase(path_);
+}
+
+void remove_scratch_folders()
+{
+    const std::lock_guard lock(mutex);
+    for (const auto& path : std::exchange(folders, {})) remove_folder(path);
 }
 
 }  // namespace apreqel

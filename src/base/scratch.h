@@ -25,4 +25,7 @@ private:
     std::filesystem::path path_;
 };
 
+/// Removes all there are. For a program that ends where no object does.
+void remove_scratch_folders();
+
 }  // namespace apreqel

@@ -4,6 +4,7 @@
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "report/table.h"
+#include "runtime/rpc.h"
 
 #include <algorithm>
 #include <memory>
@@ -56,6 +57,7 @@ Result<> run_bench(const BenchFlags& flags)
     study.settings.mixes = Mixes::with_embedding;
     if (!flags.prompts) study.settings.speed.prompt = 0;
     if (auto created = study.workspace.create(); !created) return created;
+    if (auto added = add_servers(flags.rpc); !added) return added;
     const auto profile = bench(study);
     if (!profile) return std::unexpected(profile.error());
     const std::string json = to_json(profile->device);

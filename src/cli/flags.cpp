@@ -5,6 +5,7 @@
 #include "cli/quantity.h"
 #include "model/importance.h"
 #include "model/readiness.h"
+#include "runtime/rpc.h"
 
 #include <unistd.h>
 #include <algorithm>
@@ -199,6 +200,10 @@ void add_running(CLI::App& verb, Flags& flags)
     verb.add_option("--gpu-layers", flags.settings.run.gpu_layers, "Blocks on the GPU, if there is one; -1: all [all]")
         ->type_name("N")
         ->transform(whole_number(-1, 1 << 20));
+    verb.add_option("--rpc", flags.rpc, "Run on other machines too: their ggml-rpc-servers; private networks only")
+        ->type_name("HOST:PORT,…")
+        ->delimiter(',')
+        ->allow_extra_args(false);
 }
 
 void add_sampling(CLI::App& verb, Flags& flags)
@@ -461,6 +466,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::functi
         if (auto types = with_source(std::move(*named), *inventory, silent); !types) return std::unexpected(types.error());
     }
     settings.embedding_type = *embedding_type_of(flags, *inventory);
+    if (auto added = add_servers(flags.rpc); !added) return std::unexpected(added.error());
     const Workspace workspace(flags.model, flags.workspace);
     if (auto created = workspace.create(); !created) return std::unexpected(created.error());
     auto lock = WorkspaceLock::take(workspace);

@@ -49,6 +49,7 @@ struct Flags {
     std::optional<bool> mix_embedding;          ///< the same
     std::optional<std::string> weights;         ///< the same
     std::optional<double> max_ttft_ms;          ///< time for a prompt, of which the limit of its tokens follows
+    std::vector<std::string> rpc;               ///< HOST:PORT
     StudySettings settings;
 };
 
@@ -67,7 +68,7 @@ void add_types(CLI::App& verb, Flags& flags, UsualTypes usual);  ///< these, --i
 void add_weights(CLI::App& verb, Flags& flags);
 void add_method(CLI::App& verb, Flags& flags, PlanRequest& request,
                 const std::string& usual);                  ///< --method, --normalization, --mix-embedding, limits
-void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers
+void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers, --rpc
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
 void add_text(CLI::App& verb, Flags& flags);                ///< --text
@@ -127,6 +128,9 @@ void settle_method(PlanRequest& request, const Flags& flags, Method usual);
 /// folder is not there. Asked before long work begins.
 [[nodiscard]] Result<> check_output(const std::filesystem::path& output, bool force,
                                     const std::vector<std::filesystem::path>& inputs = {});
+
+/// A sensitivity for people: what sense and merge print.
+[[nodiscard]] std::string describe(const Sensitivity& sensitivity);
 
 /// The hint that follows an interruption.
 [[nodiscard]] Error with_resume_hint(Error error, const Study& study);

@@ -1,6 +1,8 @@
 #include "cli/terminal.h"
 
 #include "base/printable.h"
+#include "base/scratch.h"
+#include "runtime/rpc.h"
 #include "runtime/session.h"
 
 #include <fcntl.h>
@@ -11,6 +13,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <mutex>
 
 namespace apreqel {
 namespace {
@@ -144,8 +147,10 @@ void keep_standard_streams()
 void report_aborts()
 {
     on_abort([](const char* message) {
-        write_to_stderr(std::format("apreqel: error: libggml stopped: {}\n", printable_line(message)));
-        ::_exit(1);
+        static std::mutex last;  // whoever aborts after the first waits for the end
+        last.lock();
+        remove_scratch_folders();
+        ::_exit(report(abort_error(message)));
     });
 }
 

@@ -44,6 +44,7 @@ void add_verbs(CLI::App& app, Action& chosen)
     add_score(app, chosen);
     add_imatrix(app, chosen);
     add_sense(app, chosen);
+    add_merge(app, chosen);
     add_profile(app, chosen);
     add_bench(app, chosen);
     add_plan(app, chosen);

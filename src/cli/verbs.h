@@ -17,6 +17,7 @@ void add_inspect(CLI::App& app, Action& chosen);
 void add_score(CLI::App& app, Action& chosen);
 void add_imatrix(CLI::App& app, Action& chosen);
 void add_sense(CLI::App& app, Action& chosen);
+void add_merge(CLI::App& app, Action& chosen);
 void add_profile(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 void add_plan(CLI::App& app, Action& chosen);

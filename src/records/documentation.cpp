@@ -51,6 +51,7 @@ Result<std::string> documented_fields(std::string_view section)
     if (section == kDeviceSchema) return table_of<DeviceProfile>(section);
     if (section == kShapeSchema) return table_of(section, ModelShape{.metadata = {ShapeEntry{}}, .tensors = {ShapeTensor{}}});
     if (section == kSensitivitySchema) return table_of<Sensitivity>(section);
+    if (section == kShardSchema) return table_of<SensitivityShard>(section);
     if (section == kPlanSchema) return table_of(section, explained_plan());
     if (section == kLayoutSchema) return table_of<Layout>(section);
     if (section == kRunSchema) return table_of(section, run_of_plan());

@@ -14,6 +14,7 @@ inline constexpr std::string_view kProfileSchema = "apreqel.profile/1";
 inline constexpr std::string_view kModelSchema = "apreqel.model/1";
 inline constexpr std::string_view kDeviceSchema = "apreqel.device/1";
 inline constexpr std::string_view kSensitivitySchema = "apreqel.sensitivity/2";
+inline constexpr std::string_view kShardSchema = "apreqel.shard/1";
 inline constexpr std::string_view kPlanSchema = "apreqel.plan/1";
 inline constexpr std::string_view kLayoutSchema = "apreqel.layout/1";
 inline constexpr std::string_view kRunSchema = "apreqel.run/1";
@@ -67,6 +68,7 @@ void fields(Archive& archive, LayerScore& layer);
 void fields(Archive& archive, Scores& scores);
 void fields(Archive& archive, Probe& probe);
 void fields(Archive& archive, Sensitivity& sensitivity);
+void fields(Archive& archive, SensitivityShard& shard);
 void fields(Archive& archive, GroupType& entry);
 /// `types`: what the candidate's counts are of. `known`: the criteria that it has an estimate of in any case.
 void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types,

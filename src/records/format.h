@@ -6,6 +6,7 @@
 
 #include <apreqel/inventory.h>
 #include <apreqel/json.h>
+#include <apreqel/sensitivity.h>
 
 #include <filesystem>
 #include <string>
@@ -50,6 +51,27 @@ struct TypeWeight {
 
 [[nodiscard]] Result<RunResult> parse_run(std::string_view text);
 [[nodiscard]] Result<RunResult> read_run(const std::filesystem::path& path);
+
+/// One part of several that work is spread over.
+struct Share {
+    std::size_t number = 1;  ///< from 1 on
+    std::size_t count = 1;
+
+    [[nodiscard]] bool has(std::size_t place) const { return place % count + 1 == number; }
+};
+
+/// What one machine of several contributes to a sensitivity.
+struct SensitivityShard {
+    std::string key;  ///< of the sensitivity
+    Share share{};
+    std::size_t round = 1;    ///< above 1: what followed from the probes of the round before, which it has too
+    std::size_t context = 0;  ///< tokens of a chunk, where every group is probed in every type; 0: one type tells of the others
+    std::size_t choices = 0;  ///< leading types that there are to choose from
+    Sensitivity probes;       ///< nothing filled in
+};
+[[nodiscard]] std::string to_json(const SensitivityShard& shard);
+[[nodiscard]] Result<SensitivityShard> parse_shard(std::string_view text);
+[[nodiscard]] Result<SensitivityShard> read_shard(const std::filesystem::path& path);
 
 [[nodiscard]] std::string to_json(const ModelShape& shape);
 [[nodiscard]] Result<ModelShape> parse_shape(std::string_view text);

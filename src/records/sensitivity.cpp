@@ -62,6 +62,7 @@ void group_fields(Archive& archive, GroupSensitivity& group, std::size_t types)
 
 void fields(Archive& archive, Sensitivity& sensitivity)
 {
+    if (archive.refer_to(kSensitivitySchema)) return;
     archive.optional("model", sensitivity.model, "fingerprint of the full-precision model", {.rule = Rule::label});
     archive.optional("model_name", sensitivity.model_name, "for people");
     archive.optional("text", sensitivity.text, "file name, or how it was sampled");
@@ -88,6 +89,25 @@ void fields(Archive& archive, Sensitivity& sensitivity)
                        archive.optional("worst_factor", held.worst_factor, "the same at its worst");
                    });
 }
+
+void fields(Archive& archive, SensitivityShard& shard)
+{
+    archive.required("sensitivity_key", shard.key, "the `key` of the sensitivity that it is part of", {.rule = Rule::name});
+    archive.required("shard", shard.share.number, "its number, from 1 on", {.rule = Rule::positive});
+    archive.required("shards", shard.share.count, "how many there are", {.rule = Rule::positive});
+    archive.demand(shard.share.number <= shard.share.count, "shard", "must not be above shards");
+    archive.required("round", shard.round, "above 1: what followed from the probes of the round before, which it has too",
+                     {.rule = Rule::positive});
+    archive.optional("context", shard.context, "tokens per chunk of a thorough probe; 0: one type tells of the others");
+    archive.demand(shard.context == 0 || shard.context >= 8, "context", "must be 0, or at least 8");
+    archive.required("choices", shard.choices, "leading `types` that there are to choose from", {.rule = Rule::positive});
+    archive.required("probes", shard.probes, "a sensitivity in which nothing is filled in");
+    archive.demand(shard.choices <= shard.probes.types.size(), "choices", "must not be above the number of types");
+}
+
+std::string to_json(const SensitivityShard& shard) { return write_record(kShardSchema, shard); }
+Result<SensitivityShard> parse_shard(std::string_view text) { return parse_record<SensitivityShard>(text, kShardSchema); }
+Result<SensitivityShard> read_shard(const std::filesystem::path& path) { return read_record<SensitivityShard>(path, kShardSchema); }
 
 std::string to_json(const Sensitivity& sensitivity, std::string_view key)
 {

@@ -1,10 +1,15 @@
 #include "study/probe_choice.h"
 
+#include "quantize/variant.h"
+#include "runtime/runtime.h"
+
 #include <apreqel/measurement.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <iterator>
+#include <string_view>
 
 namespace apreqel {
 namespace {
@@ -34,26 +39,65 @@ constexpr double kSlowness = 1;
 /// Bits by which types differ that tell more than one alone.
 constexpr double kApartBits = 0.25;
 
-/// What happens in the first two blocks and the last one follows no rule of the others, nor does the embedding.
-bool is_special(const Group& group, std::size_t blocks)
+/// 3 of "blk.3.ffn"; 0 outside the blocks.
+std::size_t block_of(std::string_view group)
 {
-    return group.layer.empty() || group.block < 2 || group.block + 1 >= blocks;
+    constexpr std::string_view kBlock = "blk.";
+    std::size_t block = 0;
+    if (group.starts_with(kBlock)) std::from_chars(group.data() + kBlock.size(), group.data() + group.size(), block);
+    return block;
+}
+
+/// What happens in the first two blocks and the last one follows no rule of the others, nor does the embedding.
+bool is_special(const GroupSensitivity& group, std::size_t last_block)
+{
+    const std::size_t block = block_of(group.group);
+    return group.layer.empty() || block < 2 || block >= last_block;
+}
+
+/// Types whose blocks are found by a search of a codebook, which takes longer than a probe of them. No file made elsewhere is
+/// called like a type.
+bool is_slow(const std::string& type)
+{
+    return type.starts_with("iq") && !type.starts_with("iq4") && parse_variant(type, true).has_value();
 }
 
 }  // namespace
 
-ProbeChoice::ProbeChoice(std::span<const Group> groups, const Sensitivity& outline, std::vector<bool> slow,
-                         std::size_t choosable)
-    : groups_(groups), outline_(outline), slow_(std::move(slow)), choosable_(choosable)
+TokenCount thorough_tokens(const Sensitivity& standing, std::size_t context)
 {
-    std::size_t blocks = 0;
-    for (const Group& group : groups) blocks = std::max(blocks, group.block + 1);
+    // Every probe runs as much as the reference, and the probe that changes nothing.
+    TokenCount tokens{.run = context, .compared = context - 1 - context / 2};
+    for (const GroupSensitivity& group : standing.groups)
+        for (const Probe& probe : group.probes)
+            if (probe.tokens > 0) tokens.before = 2 * probe.tokens / tokens.compared * tokens.run;
+    return tokens;
+}
+
+Result<> complete(Sensitivity& all, const Sensitivity& standing, const TokenCount& tokens, std::span<const Cell> known,
+                  std::span<const Cell> held)
+{
+    all.tokens = tokens.before;
+    for (const GroupSensitivity& group : all.groups)
+        for (const Probe& probe : group.probes)
+            if (probe.measured) all.tokens += probe.tokens / tokens.compared * tokens.run;
+    if (auto filled = fill_in(all); !filled) return filled;
+    if (!held.empty()) all.separability = held_out(standing, known, held);
+    return {};
+}
+
+ProbeChoice::ProbeChoice(Sensitivity outline, std::size_t choosable) : outline_(std::move(outline)), choosable_(choosable)
+{
+    const std::vector<GroupSensitivity>& groups = outline_.groups;
+    for (const std::string& type : outline_.types) slow_.push_back(is_slow(type));
+    std::size_t last_block = 0;
+    for (const GroupSensitivity& group : groups) last_block = std::max(last_block, block_of(group.group));
     for (std::size_t g = 0; g < groups.size(); ++g) {
-        for (std::size_t q = 0; q < outline.types.size(); ++q)
-            if (outline.groups[g].fixed_type == outline.types[q] && bits(g, q) > 0) known_.push_back({g, q});
+        for (std::size_t q = 0; q < outline_.types.size(); ++q)
+            if (groups[g].fixed_type == outline_.types[q] && bits(g, q) > 0) known_.push_back({g, q});
     }
     for (std::size_t g = 0; g < groups.size(); ++g) {
-        if (is_special(groups[g], blocks)) special_.push_back(g);
+        if (is_special(groups[g], last_block)) special_.push_back(g);
         known_.append_range(nearest(g, kAnchorBits));
     }
     for (const std::size_t g : special_) known_.append_range(nearest(g, kSecondBits));
@@ -63,16 +107,74 @@ ProbeChoice::ProbeChoice(std::span<const Group> groups, const Sensitivity& outli
 ProbeSequences ProbeChoice::sequences() const
 {
     // The reference on twice what a probe runs, one probe that changes nothing, and a second probe of some.
-    const std::size_t probes = groups_.size() + special_.size() + kHeldOut + kAgain + 3;
+    const std::size_t probes = outline_.groups.size() + special_.size() + kHeldOut + kAgain + 3;
     const std::size_t tokens = std::clamp(kTokens / probes, kLeastTokens, kMostTokens);
     const std::size_t count = std::max<std::size_t>(1, (tokens + kLength / 2) / kLength);
     return {.count = count, .length = tokens / count / 4 * 4};  // kernels take tokens by four
 }
 
-std::vector<Cell> ProbeChoice::second(Cell cell) const
+std::vector<Cell> ProbeChoice::first() const
+{
+    std::vector<Cell> cells = known_;
+    cells.append_range(held_);
+    return cells;
+}
+
+ProbeChoice::Second ProbeChoice::second(const Sensitivity& standing) const
+{
+    const Separability found = held_out(standing, known_, held_);
+    if (found.median_factor <= kPromisedFactor) return {.factor = found.median_factor};
+    const Cell farthest = *std::ranges::max_element(held_, {}, [&](const Cell& cell) {
+        return held_out(standing, known_, std::span(&cell, 1)).worst_factor;
+    });
+    return {.factor = found.median_factor, .cells = like(farthest)};
+}
+
+ProbeChoice::Comparison ProbeChoice::comparison(const Second& second) const
+{
+    Comparison compared{.known = known_, .held = held_};
+    compared.known.append_range(second.cells);
+    std::erase_if(compared.held, [&](const Cell& cell) { return std::ranges::contains(compared.known, cell); });
+    return compared;
+}
+
+std::vector<std::uint64_t> ProbeChoice::compared(const Sensitivity& standing) const
+{
+    std::vector<std::uint64_t> compared;
+    for (const auto& [g, q] : first())
+        if (const Probe& probe = standing.groups[g].probes[q]; probe.measured) compared.push_back(probe.tokens);
+    return compared;
+}
+
+bool ProbeChoice::has_again(const Sensitivity& standing) const
+{
+    // All run alike but for those that were made again.
+    const std::vector<std::uint64_t> tokens = compared(standing);
+    return !tokens.empty() && std::ranges::max(tokens) > std::ranges::min(tokens);
+}
+
+std::vector<Cell> ProbeChoice::again(const Sensitivity& standing) const
+{
+    if (has_again(standing)) return {};
+    std::vector<Cell> odd = outliers(standing, known_, kPlausibleFactor);
+    odd.resize(std::min(odd.size(), kAgain));
+    return odd;
+}
+
+TokenCount ProbeChoice::tokens(const Sensitivity& standing) const
+{
+    const std::vector<std::uint64_t> all = compared(standing);
+    const std::size_t count = sequences().count;
+    TokenCount tokens{.run = 0, .compared = all.empty() ? 1 : std::max<std::size_t>(1, std::ranges::min(all))};
+    tokens.run = tokens.compared + count * kUncompared;
+    tokens.before = 2 * tokens.run + tokens.run / count;
+    return tokens;
+}
+
+std::vector<Cell> ProbeChoice::like(Cell cell) const
 {
     std::vector<Cell> cells;
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
+    for (std::size_t g = 0; g < outline_.groups.size(); ++g) {
         if (std::ranges::count(known_, g, &Cell::group) == 1) cells.append_range(nearest(g, bits(cell.group, cell.type)));
     }
     return cells;
@@ -106,7 +208,7 @@ std::vector<Cell> ProbeChoice::nearest(std::size_t group, double wanted) const
 void ProbeChoice::hold_out()
 {
     std::vector<std::size_t> usual;
-    for (std::size_t g = 0; g < groups_.size(); ++g)
+    for (std::size_t g = 0; g < outline_.groups.size(); ++g)
         if (!std::ranges::contains(special_, g)) usual.push_back(g);
     if (usual.empty()) usual = special_;
     for (std::size_t i = 0; i < kHeldOut && !usual.empty(); ++i) {
@@ -121,6 +223,12 @@ void ProbeChoice::hold_out()
         const Cell cell{g, types[(2 * i * (types.size() - 1) + kHeldOut - 1) / (2 * (kHeldOut - 1))]};
         if (!std::ranges::contains(held_, cell)) held_.push_back(cell);
     }
+}
+
+std::string describe(const ProbeChoice::Second& second)
+{
+    return std::format("one type tells of the others within a factor of {:.2f} in the median, {:.2f} was promised",
+                       second.factor, kPromisedFactor);
 }
 
 }  // namespace apreqel

@@ -1,6 +1,7 @@
 #include "study/probe_table.h"
 
 #include "base/file.h"
+#include "study/merge.h"
 #include "study/outline.h"
 
 #include <algorithm>
@@ -41,6 +42,40 @@ Result<> ProbeTable::write(const ProbeColumn& column) const
     return write_text(column.file, to_json(kept, key_of(column.variant)));
 }
 
+Result<> ProbeTable::take(const SensitivityShard& joined)
+{
+    const SensitivityShard own{.key = facts_.key(kSensitivity), .choices = choices(), .probes = standing()};
+    if (auto same = check_joins({"this sense", own}, {"the shards", joined}); !same) return same;
+    sensitivity_.noise_floor = joined.probes.noise_floor;
+    for (std::size_t q = 0; q < columns_.size(); ++q) {
+        for (std::size_t g = 0; g < groups_.size(); ++g) learn(columns_[q].probes[g], joined.probes.groups[g].probes[q]);
+        if (auto written = write(columns_[q]); !written) return written;
+    }
+    return {};
+}
+
+SensitivityShard ProbeTable::cut(Share share, std::size_t context, std::span<const Cell> part,
+                                 const std::optional<SensitivityShard>& joined) const
+{
+    SensitivityShard shard{.key = facts_.key(kSensitivity),
+                           .share = share,
+                           .round = joined ? joined->round + 1 : 1,
+                           .context = context,
+                           .choices = choices(),
+                           .probes = standing()};
+    for (std::size_t q = 0; q < columns_.size(); ++q) {
+        for (std::size_t g = 0; g < groups_.size(); ++g) {
+            Probe& probe = shard.probes.groups[g].probes[q];
+            const bool taken = joined && joined->probes.groups[g].probes[q].measured;
+            if (columns_[q].variant.as_it_is || taken || std::ranges::contains(part, Cell{g, q})) continue;
+            probe = {.memory_bytes = probe.memory_bytes,
+                     .squared_error = probe.squared_error,
+                     .weighted_error = probe.weighted_error};
+        }
+    }
+    return shard;
+}
+
 bool ProbeTable::is_known() const
 {
     return std::ranges::all_of(columns_, [](const ProbeColumn& column) {
@@ -63,12 +98,7 @@ Result<Sensitivity> ProbeTable::finish(const TokenCount& tokens, std::span<const
     const auto path = study_.workspace.path(kSensitivity.name);
     if (const auto earlier = read_kept(path, read_sensitivity, study_.monitor))
         add_others(all, *earlier, read_key(path) == key);
-    all.tokens = tokens.before;
-    for (const GroupSensitivity& group : all.groups)
-        for (const Probe& probe : group.probes)
-            if (probe.measured) all.tokens += probe.tokens / tokens.compared * tokens.run;
-    if (auto filled = fill_in(all); !filled) return std::unexpected(filled.error());
-    if (!held.empty()) all.separability = held_out(standing(), known, held);
+    if (auto completed = complete(all, standing(), tokens, known, held); !completed) return std::unexpected(completed.error());
     if (auto written = write_text(path, to_json(all, key)); !written) return std::unexpected(written.error());
     return all;
 }

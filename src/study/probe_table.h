@@ -3,12 +3,14 @@
 
 #include "quantize/write_models.h"
 #include "study/keys.h"
+#include "study/probe_choice.h"
 #include "study/study.h"
 
 #include <apreqel/sensitivity.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,13 +26,6 @@ struct ProbeColumn {
     std::vector<Probe> probes;
 
     [[nodiscard]] static bool is_known(const Probe& probe) { return probe.measured || probe.squared_error > 0; }
-};
-
-/// Tokens that go through the model.
-struct TokenCount {
-    std::size_t run = 0;       ///< for each `compared`
-    std::size_t compared = 0;  ///< tokens that a probe counts
-    std::size_t before = 0;    ///< before the first probe
 };
 
 /// All columns of a sensitivity, and where they are kept.
@@ -49,10 +44,18 @@ public:
     }
     [[nodiscard]] std::vector<ProbeColumn>& columns() { return columns_; }
     [[nodiscard]] Probe& at(Cell cell) { return columns_[cell.type].probes[cell.group]; }
+    [[nodiscard]] std::size_t choices() const { return study_.settings.types.size(); }
     void set_noise_floor(double kld) { sensitivity_.noise_floor = kld; }
 
     /// Takes what was measured before.
     void read();
+
+    /// Takes what others measured, and keeps it. Error: see check_joins.
+    [[nodiscard]] Result<> take(const SensitivityShard& joined);
+
+    /// What is known, but for measurements of cells outside `part`, as one of several shards. `joined`: what was taken.
+    [[nodiscard]] SensitivityShard cut(Share share, std::size_t context, std::span<const Cell> part,
+                                       const std::optional<SensitivityShard>& joined) const;
 
     /// Keeps what is known of a column.
     [[nodiscard]] Result<> write(const ProbeColumn& column) const;

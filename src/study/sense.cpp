@@ -16,13 +16,6 @@
 namespace apreqel {
 namespace {
 
-/// Types whose blocks are found by a search of a codebook, which takes longer than a probe of them.
-bool is_slow(const Variant& variant)
-{
-    const std::string name = type_name(variant.type);
-    return !variant.foreign && name.starts_with("iq") && !name.starts_with("iq4");
-}
-
 /// Makes probes and keeps each at once, in the time there is.
 class ProbeSession {
 public:
@@ -179,12 +172,21 @@ std::vector<Cell> all_cells(const Study& study, ProbeTable& table)
     return order;
 }
 
-/// The weight errors of all groups in all types that they can have, from some of their rows.
-Result<> sample_errors(const Study& study, ProbeTable& table)
+/// The weight errors of that share of the groups in all types that they can have, from some of their rows.
+Result<> sample_errors(const Study& study, ProbeTable& table, Share share)
 {
-    if (table.is_known()) return {};
-    study.monitor.begin("weight errors", static_cast<double>(table.groups().size()));
+    std::vector<std::size_t> wanted;
     for (std::size_t g = 0; g < table.groups().size(); ++g) {
+        const bool known = std::ranges::all_of(table.columns(), [&](const ProbeColumn& column) {
+            return column.variant.as_it_is || column.probes[g].memory_bytes == 0 || column.probes[g].squared_error > 0;
+        });
+        if (share.has(g) && !known) wanted.push_back(g);
+    }
+    if (wanted.empty()) return {};
+    study.monitor.begin("weight errors", static_cast<double>(wanted.size()));
+    double done = 0;
+    for (const std::size_t g : wanted) {
+        study.monitor.advance(done++);
         std::vector<Probe*> probes;
         std::vector<const TypeAssignment*> assignments;
         for (ProbeColumn& column : table.columns()) {
@@ -200,19 +202,11 @@ Result<> sample_errors(const Study& study, ProbeTable& table)
             if (distortion.weighted_energy > 0)
                 probes[i]->weighted_error = distortion.weighted_error / distortion.weighted_energy;
         }
-        study.monitor.advance(static_cast<double>(g + 1));
     }
-    study.monitor.end(std::format("{} groups in {} types", table.groups().size(), table.columns().size()));
+    study.monitor.end(std::format("{} groups in {} types", wanted.size(), table.columns().size()));
     for (const ProbeColumn& column : table.columns())
         if (auto written = table.write(column); !written) return written;
     return {};
-}
-
-/// The cell of `held` that is farthest from what `known` makes of it.
-Cell farthest(const Sensitivity& standing, std::span<const Cell> known, std::span<const Cell> held)
-{
-    return *std::ranges::max_element(
-        held, {}, [&](const Cell& cell) { return held_out(standing, known, std::span(&cell, 1)).worst_factor; });
 }
 
 /// Facts of how text is probed, in a form.
@@ -224,99 +218,136 @@ Facts facts_of(const Study& study, const std::string& text, QuantType form, std:
         .with(Input::probing, std::move(how));
 }
 
-/// Each group in each type.
-Result<Sensitivity> sense_all(const Study& study, const SenseSettings& settings, QuantType form, const std::string& text)
+/// What a sensitivity begins with.
+struct Beginning {
+    QuantType form;
+    std::string text;
+    ProbeTable table;
+};
+
+/// Refuses what cannot be done, and takes what is known already.
+Result<Beginning> begin(const Study& study, const SenseSettings& settings)
 {
-    const std::size_t context = study.settings.quality.context;
-    ProbeTable table(study, groups_of(study.inventory, settings.granularity),
-                     facts_of(study, text, form,
-                              std::format("context {} chunks {} granularity {}", context, settings.chunks,
-                                          static_cast<int>(settings.granularity))),
-                     form);
+    if (auto ready = check_ready(study.inventory, "sense", {Task::load, Task::text, Task::quantize}); !ready)
+        return std::unexpected(ready.error());
+    if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
+        return std::unexpected(possible.error());
+    auto text = calibration_text(study);
+    if (!text) return std::unexpected(text.error());
+    const auto form = fastest_form(study);
+    if (!form) return std::unexpected(form.error());
+    const int granularity = static_cast<int>(settings.granularity);
+    std::string how = settings.thorough ? std::format("context {} chunks {} granularity {}", study.settings.quality.context,
+                                                      settings.chunks, granularity)
+                                        : std::format("anchors granularity {} weighted by {}", granularity,
+                                                      importance_digest(study.inventory));
+    ProbeTable table(study, groups_of(study.inventory, settings.granularity), facts_of(study, *text, *form, std::move(how)),
+                     *form);
     table.read();
-    ProbeSession session(study, settings, table,
-                         {.form = form,
-                          .sequences = {},
-                          .chunks = settings.chunks,
-                          .logits = table.facts().path(study.workspace, kProbeLogits),
-                          .identity = table.facts().key(kProbeLogits)},
-                         text);
-    const std::vector<Cell> all = all_cells(study, table);
-    if (auto made = session.make("sensitivity", all); !made) return std::unexpected(made.error());
+    if (settings.joined)
+        if (auto taken = table.take(*settings.joined); !taken) return std::unexpected(taken.error());
+    return Beginning{*form, std::move(*text), std::move(table)};
+}
+
+ProbeSession thorough_session(const Study& study, const SenseSettings& settings, Beginning& begun)
+{
+    const ProbeTable& table = begun.table;
+    return {study, settings, begun.table,
+            Probing{.form = begun.form,
+                    .sequences = {},
+                    .chunks = settings.chunks,
+                    .logits = table.facts().path(study.workspace, kProbeLogits),
+                    .identity = table.facts().key(kProbeLogits)},
+            begun.text};
+}
+
+ProbeSession anchor_session(const Study& study, const SenseSettings& settings, Beginning& begun, const ProbeChoice& choice)
+{
+    return {study, settings, begun.table,
+            Probing{.form = begun.form, .sequences = choice.sequences(), .chunks = 0, .logits = {}, .identity = {}}, begun.text};
+}
+
+constexpr std::string_view kFirstStep = "sensitivity";
+constexpr std::string_view kSecondStep = "sensitivity, another type";
+
+/// Each group in each type.
+Result<Sensitivity> sense_all(const Study& study, const SenseSettings& settings, Beginning& begun)
+{
+    ProbeTable& table = begun.table;
+    ProbeSession session = thorough_session(study, settings, begun);
+    if (auto made = session.make(kFirstStep, all_cells(study, table)); !made) return std::unexpected(made.error());
     if (auto found = session.find_errors(); !found) return std::unexpected(found.error());
     session.warn_of_left_out();
-    // Every probe runs as much as the reference, and the probe that changes nothing.
-    TokenCount tokens{.run = context, .compared = context - 1 - context / 2};
-    for (const Cell& cell : all)
-        if (table.at(cell).measured) tokens.before = 2 * table.at(cell).tokens / tokens.compared * tokens.run;
-    return table.finish(tokens);
+    return table.finish(thorough_tokens(table.standing(), study.settings.quality.context));
 }
 
 /// One type tells of the others, in all groups or in those where that holds.
-Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings, QuantType form, const std::string& text)
+Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings, Beginning& begun)
 {
-    const std::vector<Group> groups = groups_of(study.inventory, settings.granularity);
-    ProbeTable table(study, groups,
-                     facts_of(study, text, form,
-                              std::format("anchors granularity {} weighted by {}", static_cast<int>(settings.granularity),
-                                          importance_digest(study.inventory))),
-                     form);
-    table.read();
-    std::vector<bool> slow;
-    for (const ProbeColumn& column : table.columns()) slow.push_back(is_slow(column.variant));
-    const Sensitivity outlined = table.standing();
-    const ProbeChoice choice(table.groups(), outlined, std::move(slow), study.settings.types.size());
-    const ProbeSequences sequences = choice.sequences();
-    ProbeSession session(study, settings, table,
-                         {.form = form, .sequences = sequences, .chunks = 0, .logits = {}, .identity = {}}, text);
-    if (auto sampled = sample_errors(study, table); !sampled) return std::unexpected(sampled.error());
-
-    std::vector<Cell> first = choice.known();
-    first.append_range(choice.held());
-    std::vector<Cell> known = choice.known();
-    if (auto made = session.make("sensitivity", first); !made) return std::unexpected(made.error());
-    std::vector<Cell> held = choice.held();
-    const Separability found = held_out(table.standing(), known, held);
-    if (found.median_factor > kPromisedFactor) {
-        const std::vector<Cell> second = choice.second(farthest(table.standing(), known, held));
-        if (!session.missing(second).empty())
-            study.monitor.warn(
-                std::format("sense: one type tells of the others within a factor of {:.2f} in the median, "
-                            "{:.2f} was promised: all groups are probed in another one",
-                            found.median_factor, kPromisedFactor));
-        if (auto made = session.make("sensitivity, another type", second); !made) return std::unexpected(made.error());
-        known.append_range(second);
-        std::erase_if(held, [&](const Cell& cell) { return std::ranges::contains(known, cell); });
-    }
-    // All ran alike but for those that were made again: where there are any, this is done.
-    std::vector<std::uint64_t> compared;
-    for (const Cell& cell : first)
-        if (table.at(cell).measured) compared.push_back(table.at(cell).tokens);
-    if (!compared.empty() && std::ranges::max(compared) == std::ranges::min(compared)) {
-        std::vector<Cell> odd = outliers(table.standing(), choice.known(), kPlausibleFactor);
-        odd.resize(std::min(odd.size(), kAgain));
-        if (auto made = session.make_again(odd); !made) return std::unexpected(made.error());
-    }
+    ProbeTable& table = begun.table;
+    const ProbeChoice choice(table.standing(), table.choices());
+    ProbeSession session = anchor_session(study, settings, begun, choice);
+    if (auto sampled = sample_errors(study, table, {}); !sampled) return std::unexpected(sampled.error());
+    if (auto made = session.make(kFirstStep, choice.first()); !made) return std::unexpected(made.error());
+    const ProbeChoice::Second second = choice.second(table.standing());
+    if (!session.missing(second.cells).empty())
+        study.monitor.warn(std::format("sense: {}: all groups are probed in another one", describe(second)));
+    if (auto made = session.make(kSecondStep, second.cells); !made) return std::unexpected(made.error());
+    if (auto made = session.make_again(choice.again(table.standing())); !made) return std::unexpected(made.error());
     session.warn_of_left_out();
-    TokenCount tokens{.run = 0, .compared = compared.empty() ? 1 : std::ranges::min(compared)};
-    tokens.run = tokens.compared + sequences.count * kUncompared;
-    tokens.before = 2 * tokens.run + tokens.run / sequences.count;
-    return table.finish(tokens, known, held);
+    const ProbeChoice::Comparison compared = choice.comparison(second);
+    return table.finish(choice.tokens(table.standing()), compared.known, compared.held);
+}
+
+/// Those of `cells` that are this share of them.
+std::vector<Cell> part_of(std::span<const Cell> cells, Share share)
+{
+    std::vector<Cell> part;
+    for (std::size_t i = 0; i < cells.size(); ++i)
+        if (share.has(i)) part.push_back(cells[i]);
+    return part;
+}
+
+Result<SensitivityShard> shard_all(const Study& study, const SenseSettings& settings, Share share, Beginning& begun)
+{
+    const std::vector<Cell> part = part_of(all_cells(study, begun.table), share);
+    if (auto made = thorough_session(study, settings, begun).make(kFirstStep, part); !made) return std::unexpected(made.error());
+    return begun.table.cut(share, study.settings.quality.context, part, settings.joined);
+}
+
+Result<SensitivityShard> shard_some(const Study& study, const SenseSettings& settings, Share share, Beginning& begun)
+{
+    ProbeTable& table = begun.table;
+    const ProbeChoice choice(table.standing(), table.choices());
+    ProbeSession session = anchor_session(study, settings, begun, choice);
+    if (auto sampled = sample_errors(study, table, share); !sampled) return std::unexpected(sampled.error());
+    const auto nothing_left = [&](std::string_view why) {
+        return std::unexpected(Error{ErrorCode::failed, std::format("sense: there is nothing to spread: {}", why),
+                                     "the same command without --shard and --output ends with sensitivity.json"});
+    };
+    if (choice.has_again(table.standing())) return nothing_left("the workspace has the whole sensitivity");
+    const ProbeChoice::Second second = settings.joined ? choice.second(table.standing()) : ProbeChoice::Second{};
+    if (settings.joined && second.cells.empty()) return nothing_left("what was found asks for no second type");
+    const std::vector<Cell> part = part_of(settings.joined ? second.cells : choice.first(), share);
+    if (auto made = session.make(settings.joined ? kSecondStep : kFirstStep, part); !made) return std::unexpected(made.error());
+    return table.cut(share, 0, part, settings.joined);
 }
 
 }  // namespace
 
 Result<Sensitivity> sense(const Study& study, const SenseSettings& settings)
 {
-    if (auto ready = check_ready(study.inventory, "sense", {Task::load, Task::text, Task::quantize}); !ready)
-        return std::unexpected(ready.error());
-    if (auto possible = check_storage(study.inventory, study.settings.types, study.settings.embedding_type); !possible)
-        return std::unexpected(possible.error());
-    const auto text = calibration_text(study);
-    if (!text) return std::unexpected(text.error());
-    const auto form = fastest_form(study);
-    if (!form) return std::unexpected(form.error());
-    return settings.thorough ? sense_all(study, settings, *form, *text) : sense_some(study, settings, *form, *text);
+    auto begun = begin(study, settings);
+    if (!begun) return std::unexpected(begun.error());
+    return settings.thorough ? sense_all(study, settings, *begun) : sense_some(study, settings, *begun);
+}
+
+Result<SensitivityShard> sense_shard(const Study& study, const SenseSettings& settings, Share share)
+{
+    if (settings.minutes > 0) return usage_error("sense: a shard takes no limit of time: others depend on its probes");
+    auto begun = begin(study, settings);
+    if (!begun) return std::unexpected(begun.error());
+    return settings.thorough ? shard_all(study, settings, share, *begun) : shard_some(study, settings, share, *begun);
 }
 
 }  // namespace apreqel

@@ -157,12 +157,17 @@ struct SenseSettings {
     std::size_t chunks = 8;  ///< leading chunks of text each thorough probe runs
     double minutes = 0;      ///< time for probes; 0: no limit
     Granularity granularity = Granularity::layer;
+    std::optional<SensitivityShard> joined{};  ///< what others probed, see `join`
 };
 
 /// What every group suffers in every type of the study → sensitivity.json. Thorough, each is probed. Else each group is probed in
 /// one type, and what it suffers in the others follows from the errors of its weights; where some that are held out show that
 /// this is not as exact as promised, groups are probed in a second type. Some 20,000 tokens of text for up to 64 groups.
 [[nodiscard]] Result<Sensitivity> sense(const Study& study, const SenseSettings& settings);
+
+/// That share of what comes next: first of the probes that are made in any case, and with `settings.joined`, of those that these
+/// ask for. Error: nothing is left to spread; a limit of time.
+[[nodiscard]] Result<SensitivityShard> sense_shard(const Study& study, const SenseSettings& settings, Share share);
 
 /// Error: what can be known of a run from the model's header and the settings, but for the types, says that it cannot be done.
 [[nodiscard]] Result<> check_run(const Study& study, const PlanRequest& request);

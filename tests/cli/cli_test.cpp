@@ -79,7 +79,7 @@ TEST_CASE("help teaches every verb", "[cli]")
     CHECK(help.err.empty());
     check_golden("help.txt", help.out);
     for (const std::string verb : {"inspect", "score", "profile", "plan", "quantize", "measure", "run", "study", "sense",
-                                   "imatrix", "report", "bench"}) {
+                                   "imatrix", "report", "bench", "merge"}) {
         const auto text = apreqel(folder, {verb, "--help"});
         CHECK(text.exit_code == 0);
         check_golden("help-" + verb + ".txt", text.out);

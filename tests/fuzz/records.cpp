@@ -36,6 +36,7 @@ constexpr std::array kTargets{
     Target{"plan", accepts<parse_plan>},
     Target{"layout", accepts<parse_layout>},
     Target{"sensitivity", accepts<parse_sensitivity>},
+    Target{"shard", accepts<parse_shard>},
     Target{"run", accepts<parse_run>},
     Target{"study", accepts<parse_study>},
     Target{"quality", accepts<parse_quality>},

@@ -28,6 +28,13 @@ TEST_CASE("every record is read back as it was written", "[records]")
         check_round_trip(profile.model, parse_model_profile);
         check_round_trip(profile.device, parse_device_profile);
         check_round_trip(random.sensitivity(profile), parse_sensitivity);
+        check_round_trip(SensitivityShard{.key = "model m",
+                                          .share = {.number = 2, .count = 3},
+                                          .round = 2,
+                                          .context = 64,
+                                          .choices = 1,
+                                          .probes = random.sensitivity(profile)},
+                         parse_shard);
         check_round_trip(random.plan(profile), parse_plan);
         check_round_trip(random.layout(), parse_layout);
         check_round_trip(random.run(profile), parse_run);

@@ -1,0 +1,268 @@
+// Models that run on other machines: two servers on this one.
+#include "runtime/rpc.h"
+
+#include "base/file.h"
+#include "records/format.h"
+#include "runtime/context.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+#include "support/tool.h"
+
+#include <ggml-backend.h>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_floating_point.hpp>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace apreqel {
+namespace {
+
+using Catch::Matchers::WithinRel;
+namespace fs = std::filesystem;
+
+/// A program that runs beside the test, its output in a file. It ends with the object.
+class Process {
+public:
+    Process(std::vector<std::string> command, const fs::path& output) : id_(::fork())
+    {
+        if (id_ > 0) return;
+        std::vector<char*> arguments;
+        for (std::string& argument : command) arguments.push_back(argument.data());
+        arguments.push_back(nullptr);
+        const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        ::dup2(file, STDOUT_FILENO);
+        ::dup2(file, STDERR_FILENO);
+        ::execv(arguments[0], arguments.data());
+        ::_exit(127);
+    }
+    Process(const Process&) = delete;
+    Process& operator=(const Process&) = delete;
+    ~Process()
+    {
+        if (id_ > 0) end();
+    }
+
+    [[nodiscard]] bool has_ended()
+    {
+        if (id_ > 0 && ::waitpid(id_, &status_, WNOHANG) == id_) id_ = 0;
+        return id_ == 0;
+    }
+    int wait()
+    {
+        if (id_ > 0) ::waitpid(id_, &status_, 0);
+        id_ = 0;
+        return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+    }
+    void end()
+    {
+        ::kill(id_, SIGKILL);
+        wait();
+    }
+
+private:
+    pid_t id_;
+    int status_ = 0;
+};
+
+/// A socket that listens on a port of its own, and never answers.
+class Listener {
+public:
+    Listener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
+    {
+        sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+        socklen_t size = sizeof address;
+        REQUIRE(::bind(socket_, reinterpret_cast<const sockaddr*>(&address), size) == 0);
+        REQUIRE(::listen(socket_, 4) == 0);
+        REQUIRE(::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+        port = std::to_string(ntohs(address.sin_port));
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    ~Listener() { ::close(socket_); }
+
+    std::string port;
+
+private:
+    int socket_;
+};
+
+/// Where the server is, or nothing.
+std::string server_program()
+{
+    std::error_code ignored;
+    for (const auto& folder : fs::directory_iterator("/usr/libexec", ignored)) {
+        const auto program = folder.path() / "llama/bin/ggml-rpc-server";
+        if (fs::exists(program, ignored)) return program;
+    }
+    return "";
+}
+
+bool have_backend()
+{
+    start_backend();
+    return ggml_backend_reg_by_name("RPC") != nullptr;
+}
+
+/// ggml-rpc-server on this machine, ready to serve.
+class Server {
+public:
+    explicit Server(const fs::path& folder, std::string port = Listener().port)
+        : endpoint("127.0.0.1:" + port),
+          process_({server_program(), "-H", "127.0.0.1", "-p", port, "-t", "1"}, folder / ("server-" + port))
+    {
+        while (unreachable(endpoint, std::chrono::seconds(1))) {
+            REQUIRE(!process_.has_ended());
+            std::this_thread::yield();
+        }
+    }
+    void end() { process_.end(); }
+
+    std::string endpoint;
+
+private:
+    Process process_;
+};
+
+/// A folder with a tiny model and a text, and the program in it.
+struct Place {
+    explicit Place(std::int64_t blocks = 4)
+    {
+        model = make_tiny_model(folder.path(), {.blocks = blocks, .type = 0, .file = "m.gguf"});
+        std::string words;
+        for (int i = 0; i < 400; ++i) words += std::format("word {} ", i * i);
+        REQUIRE(write_text(folder / "text.txt", words));
+        REQUIRE(write_text(folder / "prompts.txt", "some words\nand others\n"));
+    }
+
+    /// `arguments` after the verb and the model.
+    [[nodiscard]] std::vector<std::string> command(const std::string& verb, const std::vector<std::string>& arguments) const
+    {
+        std::vector<std::string> all{APREQEL_PROGRAM, verb, model.string(), "--threads", "1"};
+        all.append_range(arguments);
+        return all;
+    }
+    int run(const std::string& verb, const std::vector<std::string>& arguments)
+    {
+        return Process(command(verb, arguments), folder / "out").wait();
+    }
+    [[nodiscard]] std::string out() const { return read_text(folder / "out").value(); }
+    [[nodiscard]] std::string in(const std::string& name) const { return (folder / name).string(); }
+
+    TempDir folder;
+    fs::path model;
+};
+
+#define APREQEL_NEEDS_RPC()                                                     \
+    if (server_program().empty()) SKIP("ggml-rpc-server is not installed");     \
+    if (!have_backend()) SKIP("libggml's RPC backend is not installed")
+
+TEST_CASE("a server that cannot be reached is named, and nothing is begun", "[cli]")
+{
+    Place place(1);
+    std::string nobody = "127.0.0.1:" + Listener().port;
+    const auto refusal = [&](const std::string& servers) {
+        const int code = place.run("score", {"--prompts", place.in("prompts.txt"), "--rpc", servers});
+        CHECK(place.out().starts_with("apreqel: error: "));
+        CHECK(!fs::exists(place.model.string() + ".apreqel"));
+        return std::pair(code, place.out());
+    };
+    const auto [code, said] = refusal(nobody);
+    CHECK(code == 1);
+    CHECK(said.contains("connect to RPC server " + nobody + ": Connection refused"));
+    CHECK(said.contains("hint: start ggml-rpc-server there"));
+    for (const char* wrong : {"nonsense", "host:", ":50052", "host:0", "host:65536", "host:1:2", "host:port"}) {
+        const auto [usage, message] = refusal(wrong);
+        CHECK(usage == 2);
+        CHECK(message.contains(std::format("RPC server {}: it must be HOST:PORT", wrong)));
+    }
+}
+
+TEST_CASE("what libggml says when it aborts is no server's fault where there is none", "[runtime]")
+{
+    CHECK(abort_error("/x/ggml-rpc.cpp:1: gone").message == "libggml stopped: /x/ggml-rpc.cpp:1: gone");
+}
+
+TEST_CASE("one who listens and does not answer is told from a server", "[cli][slow]")
+{
+    APREQEL_NEEDS_RPC();
+    Place place(1);
+    const Listener silent;
+    CHECK(place.run("score", {"--prompts", place.in("prompts.txt"), "--rpc", "127.0.0.1:" + silent.port}) == 1);
+    CHECK(place.out().contains("connect to RPC server 127.0.0.1:" + silent.port + ": it does not answer"));
+}
+
+TEST_CASE("everything that runs a model runs it on two servers, and finds what this machine finds", "[cli][slow]")
+{
+    APREQEL_NEEDS_RPC();
+    Place place;
+    const Server one(place.folder.path());
+    const Server two(place.folder.path());
+    const std::vector<std::string> servers{"--rpc", one.endpoint + "," + two.endpoint};
+    const auto run = [&](const std::string& verb, std::vector<std::string> arguments, bool remote) {
+        if (remote) arguments.append_range(servers);
+        const int code = place.run(verb, arguments);
+        INFO(place.out());
+        CHECK(code == 0);
+    };
+    const std::vector<std::string> sensing{"--calibration", place.in("text.txt"), "--types", "q3_K,q4_K"};
+    std::vector<Sensitivity> sensed;
+    std::vector<Scores> scores;
+    for (const bool remote : {false, true}) {
+        run("score", {"--prompts", place.in("prompts.txt")}, remote);
+        scores.push_back(read_scores(place.model.string() + ".apreqel/scores.json").value());
+        run("sense", sensing, remote);
+        sensed.push_back(read_sensitivity(place.model.string() + ".apreqel/sensitivity.json").value());
+    }
+    for (std::size_t l = 0; l < scores[0].layers.size(); ++l)
+        CHECK_THAT(scores[1].layers[l].mean_similarity, WithinRel(scores[0].layers[l].mean_similarity, 1e-3));
+    for (std::size_t g = 0; g < sensed[0].groups.size(); ++g)
+        CHECK_THAT(sensed[1].groups[g].probes[0].kld, WithinRel(sensed[0].groups[g].probes[0].kld, 0.02));
+    run("imatrix", {"--calibration", place.in("text.txt"), "--context", "64", "-o", place.in("imatrix.gguf")}, true);
+    run("measure", {"--text", place.in("text.txt"), "--context", "64", "-r", "1", "--generate", "2", "--prompt-tokens", "4"}, true);
+    CHECK(place.out().contains(one.endpoint + " + " + two.endpoint));
+    run("inspect", {"-o", place.in("shape.json")}, false);
+    place.model = place.folder / "shape.json";
+    run("bench", {"-o", place.in("latency.json"), "--types", "q4_K", "-r", "1", "--generate", "2"}, true);
+    CHECK(read_device_profile(place.folder / "latency.json")->device.contains(two.endpoint));
+}
+
+TEST_CASE("a server that is lost is an error, and the same command goes on to the same result", "[cli][slow]")
+{
+    APREQEL_NEEDS_RPC();
+    Place place(8);
+    const Server one(place.folder.path());
+    Server two(place.folder.path());
+    const auto sensing = [&](const std::string& workspace) {
+        return std::vector<std::string>{"--calibration", place.in("text.txt"), "--context", "64", "--thorough", "--types",
+                                        "q3_K,q4_K,q5_K,q6_K,q8_0", "-C", place.in(workspace), "--rpc", one.endpoint, "--rpc",
+                                        two.endpoint};
+    };
+    CHECK(place.run("sense", sensing("whole")) == 0);
+    {
+        Process job(place.command("sense", sensing("lost")), place.folder / "out");
+        // Each probe is written when it is made.
+        while (!job.has_ended() && (!fs::exists(place.folder / "lost/sense") || fs::is_empty(place.folder / "lost/sense")))
+            std::this_thread::yield();
+        two.end();
+        CHECK(job.wait() == 1);
+    }
+    INFO(place.out());
+    CHECK(place.out().contains("apreqel: error: run on RPC server " + two.endpoint + ": it was lost"));
+    CHECK(place.out().contains("hint: start it again and repeat the command"));
+    CHECK(!fs::exists(place.folder / "lost/sensitivity.json"));
+    const Server again(place.folder.path(), two.endpoint.substr(two.endpoint.find(':') + 1));
+    CHECK(place.run("sense", sensing("lost")) == 0);
+    CHECK(read_text(place.folder / "lost/sensitivity.json") == read_text(place.folder / "whole/sensitivity.json").value());
+}
+
+}  // namespace
+}  // namespace apreqel
