@@ -5,7 +5,7 @@ PREFIX ?= $(HOME)/.local
 # How long `make fuzz` takes for each target.
 SECONDS ?= 120
 
-.PHONY: help build demo study test asan bench format lint install clean
+.PHONY: help build demo study test asan bench format lint install bundle deb check-bundle clean
 
 help:
 	@echo "make demo      set up, build, and write and measure a mixed model from models/demo.gguf"
@@ -17,6 +17,8 @@ help:
 	@echo "make fuzz      fuzz everything that reads, each reader for SECONDS=$(SECONDS)"
 	@echo "make format    format the sources;  make lint  check format and clang-tidy"
 	@echo "make install   install to PREFIX ($(PREFIX))"
+	@echo "make bundle    build/bundle/apreqel-*.tar.gz: the program with all it needs, for any Linux of this architecture"
+	@echo "make deb       build/bundle/apreqel_*.deb, for Debian testing;  make check-bundle  try both in bare roots"
 
 build/%/build.ninja: CMakeLists.txt CMakePresets.json tests/CMakeLists.txt tests/fuzz/CMakeLists.txt
 	$(ENV) cmake --preset $*
@@ -60,6 +62,16 @@ install: build
 	$(ENV) cmake --install build/$(PRESET) --prefix $(PREFIX)
 	@$(PREFIX)/bin/apreqel --version >/dev/null 2>&1 || \
 		echo "This machine has no libllama: run the program as $(CURDIR)/$(ENV) $(PREFIX)/bin/apreqel"
+
+bundle: build
+	$(ENV) scripts/bundle build/$(PRESET) build/bundle
+
+deb: build
+	rm -f build/bundle/apreqel_*.deb
+	$(ENV) cpack --config build/$(PRESET)/CPackConfig.cmake -B build/bundle
+
+check-bundle: bundle deb
+	scripts/check-bundle build/bundle/apreqel-*.tar.gz build/bundle/apreqel_*.deb models/demo.gguf
 
 clean:
 	rm -rf build demo-mixed.gguf models/demo.gguf.apreqel

@@ -19,6 +19,7 @@ enum CriterionId : std::size_t {
     kMemory,
     kLatency,
     kPromptLatency,
+    kEnergy,
     kDivergence,
     kPerplexity,
     kPerplexityIncrease,
@@ -34,7 +35,7 @@ enum class Composition {
 };
 
 /// What a criterion is counted in.
-enum class Dimension { bytes, milliseconds, nats, one, share };
+enum class Dimension { bytes, milliseconds, joules, nats, one, share };
 
 /// Something models are compared by. Less is better; a speed is told as time.
 struct Criterion {

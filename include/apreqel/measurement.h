@@ -34,10 +34,18 @@ struct Quality {
     std::vector<double> chunk_kld{};
 };
 
+/// What a generated token takes of the energy that a machine's sensors count, that of the idle machine included.
+struct Energy {
+    Sampled joules{};        ///< per generated token; no samples: not measured
+    double idle_watts = 0;   ///< before the models ran
+    std::string source{};    ///< what was counted: "RAPL package-0, dram"
+};
+
 /// Speed on one device, as llama-bench defines tg and pp.
 struct Speed {
     Sampled latency_ms;  ///< milliseconds per generated token
     Sampled prompt_tokens_per_second;
+    Energy energy{};
 };
 
 /// One model file, measured. Memory is the bytes of all its tensors.

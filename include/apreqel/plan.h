@@ -59,6 +59,12 @@ struct PlanRequest {
     std::size_t runners_up = 4;  ///< next-best candidates to keep
 };
 
+/// True if the energy of a token has a weight or a limit.
+[[nodiscard]] inline bool asks_for_energy(const PlanRequest& request)
+{
+    return request.weights[kEnergy] > 0 || request.limits.most[kEnergy] < kUnlimited;
+}
+
 /// A decision, complete: what was asked, what was chosen and why, and the type of every group.
 struct Plan {
     std::string model;  ///< fingerprint; empty: not stated

@@ -25,12 +25,15 @@ std::string describe(const Profile& profile)
         return row;
     };
     std::vector<std::vector<std::string>> rows{cut(measurement_header("type"))};
-    for (const UniformVariant& variant : profile.model.types)
-        rows.push_back(cut(measurement_row(measurement_of(profile, variant.type))));
+    std::vector<Measurement> measured;
+    for (const UniformVariant& variant : profile.model.types) {
+        measured.push_back(measurement_of(profile, variant.type));
+        rows.push_back(cut(measurement_row(measured.back())));
+    }
     const auto mixes = std::ranges::count_if(profile.device.models, [](const TimedModel& m) { return !m.allocation.empty(); });
-    return std::format("{} on {}\nembedding and output: {} in every type; {} mixes of the types were timed too\n\n{}",
+    return std::format("{} on {}\nembedding and output: {} in every type; {} mixes of the types were timed too\n\n{}{}",
                        printable_line(profile.model.model_name), printable_line(profile.device.device),
-                       profile.device.embedding_type, mixes, format_table(rows));
+                       profile.device.embedding_type, mixes, format_table(rows), format_energy(measured));
 }
 
 Result<> run_bench(const BenchFlags& flags)

@@ -125,7 +125,7 @@ void add_weights(CLI::App& verb, Flags& flags)
     verb.add_option(
             "-w,--weights", flags.weights,
             "What matters: a word; or three numbers memory,latency,accuracy; or memory=.2,latency=.6,accuracy=.2, and with "
-            "--method front prompt=.1")
+            "--method front prompt=.1 or energy=.1")
         ->type_name("balanced|memory|latency|accuracy|NUMBERS")
         ->default_str(std::string(kUsualWeights));
 }
@@ -138,8 +138,8 @@ struct DimensionFlag {
     std::span<const Unit> units;
 };
 constexpr std::array kDimensions{DimensionFlag{"SIZE", kSizeUnits}, DimensionFlag{"TIME", kTimeUnits},
-                                 DimensionFlag{"NUMBER", kNoUnits}, DimensionFlag{"NUMBER", kNoUnits},
-                                 DimensionFlag{"SHARE", kShareUnits}};
+                                 DimensionFlag{"ENERGY", kEnergyUnits}, DimensionFlag{"NUMBER", kNoUnits},
+                                 DimensionFlag{"NUMBER", kNoUnits}, DimensionFlag{"SHARE", kShareUnits}};
 
 void add_limits(CLI::App& verb, Limits& limits)
 {
@@ -299,6 +299,8 @@ void add_speed(CLI::App& verb, Flags& flags)
         ->type_name("PROMPT:GENERATE[@DEPTH]")
         ->excludes(generate)
         ->excludes(prompt);
+    verb.add_flag("--energy", speed.energy,
+                  "Measure the energy of a generated token too, from RAPL, NVML or the sensors of hwmon, whichever there are");
 }
 
 bool is_prompt_given(const CLI::App& verb) { return verb.count("--prompt-tokens") + verb.count("--workload") > 0; }

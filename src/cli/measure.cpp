@@ -48,7 +48,8 @@ Result<> run_measure(MeasureFlags flags)
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     for (const Measurement& measurement : *measurements) rows.push_back(measurement_row(measurement));
     return print_result(
-        std::format("{}\ntext: {}\n\n{}", printable_line(device), printable_line(text_source(*study)), format_table(rows)));
+        std::format("{}\ntext: {}\n\n{}{}", printable_line(device), printable_line(text_source(*study)), format_table(rows),
+                    format_energy(*measurements)));
 }
 
 }  // namespace

@@ -159,7 +159,7 @@ Result<> check_devices(const PlanFlags& flags)
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (criteria()[c].of_device && (flags.request.limits.most[c] < kUnlimited || flags.max_ttft_ms))
             return usage_error(
-                "plan: a weighted mean of devices keeps no limit of time: leave out --device-weights, and limits "
+                "plan: a weighted mean of devices keeps no limit of time or energy: leave out --device-weights, and limits "
                 "hold for the slowest device");
     return {};
 }

@@ -16,13 +16,16 @@ std::string describe(const Profile& profile)
         std::format("{} on {}\n{}\nembedding and output: {} in every variant\n\n", printable_line(profile.model.model_name),
                     printable_line(profile.device.device), quality, profile.model.embedding_type);
     std::vector<std::vector<std::string>> rows{measurement_header("type")};
-    for (const UniformVariant& variant : profile.model.types)
-        rows.push_back(measurement_row(measurement_of(profile, variant.type)));
+    std::vector<Measurement> measured;
+    for (const UniformVariant& variant : profile.model.types) {
+        measured.push_back(measurement_of(profile, variant.type));
+        rows.push_back(measurement_row(measured.back()));
+    }
     std::vector<Fallback> fallbacks;
     for (const UniformVariant& variant : profile.model.types) fallbacks.append_range(variant.fallbacks);
     std::vector<std::string> types;
     for (const UniformVariant& variant : profile.model.types) types.push_back(variant.type);
-    return text + format_table(rows) + format_source(types, printable_line(profile.model.model_name)) +
+    return text + format_table(rows) + format_energy(measured) + format_source(types, printable_line(profile.model.model_name)) +
            format_fallbacks(fallbacks);
 }
 

@@ -24,6 +24,8 @@ inline constexpr Unit kSizeUnits[]{{"", 1},       {"B", 1},        {"K", 0x1p10}
                                    {"KB", 1e3},   {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12}};
 /// Milliseconds.
 inline constexpr Unit kTimeUnits[]{{"", 1}, {"ms", 1}, {"s", 1e3}, {"us", 1e-3}, {"µs", 1e-3}};
+/// Joules.
+inline constexpr Unit kEnergyUnits[]{{"", 1}, {"J", 1}, {"mJ", 1e-3}, {"Ws", 1}, {"Wh", 3600}};
 /// A share of 1.
 inline constexpr Unit kShareUnits[]{{"", 1}, {"%", 0.01}};
 inline constexpr Unit kNoUnits[]{{"", 1}};

@@ -62,12 +62,13 @@ std::string describe(const Contest& contest, const std::string& rival)
 std::string describe(const RunResult& result, const std::filesystem::path& output)
 {
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
-    for (const Measurement& measurement : result.uniform) rows.push_back(measurement_row(measurement));
-    for (const TriedModel& tried : result.tried) rows.push_back(measurement_row(tried.measured));
-    rows.push_back(measurement_row(result.mix));
-    rows.push_back(measurement_row(result.reference));
+    std::vector<Measurement> measured = result.uniform;
+    for (const TriedModel& tried : result.tried) measured.push_back(tried.measured);
+    measured.push_back(result.mix);
+    measured.push_back(result.reference);
+    measured.append_range(result.rivals);
+    for (const Measurement& measurement : measured) rows.push_back(measurement_row(measurement));
     const bool compared = result.mix.speed.latency_ms.median > 0 && result.mix.quality.kld_tokens > 0;
-    for (const Measurement& rival : result.rivals) rows.push_back(measurement_row(rival));
     std::string better = result.because.empty() ? "" : std::format("\nShipped: {}.\n", result.because);
     if (compared)
         for (const Measurement& rival : result.rivals) better += describe(contest(result.mix, rival), rival.name);
@@ -82,8 +83,8 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
             uniform.name);
     }
     return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
-                       format_plan(result.plan), printable_line(result.device), printable_line(result.text), format_table(rows),
-                       compare(result) + better, output.filename().string(), output.string());
+                       format_plan(result.plan), printable_line(result.device), printable_line(result.text),
+                       format_table(rows) + format_energy(measured), compare(result) + better, output.filename().string(), output.string());
 }
 
 /// What a stranger would have downloaded.
@@ -125,6 +126,7 @@ Result<> settle_goal(RunFlags& flags)
     const auto weights = parse_weights(flags.weights.value_or(front && !smaller ? "accuracy=1" : std::string(kUsualWeights)));
     if (!weights) return std::unexpected(weights.error());
     request.weights = *weights;
+    flags.settings.speed.energy |= asks_for_energy(request);
     return {};
 }
 

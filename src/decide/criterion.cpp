@@ -53,6 +53,17 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .composition = Composition::timed,
      .of_device = true,
      .of = [](const Measurement& m, const Quality&) { return 1000 / positive(m.speed.prompt_tokens_per_second.median); }},
+    {.name = "energy",
+     .weight = "energy",
+     .limit = "max-energy",
+     .field = "energy_j",
+     .heading = "J/token",
+     .limit_meaning = "Most energy per generated token, such as 2J",
+     .dimension = Dimension::joules,
+     .digits = 4,
+     .composition = Composition::timed,
+     .of_device = true,
+     .of = [](const Measurement& m, const Quality&) { return positive(m.speed.energy.joules.median); }},
     {.name = "KL divergence",
      .weight = "accuracy",
      .limit = "max-kld",
@@ -88,7 +99,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .of = perplexity_increase},
 }};
 static_assert(kTable[kMemory].name == "memory" && kTable[kLatency].name == "latency" &&
-              kTable[kPromptLatency].name == "prompt latency" && kTable[kDivergence].name == "KL divergence" &&
+              kTable[kPromptLatency].name == "prompt latency" && kTable[kEnergy].name == "energy" &&
+              kTable[kDivergence].name == "KL divergence" &&
               kTable[kPerplexity].name == "perplexity" && kTable[kPerplexityIncrease].name == "increase of perplexity");
 
 /// The names that three bare numbers weigh.

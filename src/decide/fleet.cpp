@@ -33,6 +33,8 @@ std::vector<const Speed*> speeds_of(std::span<const DeviceProfile> devices, cons
 double latency(const Speed& speed) { return speed.latency_ms.median; }
 /// Milliseconds per token of a prompt; infinite where none was timed.
 double prompt_latency(const Speed& speed) { return 1000 / speed.prompt_tokens_per_second.median; }
+/// Joules; infinite where they were not counted.
+double energy(const Speed& speed) { return speed.energy.joules.median > 0 ? speed.energy.joules.median : kUnlimited; }
 
 Speed slowest(const std::vector<const Speed*>& speeds)
 {
@@ -40,7 +42,8 @@ Speed slowest(const std::vector<const Speed*>& speeds)
         return *std::ranges::max_element(speeds, {}, [&](const Speed* s) { return time(*s); });
     };
     return {.latency_ms = most(latency)->latency_ms,
-            .prompt_tokens_per_second = most(prompt_latency)->prompt_tokens_per_second};
+            .prompt_tokens_per_second = most(prompt_latency)->prompt_tokens_per_second,
+            .energy = most(energy)->energy};
 }
 
 /// Of a time on every device: Σ w·t/f ÷ Σ w, times Σ w·f ÷ Σ w, where f is that of the fastest uniform variant.
@@ -110,9 +113,11 @@ Result<DeviceProfile> fleet_of(std::span<const DeviceProfile> devices, std::span
     fleet.models.clear();
     for (const DeviceProfile& device : devices.subspan(1)) fleet.device += "; " + device.device;
     fleet.device = (weights.empty() ? "the slowest of: " : "the weighted mean of: ") + fleet.device;
-    const bool prompts = std::ranges::all_of(devices, [](const DeviceProfile& device) {
-        return std::ranges::all_of(device.models, [](const TimedModel& m) { return std::isfinite(prompt_latency(m.speed)); });
-    });
+    const auto known = [&](auto time) {
+        return std::ranges::all_of(devices, [&](const DeviceProfile& device) {
+            return std::ranges::all_of(device.models, [&](const TimedModel& m) { return std::isfinite(time(m.speed)); });
+        });
+    };
     for (const TimedModel& model : devices.front().models) {
         const auto speeds = speeds_of(devices, model);
         if (speeds.size() < devices.size()) continue;
@@ -121,8 +126,10 @@ Result<DeviceProfile> fleet_of(std::span<const DeviceProfile> devices, std::span
             common.speed.latency_ms = exactly(WeightedMean(devices, weights, latency).of(speeds, latency));
             common.speed.prompt_tokens_per_second =
                 exactly(1000 / WeightedMean(devices, weights, prompt_latency).of(speeds, prompt_latency));
+            common.speed.energy.joules = exactly(WeightedMean(devices, weights, energy).of(speeds, energy));
         }
-        if (!prompts) common.speed.prompt_tokens_per_second = Sampled{.samples = {}};
+        if (!known(prompt_latency)) common.speed.prompt_tokens_per_second = Sampled{.samples = {}};
+        if (!known(energy)) common.speed.energy = {};
     }
     if (fleet.models.empty()) return fail("plan: the devices timed no type in common");
     return fleet;

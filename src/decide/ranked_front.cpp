@@ -12,6 +12,7 @@ std::string stated(const Criterion& criterion, double value)
     switch (criterion.dimension) {
         case Dimension::bytes: return std::format("{} {:.0f} bytes", criterion.name, value);
         case Dimension::milliseconds: return std::format("{} {:.4g} ms", criterion.name, value);
+        case Dimension::joules: return std::format("{} {:.4g} J", criterion.name, value);
         case Dimension::share: return std::format("{} {:.3g} %", criterion.name, 100 * value);
         default: return std::format("{} {:.4g}", criterion.name, value);
     }

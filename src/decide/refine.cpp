@@ -34,6 +34,7 @@ std::vector<MixedModel> evidence(const Session& session)
         Speed& speed = mixes.back().measurement.speed;
         speed.latency_ms.median *= pace(session, kLatency);
         speed.prompt_tokens_per_second.median /= pace(session, kPromptLatency);
+        speed.energy.joules.median *= pace(session, kEnergy);
     }
     return mixes;
 }

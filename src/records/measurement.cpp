@@ -56,6 +56,12 @@ void fields(Archive& archive, Speed& speed)
 {
     sampled_fields(archive, "latency_ms", speed.latency_ms, "median, milliseconds per generated token");
     sampled_fields(archive, "prompt_tokens_per_second", speed.prompt_tokens_per_second, "median, processing a prompt");
+    Energy& energy = speed.energy;
+    const bool counted = archive.documenting() || energy.joules.median != 0;
+    sampled_fields(archive, "energy_j", energy.joules, "median, joules per generated token, those of the idle machine included");
+    archive.optional("idle_power_w", energy.idle_watts, "watts before the models ran",
+                     {.rule = Rule::not_negative, .written = counted});
+    archive.optional("energy_source", energy.source, "what was counted", {.written = counted});
 }
 
 void fields(Archive& archive, std::vector<Speed>& speeds) { archive.required("models", speeds, "in the order of the files"); }

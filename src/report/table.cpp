@@ -31,10 +31,12 @@ std::string role_of(std::string_view tensor)
 }
 
 /// With the interval, and the coverage it has: few repetitions reach no 95 %.
-std::string format_sampled(const Sampled& sampled)
+std::string format_sampled(const Sampled& sampled, std::size_t criterion)
 {
-    if (sampled.samples.size() < 2 || sampled.confidence <= 0) return std::format("{:.3f}", sampled.median);
-    return std::format("{:.3f} [{:.3f}, {:.3f}] {:.1f} %", sampled.median, sampled.low, sampled.high, 100 * sampled.confidence);
+    const int digits = criteria()[criterion].digits;
+    if (sampled.samples.size() < 2 || sampled.confidence <= 0) return std::format("{:.{}f}", sampled.median, digits);
+    return std::format("{:.{}f} [{:.{}f}, {:.{}f}] {:.1f} %", sampled.median, digits, sampled.low, digits, sampled.high, digits,
+                       100 * sampled.confidence);
 }
 
 }  // namespace
@@ -109,12 +111,27 @@ std::vector<std::string> measurement_row(const Measurement& measurement)
     return {measurement.name,
             format_bytes(static_cast<double>(measurement.memory_bytes)),
             std::format("{:.2f}", measurement.bits_per_weight),
-            timed ? format_sampled(speed.latency_ms) : "—",
+            timed ? format_sampled(speed.latency_ms, kLatency) : "—",
             timed ? std::format("{:.1f}", 1000 / speed.latency_ms.median) : "—",
             speed.prompt_tokens_per_second.samples.empty() ? "—" : std::format("{:.0f}", speed.prompt_tokens_per_second.median),
             quality.perplexity > 0 ? std::format("{:.4f} ± {:.4f}", quality.perplexity, quality.perplexity_error) : "—",
             compared ? std::format("{:.5f} ± {:.5f}", quality.kld, quality.kld_error) : "—",
             compared ? std::format("{:.2f} %", 100 * quality.same_top) : "—"};
+}
+
+std::string format_energy(const std::vector<Measurement>& models)
+{
+    std::vector<std::vector<std::string>> rows{{"energy", "J/token [interval] coverage"}};
+    const Energy* measured = nullptr;
+    for (const Measurement& model : models) {
+        const Energy& energy = model.speed.energy;
+        if (energy.joules.samples.empty()) continue;
+        rows.push_back({model.name, format_sampled(energy.joules, kEnergy)});
+        measured = &energy;
+    }
+    if (measured == nullptr) return "";
+    return std::format("\n{}counted: {}; {:.1f} W of it when idle before, not subtracted\n", format_table(rows),
+                       printable_line(measured->source), measured->idle_watts);
 }
 
 std::string format_fallbacks(const std::vector<Fallback>& fallbacks)
@@ -201,6 +218,7 @@ std::string_view unit_of(Dimension dimension)
 {
     switch (dimension) {
         case Dimension::milliseconds: return " ms/token";
+        case Dimension::joules: return " J/token";
         case Dimension::nats: return " nats/token";
         default: return "";
     }

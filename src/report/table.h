@@ -26,6 +26,9 @@ namespace apreqel {
 [[nodiscard]] std::vector<std::string> measurement_header(std::string_view first);
 [[nodiscard]] std::vector<std::string> measurement_row(const Measurement& measurement);
 
+/// The energy of a generated token of those whose energy was measured, what was counted, and the idle power; empty: of none.
+[[nodiscard]] std::string format_energy(const std::vector<Measurement>& models);
+
 /// "q3_K × 4, q6_K × 12": the types that have layers.
 [[nodiscard]] std::string format_distribution(const std::vector<std::string>& types, const std::vector<std::size_t>& counts);
 

@@ -108,6 +108,8 @@ public:
         return apreqel::measure_speed(models, run, settings, monitor);
     }
 
+    Result<> check_energy(const RunSettings& run) override { return apreqel::check_energy(run); }
+
     Result<> quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,
                             const RunSettings& settings) override
     {

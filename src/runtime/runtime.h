@@ -89,6 +89,9 @@ public:
                                                                    const RunSettings& run, const SpeedSettings& settings,
                                                                    Monitor& monitor) = 0;
 
+    /// Error: the energy of a token cannot be measured here, and why.
+    [[nodiscard]] virtual Result<> check_energy(const RunSettings& run) = 0;
+
     /// The model as llama.cpp quantizes it to a file type, written at `output`: see runtime/stock.h.
     [[nodiscard]] virtual Result<> quantize_stock(const Inventory& source, std::string_view name,
                                                   const std::filesystem::path& output, const RunSettings& settings) = 0;

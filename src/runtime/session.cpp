@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -63,13 +64,25 @@ std::string to_utf8(std::string_view bytes)
     return text;
 }
 
+/// The executable's folder, where libggml's backends lie in it: a bundle brings its own, run by its loader, which is the
+/// executable then. What libggml would find elsewhere on the machine is of another version.
+std::optional<std::filesystem::path> own_backends()
+{
+    std::error_code error;
+    const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+        if (entry.path().filename().string().starts_with("libggml-cpu")) return folder;
+    return std::nullopt;
+}
+
 }  // namespace
 
 void start_backend()
 {
     static const bool started = [] {
         llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);  // what nobody captures, nobody reads
-        ggml_backend_load_all();
+        const auto own = own_backends();
+        own ? ggml_backend_load_all_from_path(own->c_str()) : ggml_backend_load_all();
         llama_backend_init();
         return true;
     }();

@@ -57,6 +57,7 @@ struct SpeedSettings {
     std::size_t generated = 128;  ///< tokens generated per repetition (tg), at most
     std::size_t prompt = 512;     ///< tokens of the prompt processed per repetition (pp); 0: not measured
     std::size_t depth = 0;        ///< tokens in the KV cache before either begins (d)
+    bool energy = false;          ///< the energy of the generated tokens is measured too
     std::uint64_t seed = 1;       ///< of the order of the models in each round
     double precision = 0;  ///< rounds end when the latency of every model is known to this share of it; 0: none is left out
     double sample_ms = 0;  ///< a repetition generates as many tokens as take about this long; 0: always `generated`

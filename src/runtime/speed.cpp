@@ -60,16 +60,22 @@ double milliseconds_since(Clock::time_point start)
 /// session computes them, and those of the same shape take them over.
 using Past = std::vector<std::uint8_t>;
 
+/// What a model took for the generated tokens of a round, per token.
+struct Generated {
+    double latency_ms;
+    double joules;  ///< 0 without a meter
+};
+
 /// A model ready to be timed, warmed up.
 class Runner {
 public:
     /// `past`: of another model, or empty; then it is filled.
     static Result<Runner> make(const std::filesystem::path& path, const RunSettings& run, const SpeedSettings& settings,
-                               const ThreadPool& pool, Past& past, const Monitor& monitor)
+                               const ThreadPool& pool, Past& past, EnergyMeter* meter, const Monitor& monitor)
     {
         auto model = LoadedModel::load(path, run);
         if (!model) return std::unexpected(model.error());
-        Runner runner(std::move(*model), settings, past, monitor);
+        Runner runner(std::move(*model), settings, past, meter, monitor);
         for (const bool prompt : {false, true}) {
             const std::size_t tokens = prompt ? settings.prompt : settings.generated;
             if (tokens == 0) continue;
@@ -88,11 +94,13 @@ public:
         return runner;
     }
 
-    /// Milliseconds per token of generating `tokens` tokens. Which ones does not matter: the next is drawn at random.
-    Result<double> generate(std::size_t tokens)
+    /// Generates `tokens` tokens. Which ones does not matter: the next is drawn at random.
+    Result<Generated> generate(std::size_t tokens)
     {
         llama_context* context = generation_context_.get();
         if (auto ready = rewind(context); !ready) return std::unexpected(ready.error());
+        const auto before = joules();
+        if (!before) return std::unexpected(before.error());
         const Clock::time_point start = Clock::now();
         const std::vector<Token> opening = model_.opening();
         Token token = opening.empty() ? random_token() : opening.front();
@@ -100,7 +108,11 @@ public:
             if (auto decoded = decode(context, std::span(&token, 1)); !decoded) return std::unexpected(decoded.error());
             token = random_token();
         }
-        return milliseconds_since(start) / static_cast<double>(tokens);
+        const double milliseconds = milliseconds_since(start);
+        const auto after = joules();
+        if (!after) return std::unexpected(after.error());
+        const auto count = static_cast<double>(tokens);
+        return Generated{.latency_ms = milliseconds / count, .joules = (*after - *before) / count};
     }
 
     /// Prompt tokens per second.
@@ -116,10 +128,12 @@ public:
     }
 
 private:
-    Runner(LoadedModel model, const SpeedSettings& settings, Past& past, const Monitor& monitor)
-        : model_(std::move(model)), settings_(settings), past_(&past), monitor_(&monitor)
+    Runner(LoadedModel model, const SpeedSettings& settings, Past& past, EnergyMeter* meter, const Monitor& monitor)
+        : model_(std::move(model)), settings_(settings), past_(&past), meter_(meter), monitor_(&monitor)
     {
     }
+
+    Result<double> joules() { return meter_ != nullptr ? meter_->joules() : Result<double>(0); }
 
     /// Puts the tokens of the depth into an empty context.
     Result<> fill(llama_context* context)
@@ -168,6 +182,7 @@ private:
     LoadedModel model_;
     SpeedSettings settings_;
     Past* past_;
+    EnergyMeter* meter_;  ///< null: none
     const Monitor* monitor_;
     llama_context_ptr generation_context_;
     llama_context_ptr prompt_context_;
@@ -182,7 +197,7 @@ Result<std::size_t> tokens_of_sample(Runner& runner, const SpeedSettings& settin
     const auto one = runner.generate(kFewest);
     if (!one) return std::unexpected(one.error());
     return static_cast<std::size_t>(
-        std::clamp(settings.sample_ms / *one, static_cast<double>(kFewest), static_cast<double>(settings.generated)));
+        std::clamp(settings.sample_ms / one->latency_ms, static_cast<double>(kFewest), static_cast<double>(settings.generated)));
 }
 
 /// `context_bytes`: of one model.
@@ -204,10 +219,51 @@ bool are_settled(const std::vector<std::vector<double>>& latencies, std::span<co
     return settings.precision > 0 && rounds >= kFewestSamples && known_to(without_drift(latencies, order), settings.precision);
 }
 
+bool uses_accelerator(const RunSettings& run)
+{
+    return run.gpu_layers != 0 && ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) != nullptr;
+}
+
+std::unexpected<Error> too_brief(std::size_t tokens, const EnergyMeter& meter)
+{
+    return std::unexpected(Error{ErrorCode::failed,
+                                 std::format("energy: {} tells nothing of {} tokens: they take too short", meter.source(), tokens),
+                                 "generate more of them in a round: --generate"});
+}
+
+/// The meter of a session, and what the machine takes while nothing runs.
+struct Metering {
+    std::unique_ptr<EnergyMeter> meter{};
+    std::optional<MeterWatch> watch{};  ///< after the meter, which it asks
+    double idle_watts = 0;
+};
+
+Result<> start(Metering& metering, std::shared_ptr<Sensors> sensors, const RunSettings& run, Monitor& monitor)
+{
+    constexpr double kIdleSeconds = 2;
+    auto meter = EnergyMeter::open(std::move(sensors), uses_accelerator(run));
+    if (!meter) return std::unexpected(meter.error());
+    metering.meter = std::move(*meter);
+    metering.watch.emplace(*metering.meter);
+    monitor.begin("idle power", 1);
+    const auto idle = metering.meter->idle_watts(kIdleSeconds, monitor);
+    if (!idle) return std::unexpected(idle.error());
+    metering.idle_watts = *idle;
+    monitor.end(std::format("{:.1f} W ({})", *idle, metering.meter->source()));
+    return {};
+}
+
 }  // namespace
 
+Result<> check_energy(const RunSettings& run, std::shared_ptr<Sensors> sensors)
+{
+    start_backend();
+    const auto meter = EnergyMeter::open(std::move(sensors), uses_accelerator(run));
+    return meter ? Result<>() : std::unexpected(meter.error());
+}
+
 Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
-                                         const SpeedSettings& settings, Monitor& monitor)
+                                         const SpeedSettings& settings, Monitor& monitor, std::shared_ptr<Sensors> sensors)
 {
     if (settings.repetitions == 0 || settings.generated == 0)
         return usage_error("time: at least one repetition of one token is needed");
@@ -215,12 +271,16 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
     if (settings.depth > kMost || std::max(settings.generated, settings.prompt) > kMost - settings.depth)
         return usage_error("time: libllama cannot run more than {} tokens", kMost);
     start_backend();  // the pool asks the backends for its functions
+    Metering metering;
+    if (settings.energy)
+        if (auto started = start(metering, std::move(sensors), run, monitor); !started) return std::unexpected(started.error());
     const ThreadPool pool(thread_count(run));
     Past past;
     std::optional<bool> keep;
     std::vector<std::optional<Runner>> runners(models.size());
     std::vector<std::vector<double>> latencies(models.size());
     std::vector<std::vector<double>> prompt_speeds(models.size());
+    std::vector<std::vector<double>> energies(models.size());
 
     std::vector<std::size_t> round(models.size());
     std::iota(round.begin(), round.end(), 0);
@@ -235,7 +295,7 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
         for (const std::size_t m : round) {
             if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "time: interrupted"});
             if (!runners[m]) {
-                auto made = Runner::make(models[m], run, settings, pool, past, monitor);
+                auto made = Runner::make(models[m], run, settings, pool, past, metering.meter.get(), monitor);
                 if (!made) return std::unexpected(made.error());
                 runners[m].emplace(std::move(*made));
                 if (!keep) keep = fit_together(models, past.size() * (settings.prompt > 0 ? 2 : 1));
@@ -245,9 +305,13 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
                 if (!enough) return std::unexpected(enough.error());
                 tokens = *enough;
             }
-            const auto latency = runners[m]->generate(tokens);
-            if (!latency) return std::unexpected(latency.error());
-            latencies[m].push_back(*latency);
+            const auto generated = runners[m]->generate(tokens);
+            if (!generated) return std::unexpected(generated.error());
+            latencies[m].push_back(generated->latency_ms);
+            if (metering.meter) {
+                if (!(generated->joules > 0)) return too_brief(tokens, *metering.meter);
+                energies[m].push_back(generated->joules);
+            }
             if (settings.prompt > 0) {
                 const auto speed = runners[m]->process_prompt();
                 if (!speed) return std::unexpected(speed.error());
@@ -260,15 +324,22 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
         ++rounds;
     }
     std::vector<Speed> speeds(models.size());
-    const auto level = [&](std::vector<std::vector<double>>& raw, Sampled Speed::* figure) {
+    const auto level = [&](std::vector<std::vector<double>>& raw, auto figure) {
         auto leveled = without_drift(raw, order);
         for (std::size_t m = 0; m < models.size(); ++m) {
-            Sampled& sampled = speeds[m].*figure = summarize(std::move(leveled[m]));
+            Sampled& sampled = figure(speeds[m]) = summarize(std::move(leveled[m]));
             sampled.raw = std::move(raw[m]);
         }
     };
-    level(latencies, &Speed::latency_ms);
-    level(prompt_speeds, &Speed::prompt_tokens_per_second);
+    level(latencies, [](Speed& speed) -> Sampled& { return speed.latency_ms; });
+    level(prompt_speeds, [](Speed& speed) -> Sampled& { return speed.prompt_tokens_per_second; });
+    if (metering.meter) {
+        level(energies, [](Speed& speed) -> Sampled& { return speed.energy.joules; });
+        for (Speed& speed : speeds) {
+            speed.energy.idle_watts = metering.idle_watts;
+            speed.energy.source = metering.meter->source();
+        }
+    }
     monitor.end(std::format("{} models, {} rounds", models.size(), rounds));
     return speeds;
 }

@@ -172,12 +172,19 @@ Result<> check_figures(std::string_view measured, std::initializer_list<double> 
     return fail("measure {}: what was measured is not a finite number", measured);
 }
 
+Result<> check_energy(const Study& study)
+{
+    return study.settings.speed.energy ? study.runtime->check_energy(study.settings.run) : Result<>();
+}
+
 Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models)
 {
     auto speeds = study.runtime->measure_speed(models, study.settings.run, study.settings.speed, study.monitor);
     if (!speeds) return speeds;
     for (const Speed& speed : *speeds) {
-        if (auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median}); !finite)
+        const auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median,
+                                                      speed.energy.joules.median});
+        if (!finite)
             return std::unexpected(finite.error());
     }
     return speeds;
@@ -228,6 +235,7 @@ Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<cons
 
 Result<std::vector<Measurement>> measure(const Study& study, const std::vector<ModelFile>& files)
 {
+    if (auto possible = check_energy(study); !possible) return std::unexpected(possible.error());
     std::vector<Inventory> models;
     for (const ModelFile& file : files) {
         auto inventory = read_inventory(file.path);

@@ -143,6 +143,7 @@ Artifacts artifacts_of(const Study& study, const std::string& text)
 /// Everything measured anew, or as far as the workspace does not hold it.
 Result<Profile> measure_profile(const Study& study, const Artifacts& artifacts)
 {
+    if (auto possible = check_energy(study); !possible) return std::unexpected(possible.error());
     if (auto enough = check_texts(study, {measuring(study)}); !enough) return std::unexpected(enough.error());
     if (auto built = build_variants(study); !built) return std::unexpected(built.error());
     std::vector<ModelFile> files = variant_files(study);

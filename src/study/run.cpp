@@ -349,7 +349,9 @@ Result<> check_run(const Study& study, const PlanRequest& request)
     const bool prompts = request.weights[kPromptLatency] > 0 || request.limits.most[kPromptLatency] < kUnlimited;
     if (prompts && study.settings.speed.prompt == 0)
         return usage_error("run: prompt latency has a weight or a limit, so a prompt must be timed: --prompt-tokens is 0");
-    return {};
+    if (asks_for_energy(request) && !study.settings.speed.energy)
+        return usage_error("run: energy has a weight or a limit, so it must be measured: --energy");
+    return check_energy(study);
 }
 
 Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,

@@ -208,6 +208,9 @@ struct EvaluationSettings {
 /// else take it up again.
 [[nodiscard]] Result<> check_figures(std::string_view measured, std::initializer_list<double> figures);
 
+/// Error: the study measures the energy of tokens, and this machine does not tell it.
+[[nodiscard]] Result<> check_energy(const Study& study);
+
 /// The speeds of `models` with the study's settings, in the same rounds; nothing is kept. Errors: also those of check_figures.
 [[nodiscard]] Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models);
 

@@ -188,6 +188,43 @@ TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]
     check_error(plan({"--device", "latency.json", "--device-weights", "1", "--max-ttft", "1s"}), 2, "keeps no limit of time");
 }
 
+/// Sets a variable of the environment for as long as it lives.
+struct Environment {
+    Environment(const char* variable, const std::string& value) : name(variable) { ::setenv(name, value.c_str(), 1); }
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+    ~Environment() { ::unsetenv(name); }
+    const char* name;
+};
+
+TEST_CASE("the energy of a token is measured, told, kept and planned by", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    const auto bench = [&](const std::string& output) {
+        return apreqel(folder, {"bench", "shape.json", "-o", output, "--types", "q4_0,q8_0", "--embedding-type", "q8_0",
+                                "--generate", "4", "-r", "6", "-t", "1", "--energy", "-q"});
+    };
+    CHECK(apreqel(folder, {"inspect", "m.gguf", "-o", "shape.json"}).exit_code == 0);
+    const TempDir sysfs;
+    const Environment elsewhere("APREQEL_SYSFS", sysfs.path().string());
+    check_error(bench("latency.json"), 1, "energy: nothing on this machine tells it");
+
+    const auto chip = sysfs / "class" / "hwmon" / "hwmon0";
+    std::filesystem::create_directories(chip);
+    REQUIRE(write_text(chip / "name", "ina219\n"));
+    REQUIRE(write_text(chip / "power1_input", "2500000\n"));
+    const auto timed = bench("latency.json");
+    INFO(timed.err);
+    REQUIRE(timed.exit_code == 0);
+    CHECK(timed.out.contains("\nenergy "));
+    CHECK(timed.out.ends_with("counted: hwmon ina219 power1; 2.5 W of it when idle before, not subtracted\n"));
+    const auto kept = read_text(folder / "latency.json");
+    REQUIRE(kept);
+    CHECK(kept->contains("\"energy_j\""));
+    CHECK(kept->contains("\"idle_power_w\""));
+}
+
 TEST_CASE("a workload that is none is a usage error", "[cli]")
 {
     const TempDir folder;

@@ -68,6 +68,8 @@ TEST_CASE("what was not measured is not known, and keeps no limit", "[decide]")
     CHECK(metrics[kMemory] == 1000);
     CHECK(std::isnan(metrics[kLatency]));
     CHECK(std::isnan(metrics[kPromptLatency]));
+    CHECK(std::isnan(metrics[kEnergy]));
+    CHECK(metrics_of({.speed = {.energy = {.joules = {.median = 0.5}}}})[kEnergy] == 0.5);
     CHECK(std::isnan(metrics[kDivergence]));
     CHECK(std::abs(metrics[kPerplexityIncrease] - 0.1) < 1e-12);
     Limits limits;

@@ -315,6 +315,25 @@ TEST_CASE("another time is planned by where it has a weight or a limit", "[decid
     CHECK(types_of(*limited) == "3833");
 }
 
+TEST_CASE("energy is planned by where it has a weight or a limit", "[decide]")
+{
+    Case c;
+    const auto unmeasured = c.plan("0,0,1", at_most(kEnergy, 2));
+    REQUIRE(!unmeasured);
+    CHECK(unmeasured.error().message.contains("the energy of q3_K was not measured"));
+    c.profile.device.models[0].speed.energy.joules.median = 2;  // q3_K
+    c.profile.device.models[1].speed.energy.joules.median = 1;  // q8_0
+    CHECK(std::isnan(c.plan("1,0,0")->chosen().estimate[kEnergy]));
+    const auto frugal = c.plan("energy=1");
+    REQUIRE(frugal);
+    CHECK(types_of(*frugal) == "8888");
+    CHECK_THAT(frugal->chosen().estimate[kEnergy], WithinRel(1, 1e-6));
+    const auto limited = c.plan("1,0,0", at_most(kEnergy, 1.6));
+    REQUIRE(limited);
+    CHECK(limited->chosen().estimate[kEnergy] <= 1.6);
+    CHECK(types_of(*limited).contains('3'));
+}
+
 TEST_CASE("a type's whole model corrects the sum of its probes, and measured mixes correct both", "[decide]")
 {
     Case c;

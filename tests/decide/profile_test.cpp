@@ -99,6 +99,29 @@ TEST_CASE("a weighted fleet takes the mean of times relative to each device's fa
     CHECK(!fleet_of(devices, std::vector<double>{1, -1}));
 }
 
+TEST_CASE("a fleet takes the energy of the device that takes most, or the weighted mean, where all measured it", "[decide]")
+{
+    std::vector devices{device_of("board", 10, 12, 11), device_of("phone", 8, 14, 13)};
+    const auto count = [](DeviceProfile& device, double q4, double q8, double mix) {
+        device.models[0].speed.energy = {.joules = {.median = q4, .samples = {q4}}, .idle_watts = 1, .source = "RAPL"};
+        device.models[1].speed.energy.joules = {.median = q8, .samples = {q8}};
+        device.models[2].speed.energy.joules = {.median = mix, .samples = {mix}};
+    };
+    count(devices[0], 2, 4, 3);
+    CHECK(fleet_of(devices)->models[0].speed.energy.joules.median == 0);  // not that of one of them
+    CHECK(fleet_of(devices)->models[0].speed.energy.source.empty());
+    count(devices[1], 1, 5, 2);
+    const auto fleet = fleet_of(devices);
+    REQUIRE(fleet);
+    CHECK(fleet->models[0].speed.energy.joules.median == 2);
+    CHECK(fleet->models[1].speed.energy.joules.median == 5);
+    CHECK(fleet->models[2].speed.energy.joules.median == 3);
+    const auto mean = fleet_of(devices, std::vector<double>{3, 1});
+    REQUIRE(mean);
+    // Least: 2 and 1, their mean 1.75.
+    CHECK_THAT(mean->models[1].speed.energy.joules.median, WithinRel(1.75 * (3 * 2.0 + 1 * 5.0) / 4, 1e-12));
+}
+
 TEST_CASE("a fleet is of what all its devices timed, in the same way", "[decide]")
 {
     std::vector devices{device_of("board", 1, 2, 1.5), device_of("phone", 2, 3, 2.5)};

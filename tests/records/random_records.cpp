@@ -44,7 +44,9 @@ Quality RandomRecords::quality()
 
 Speed RandomRecords::speed()
 {
-    return {.latency_ms = sampled(), .prompt_tokens_per_second = below(2) == 0 ? sampled() : Sampled{.samples = {}}};
+    return {.latency_ms = sampled(),
+            .prompt_tokens_per_second = below(2) == 0 ? sampled() : Sampled{.samples = {}},
+            .energy = below(2) == 0 ? Energy{} : Energy{.joules = sampled(), .idle_watts = number(), .source = text()}};
 }
 
 Measurement RandomRecords::measurement(std::string name)

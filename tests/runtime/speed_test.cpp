@@ -1,12 +1,14 @@
 #include "runtime/speed.h"
 
 #include "runtime/context.h"
+#include "support/fake_sensors.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_floating_point.hpp>
 
 #include <atomic>
 
@@ -164,6 +166,64 @@ TEST_CASE("what was measured is kept beside what the drift was taken out of", "[
         CHECK(speed.latency_ms.raw != speed.latency_ms.samples);
         CHECK(speed.prompt_tokens_per_second.raw.size() == 4);
     }
+}
+
+TEST_CASE("the energy of a token is what was counted while it was generated, idle power stated beside it", "[runtime]")
+{
+    Monitor monitor;
+    const std::vector models{demo_model(), demo_model()};
+    const auto sensors = std::make_shared<FakeSensors>();
+    add_zone(*sensors, "intel-rapl:0", "package-0", "0");
+    double counted = 0;
+    const auto count = [&](double microjoules) {
+        counted += microjoules;
+        sensors->files["class/powercap/intel-rapl:0/energy_uj"] = std::format("{:.0f}", counted);
+    };
+    sensors->on_wait = [&](double seconds) { count(2e6 * seconds); };
+    sensors->on_look = [&] { count(8000); };  // once every time the meter is read
+    SpeedSettings settings{.repetitions = 6, .generated = 4, .prompt = 8, .energy = true};
+    const auto speeds = measure_speed(models, {.threads = 1}, settings, monitor, sensors);
+    REQUIRE(speeds);
+    for (const Speed& speed : *speeds) {
+        CHECK(speed.energy.source == "RAPL package-0");
+        CHECK(speed.energy.idle_watts > 2);
+        CHECK(speed.energy.joules.samples.size() == 6);
+        for (const double sample : speed.energy.joules.raw) CHECK(std::abs(sample - 0.002) < 1e-9);
+    }
+
+    settings.energy = false;
+    const auto without = measure_speed(models, {.threads = 1}, settings, monitor, sensors);
+    REQUIRE(without);
+    CHECK(without->front().energy.joules.samples.empty());
+    CHECK(without->front().energy.source.empty());
+}
+
+TEST_CASE("energy that cannot be measured is an error before anything is timed", "[runtime]")
+{
+    struct Watch : Monitor {
+        void begin(std::string_view step, double) override { steps += step; }
+        std::string steps;
+    };
+    Watch monitor;
+    const SpeedSettings settings{.repetitions = 1, .generated = 4, .prompt = 0, .energy = true};
+    const auto none = measure_speed(std::vector{demo_model()}, {}, settings, monitor, std::make_shared<FakeSensors>());
+    REQUIRE(!none);
+    CHECK(none.error().message.contains("nothing on this machine tells it"));
+    CHECK(monitor.steps.empty());
+    CHECK(!check_energy({}, std::make_shared<FakeSensors>()));
+
+    const auto sensors = std::make_shared<FakeSensors>();
+    add_zone(*sensors, "intel-rapl:0", "package-0", "0");
+    double counted = 0;
+    sensors->on_wait = [&](double) {
+        counted += 1000;
+        sensors->files["class/powercap/intel-rapl:0/energy_uj"] = std::format("{:.0f}", counted);
+    };
+    CHECK(check_energy({}, sensors));
+    const auto brief = measure_speed(std::vector{demo_model()}, {.threads = 1}, settings, monitor, sensors);
+    REQUIRE(!brief);
+    CHECK(brief.error().message == "energy: RAPL package-0 tells nothing of 4 tokens: they take too short");
+    CHECK(brief.error().hint.contains("--generate"));
 }
 
 TEST_CASE("a file that libllama cannot load is an error with its cause", "[runtime]")

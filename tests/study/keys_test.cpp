@@ -139,6 +139,7 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     CHECK(change([](Study& s) { s.settings.speed.generated = 3; }) == speed);
     CHECK(change([](Study& s) { s.settings.speed.prompt = 3; }) == speed);
     CHECK(change([](Study& s) { s.settings.speed.depth = 3; }) == speed);
+    CHECK(change([](Study& s) { s.settings.speed.energy = true; }) == speed);
     CHECK(change([](Study& s) { s.settings.run.threads = 1; }) == speed + kForms);
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = 0; }) == kTexts + kRun + kForms);
     CHECK(change([](Study& s) { s.settings.types.pop_back(); }) == kProfiles);

@@ -124,6 +124,37 @@ TEST_CASE("a run that has a time writes the best it found when it is stopped, as
     CHECK(any);
 }
 
+TEST_CASE("energy is measured in the rounds of the latency and limited, where it is asked for and can be", "[study][fake]")
+{
+    Lab lab;
+    CHECK(ship(lab, front_request()).result.mix.speed.energy.joules.samples.empty());
+    PlanRequest request = front_request();
+    request.weights = *parse_weights("accuracy=1");
+    request.limits.most[kEnergy] = 1;
+    const auto unasked = run(lab.study(), request, kProbing, lab.folder / "mixed.gguf");
+    REQUIRE(!unasked);
+    CHECK(unasked.error().message.contains("--energy"));
+
+    lab.settings.speed.energy = true;
+    const auto profiled = outlook(lab.study());
+    REQUIRE(profiled);
+    const std::vector<Metrics> types = type_metrics(*profiled);
+    request.limits.most[kEnergy] = (types[0][kEnergy] + types[1][kEnergy]) / 2;
+    const Shipped shipped = ship(lab, request);
+    CHECK(shipped.result.limits_kept);
+    CHECK(!is_uniform(shipped.result.plan));
+    CHECK(shipped.result.mix.speed.energy.joules.samples.size() == shipped.result.mix.speed.latency_ms.samples.size());
+    CHECK(shipped.result.mix.speed.energy.joules.median <= request.limits.most[kEnergy]);
+    CHECK(parse_run(to_json(shipped.result))->mix.speed.energy.source == "fake");
+
+    lab.runtime->world.counts_energy = false;
+    lab.runtime->start_again();
+    const auto blind = run(lab.study("blind"), request, kProbing, lab.folder / "mixed.gguf");
+    REQUIRE(!blind);
+    CHECK(blind.error().message == "energy: nothing on this machine tells it");
+    CHECK(lab.runtime->calls.empty());
+}
+
 TEST_CASE("a rival is measured beside the plans, and beaten where it can be", "[study][fake]")
 {
     Lab lab;

@@ -339,13 +339,16 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
     if (auto begun = begin("speed of " + models.front().filename().string(), &monitor); !begun)
         return std::unexpected(begun.error());
     const double slowness = faults.slow_from > 0 && calls.size() >= faults.slow_from ? 2 : 1;
+    if (settings.energy && !world.counts_energy) return std::unexpected(check_energy({}).error());
     std::vector<std::vector<double>> latencies;
+    std::vector<double> joules;
     for (const auto& path : models) {
         const auto inventory = read_inventory(path);
         if (!inventory) return std::unexpected(inventory.error());
         double latency = 0.1;
         for (const Tensor& tensor : inventory->tensors)
             latency += 1e-4 * static_cast<double>(tensor.size_bytes) * cost(tensor.type);
+        joules.push_back(1e-6 * static_cast<double>(inventory->size_bytes()));
         if (is_mixed(*inventory)) latency *= world.mixed_latency;
         latency += 1e-4 * static_cast<double>(settings.depth);
         std::mt19937_64 random(settings.seed ^ hash(inventory->fingerprint));
@@ -371,8 +374,16 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
         speeds.push_back({.latency_ms = summarize(samples), .prompt_tokens_per_second = summarize(of_prompt)});
         speeds.back().latency_ms.raw = samples;
         speeds.back().prompt_tokens_per_second.raw = of_prompt;
+        if (!settings.energy) continue;
+        const std::vector<double> energies(samples.size(), joules[speeds.size() - 1]);
+        speeds.back().energy = {.joules = summarize(energies), .idle_watts = 5, .source = "fake"};
     }
     return speeds;
+}
+
+Result<> FakeRuntime::check_energy(const RunSettings& /*run*/)
+{
+    return world.counts_energy ? Result<>() : fail("energy: nothing on this machine tells it");
 }
 
 Result<> FakeRuntime::quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,

@@ -14,13 +14,15 @@
 namespace apreqel {
 
 /// What the world is like. KL divergence is the sum over all tensors of how far each is from full precision, times what it is
-/// worth; a token takes the sum of what the bytes of each tensor cost in its type.
+/// worth; a token takes the sum of what the bytes of each tensor cost in its type, and energy for
+/// each byte alike.
 struct FakeWorld {
     double noise = 0.001;         ///< of a round's times, as a share
     double mixed_divergence = 1;  ///< factor on the KL divergence of a file whose layers are not all of one type
     double mixed_latency = 1;     ///< and on its time
     double exponent = 1;          ///< of the distance from full precision, with which divergence grows
     std::string odd_at_first{};   ///< weights of that beginning cost ten times as much on the first sequences of probes
+    bool counts_energy = true;    ///< else it cannot be measured
     std::string fast_form{};      ///< the full-precision type that prompts are twice as fast in
 };
 
@@ -61,6 +63,7 @@ public:
                                Monitor& monitor) override;
     Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                              const SpeedSettings& settings, Monitor& monitor) override;
+    Result<> check_energy(const RunSettings& run) override;
     /// All layers and the embedding in the type that the name begins with: "Q4_0".
     Result<> quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,
                             const RunSettings& settings) override;
