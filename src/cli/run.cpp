@@ -147,6 +147,9 @@ Result<> run_run(RunFlags flags)
     Terminal terminal(flags.quiet);
     auto study = open_study(flags, terminal, [&](const Study& opened) -> Result<> {
         if (auto possible = check_run(opened, request); !possible) return possible;
+        auto context = opened.context();
+        if (!context) return std::unexpected(context.error());
+        request.limits.context = std::move(*context);
         for (const std::string& rival : flags.goal.rivals)
             if (auto known = check_rival(rival); !known) return known;
         return request.method == Method::front ? forecast(opened, flags.goal) : Result<>();
@@ -186,6 +189,7 @@ void add_run(CLI::App& app, Action& chosen)
     verb->get_option("--output")->required();
     add_weights(*verb, *flags);
     add_method(*verb, *flags, flags->request, "front");
+    add_context(*verb, *flags);
     add_sensing(*verb, flags->sensing);
     verb->remove_option(verb->get_option("--minutes"));  // here it is for the whole
     verb->get_option("--weights")->default_str("accuracy alone; with --method paper " + std::string(kUsualWeights));

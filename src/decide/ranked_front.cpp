@@ -17,10 +17,10 @@ std::string stated(const Criterion& criterion, double value)
 }
 
 /// Nothing keeps the limits: what comes nearest, criterion by criterion.
-std::unexpected<Error> infeasible(const Candidate& nearest, double excess, double kv_bytes)
+std::unexpected<Error> infeasible(const Candidate& nearest, double excess, const ContextMemory& context)
 {
     Metrics metrics = nearest.estimate;
-    metrics[kMemory] += kv_bytes;
+    metrics[kMemory] += static_cast<double>(context.bytes());
     std::string values;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (std::isnan(metrics[c]) || criteria()[c].limit.empty()) continue;
@@ -28,13 +28,12 @@ std::unexpected<Error> infeasible(const Candidate& nearest, double excess, doubl
     }
     return std::unexpected(Error{ErrorCode::infeasible, "plan: no mix of these types keeps the limits",
                                  std::format("the nearest has {}{}: {:.1f} % over; raise a limit, or offer more types", values,
-                                             kv_bytes > 0 ? ", KV cache included" : "", 100 * (excess - 1))});
+                                             context.bytes() > 0 ? ", the context included" : "", 100 * (excess - 1))});
 }
 
 }  // namespace
 
-Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts& costs, const PlanRequest& request,
-                               std::uint64_t kv_bytes_per_token)
+Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts& costs, const PlanRequest& request)
 {
     auto front = pareto_front(costs);
     if (!front) return std::unexpected(front.error());
@@ -45,7 +44,7 @@ Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts
     double nearest_excess = kUnlimited;
     for (std::size_t p = 0; p < ranked.front.points.size(); ++p) {
         const FrontPoint& point = ranked.front.points[p];
-        const double excess = limit_excess(request.limits, candidate_of(prediction, point).estimate, kv_bytes_per_token);
+        const double excess = limit_excess(request.limits, candidate_of(prediction, point).estimate);
         all.push_back(point.cost);
         if (excess <= 1) {
             kept.push_back(point.cost);
@@ -59,8 +58,7 @@ Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts
         kept = all;
         ranked.ranks.push_back({.point = nearest, .apart = {}, .closeness = 0});
     } else if (kept.empty()) {
-        const double kv_bytes = static_cast<double>(request.limits.context) * static_cast<double>(kv_bytes_per_token);
-        return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess, kv_bytes);
+        return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess, request.limits.context);
     }
 
     // Norms are those of the whole front: limits must not change how its costs compare.

@@ -1,3 +1,4 @@
+#include "runtime/context_memory.h"
 #include "runtime/contribution.h"
 #include "runtime/importance.h"
 #include "runtime/probing.h"
@@ -106,6 +107,12 @@ public:
                                              const SpeedSettings& settings, Monitor& monitor) override
     {
         return apreqel::measure_speed(models, run, settings, monitor);
+    }
+
+    Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings, std::uint64_t tokens,
+                                         Monitor& monitor) override
+    {
+        return apreqel::context_memory(path, settings, tokens, monitor);
     }
 
     Result<> quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,

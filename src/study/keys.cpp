@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <tuple>
 
 namespace apreqel {
 namespace {
@@ -31,6 +32,8 @@ Facts Facts::of(const Study& study)
 {
     const StudySettings& settings = study.settings;
     const Platform platform = study.platform();
+    const auto& [k, v] = std::tie(settings.run.cache_type_k, settings.run.cache_type_v);
+    const std::string cache = k == kCacheType && v == kCacheType ? "" : std::format(", cache {} {}", k, v);
     std::string types;
     for (const Variant& variant : settings.types) types += made_with(study.inventory, variant) + " ";
     Facts facts = of(study.inventory, settings.embedding_type);
@@ -39,9 +42,9 @@ Facts Facts::of(const Study& study)
          {Input::gamma, std::format("{}", settings.gamma)},
          {Input::quality, std::format("context {} chunks {} compared {}", settings.quality.context, settings.quality.chunks,
                                       settings.quality.kld_chunks)},
-         {Input::speed, std::format("{} rounds of {} + {} tokens behind {}, order {}, {} ms to {}", settings.speed.repetitions,
+         {Input::speed, std::format("{} rounds of {} + {} tokens behind {}, order {}, {} ms to {}{}", settings.speed.repetitions,
                                     settings.speed.prompt, settings.speed.generated, settings.speed.depth, settings.speed.seed,
-                                    settings.speed.sample_ms, settings.speed.precision)},
+                                    settings.speed.sample_ms, settings.speed.precision, cache)},
          {Input::types, digest({types})},
          {Input::offload, platform.offloading},
          {Input::threads, std::to_string(platform.threads)},

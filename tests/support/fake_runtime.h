@@ -61,6 +61,9 @@ public:
                                Monitor& monitor) override;
     Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                              const SpeedSettings& settings, Monitor& monitor) override;
+    /// A byte of KV cache a token, twice as much where its keys are in more than 8 bits, and 10 bytes of buffers.
+    Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings, std::uint64_t tokens,
+                                         Monitor& monitor) override;
     /// All layers and the embedding in the type that the name begins with: "Q4_0".
     Result<> quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,
                             const RunSettings& settings) override;
