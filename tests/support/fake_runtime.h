@@ -39,7 +39,7 @@ public:
     Platform here{.libllama = "fake", .device = "fake device", .machine = "fake machine", .offloading = "none", .threads = 1};
 
     /// Calls that were begun: "load llama.gguf", "tokenize", "sample", "score", "collect", "record", "evaluate q4_0…gguf",
-    /// "probe", "find", "time", "speed of plan-1.gguf", "stock Q4_0".
+    /// "probe", "find", "time", "context", "speed of plan-1.gguf", "stock Q4_0".
     std::vector<std::string> calls;
     /// Of these, how many succeeded and begin like that.
     [[nodiscard]] std::size_t done(std::string_view call) const;
