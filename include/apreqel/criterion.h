@@ -7,8 +7,10 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -91,18 +93,35 @@ using Weights = Metrics;
 /// Gives `value` to all criteria whose weight is called `name`. False: there are none.
 bool set_weight(Weights& weights, std::string_view name, double value);
 
+inline constexpr std::string_view kCacheType = "f16";
+
+/// What a running model keeps in memory beside its weights.
+struct ContextMemory {
+    std::uint64_t tokens = 0;               ///< of its context; 0: the weights alone are counted
+    std::string cache_type_k{kCacheType};   ///< of the keys in the KV cache
+    std::string cache_type_v{kCacheType};   ///< of the values
+    std::uint64_t cache_bytes = 0;          ///< KV cache, and what recurrent blocks keep instead
+    std::uint64_t buffer_bytes = 0;         ///< of computing; 0: not known
+
+    [[nodiscard]] std::uint64_t bytes() const { return cache_bytes + buffer_bytes; }
+    bool operator==(const ContextMemory&) const = default;
+};
+
+/// As far as a model's header tells: an f16 KV cache of so many bytes a token, and no buffers. Error: it does not tell, 0 bytes.
+[[nodiscard]] Result<ContextMemory> f16_context(std::uint64_t tokens, std::uint64_t kv_bytes_per_token);
+
 /// What a model may cost at most.
 struct Limits {
     Metrics most = every_criterion(kUnlimited);  ///< by criterion
-    std::uint64_t context = 0;                   ///< tokens whose KV cache counts as memory
+    ContextMemory context{};                     ///< counts as memory beside the weights
 };
 
 /// How far something exceeds its limits: the greatest value ÷ limit, at most 1 where all are kept. A value that is not known
 /// keeps no limit.
-[[nodiscard]] double limit_excess(const Limits& limits, Metrics metrics, std::uint64_t kv_bytes_per_token);
+[[nodiscard]] double limit_excess(const Limits& limits, Metrics metrics);
 
 /// The same of what is counted, not measured, and so known exactly before anything is built: memory.
-[[nodiscard]] double counted_excess(const Limits& limits, const Metrics& metrics, std::uint64_t kv_bytes_per_token);
+[[nodiscard]] double counted_excess(const Limits& limits, const Metrics& metrics);
 
 /// "0.2,0.6,0.2" (memory, latency, accuracy), or by name, "memory=.2,latency=.6,accuracy=.2" (missing names are 0), or a preset:
 /// balanced, memory, latency, accuracy.

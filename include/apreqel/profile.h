@@ -60,6 +60,7 @@ struct DeviceProfile {
     std::string version;           ///< of apreqel and libllama
     std::string embedding_type{};  ///< of embedding and output in the uniform variants; empty: not stated
     Workload workload{};
+    ContextMemory context{};  ///< on that device; the speeds are with a KV cache of its types
     std::vector<TimedModel> models;
 };
 
@@ -76,7 +77,8 @@ struct Profile {
 /// One profile for several devices that timed one workload on one model: of every uniform variant and mix that all of them timed,
 /// the time on the slowest. With `weights`, one a device: the mean of the times relative to the fastest uniform variant of
 /// the device, times the same mean of these, so that it reads as milliseconds.
-/// Error: they have no common model, workload, type of embedding or timed model; a time that is missing; no weight above 0.
+/// Its context is the largest of theirs, or is not known where they counted others.
+/// Error: they have no common model, workload, KV cache, type of embedding or timed model; a time that is missing; no weight above 0.
 [[nodiscard]] Result<DeviceProfile> fleet_of(std::span<const DeviceProfile> devices, std::span<const double> weights = {});
 
 /// The uniform variant of `type`, with its speed if the device profile has it. `type` is one of the model's.

@@ -60,7 +60,7 @@ inline constexpr std::size_t kMostAgainstRivals = 8;
                                                          const PlanRequest& request, const Session& session);
 
 /// What to ship if nothing more is built: the best of the attempts, at least one. What was not measured of them counts as predicted.
-[[nodiscard]] Ship best_of(const Sensitivity& sensitivity, const PlanRequest& request, const Session& session);
+[[nodiscard]] Ship best_of(const PlanRequest& request, const Session& session);
 
 /// True if both give every group the same type.
 [[nodiscard]] bool same_types(const Plan& plan, const Plan& other);

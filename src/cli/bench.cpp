@@ -31,14 +31,16 @@ std::string describe(const Profile& profile)
         rows.push_back(cut(measurement_row(measured.back())));
     }
     const auto mixes = std::ranges::count_if(profile.device.models, [](const TimedModel& m) { return !m.allocation.empty(); });
-    return std::format("{} on {}\nembedding and output: {} in every type; {} mixes of the types were timed too\n\n{}{}",
+    return std::format("{} on {}\nembedding and output: {} in every type; {} mixes of the types were timed too\n{}\n\n{}",
                        printable_line(profile.model.model_name), printable_line(profile.device.device),
-                       profile.device.embedding_type, mixes, format_table(rows), format_energy(measured));
+                       profile.device.embedding_type, mixes, format_context(profile.device.context),
+                       format_table(rows) + format_energy(measured));
 }
 
 Result<> run_bench(const BenchFlags& flags)
 {
     if (auto writable = check_output(flags.output, flags.force, {flags.model}); !writable) return writable;
+    if (auto known = check_settings(flags.settings.run); !known) return known;
     Terminal terminal(flags.quiet);
     const auto shape = read_shape(flags.model);
     if (!shape) return std::unexpected(shape.error());
@@ -89,6 +91,7 @@ void add_bench(CLI::App& app, Action& chosen)
         ->type_name("DIR");
     add_speed(*verb, *flags);
     verb->get_option("--prompt-tokens")->default_str("0");
+    add_context(*verb, *flags);
     add_running(*verb, *flags);
     add_common(*verb, *flags);
     verb->callback([&chosen, flags, verb] {

@@ -178,9 +178,6 @@ void add_method(CLI::App& verb, Flags& flags, PlanRequest& request, const std::s
                     "Most time to the first token: for the whole prompt that is timed, such as 2s; method front")
         ->type_name("TIME")
         ->transform(positive_quantity(kTimeUnits));
-    verb.add_option("--kv-context", limits.context, "Count the f16 KV cache of this many tokens as memory; method front")
-        ->type_name("N")
-        ->transform(whole_number(0, kMostTokens));
     verb.add_flag_function(
         "--mix-embedding,!--no-mix-embedding", [&flags](std::int64_t given) { flags.mix_embedding = given > 0; },
         "Choose the type of embedding and output tensors too, or not; method front [unless --embedding-type is given]");
@@ -191,6 +188,48 @@ void add_method(CLI::App& verb, Flags& flags, PlanRequest& request, const std::s
                         .description(""))
         ->default_str("minmax");
 }
+
+namespace {
+
+std::string joined(std::span<const std::string_view> names, std::string_view separator)
+{
+    std::string text;
+    for (const std::string_view name : names) text += std::string(text.empty() ? "" : separator) + std::string(name);
+    return text;
+}
+
+/// What goes where, as llama-bench has it.
+void add_placement(CLI::App& verb, RunSettings& run)
+{
+    verb.add_option("--devices", run.devices,
+                    "Accelerators to use, by the names of llama-bench --list-devices; none: the processor alone [all]")
+        ->type_name("NAME,…")
+        ->delimiter(',')
+        ->allow_extra_args(false);
+    verb.add_option("--split-mode", run.split_mode, "How to split the model among several accelerators")
+        ->type_name(joined(kSplitModes, "|"))
+        ->transform(CLI::IsMember(std::vector<std::string>(kSplitModes.begin(), kSplitModes.end())).description(""))
+        ->capture_default_str();
+    verb.add_flag_function(
+        "--no-kv-offload", [&run](std::int64_t given) { run.offload_cache = given == 0; }, "Leave the KV cache in main memory");
+    verb.add_option_function<std::vector<std::string>>(
+            "--override-tensor",
+            [&run](const std::vector<std::string>& given) {
+                run.overrides.clear();
+                for (const std::string& text : given) {
+                    const std::size_t equals = text.rfind('=');
+                    if (equals == 0 || equals == std::string::npos || equals + 1 == text.size())
+                        throw CLI::ValidationError("--override-tensor", text + " is not PATTERN=BUFFER");
+                    run.overrides.push_back({text.substr(0, equals), text.substr(equals + 1)});
+                }
+            },
+            "Put tensors whose name has this regular expression into these buffers: exps=CPU")
+        ->type_name("PATTERN=BUFFER,…")
+        ->delimiter(',')
+        ->allow_extra_args(false);
+}
+
+}  // namespace
 
 void add_running(CLI::App& verb, Flags& flags)
 {
@@ -204,6 +243,28 @@ void add_running(CLI::App& verb, Flags& flags)
         ->type_name("HOST:PORT,…")
         ->delimiter(',')
         ->allow_extra_args(false);
+    add_placement(verb, flags.settings.run);
+}
+
+void add_context(CLI::App& verb, Flags& flags)
+{
+    verb.add_option("--kv-context", flags.settings.context,
+                    "Count KV cache and compute buffers of a context of this many tokens as memory too [weights alone]")
+        ->type_name("N")
+        ->transform(whole_number(0, 1 << 24));  // libllama keeps some 50 bytes a token to make it
+}
+
+void add_cache_types(CLI::App& verb, Flags& flags)
+{
+    const auto add = [&](const char* name, std::string& type, const char* description) {
+        verb.add_option(name, type, description)
+            ->type_name(joined(kCacheTypes, "|"))
+            ->transform(CLI::IsMember(std::vector<std::string>(kCacheTypes.begin(), kCacheTypes.end()), CLI::ignore_case)
+                            .description(""))
+            ->default_str(std::string(kCacheType));
+    };
+    add("--cache-type-k", flags.settings.run.cache_type_k, "Type of the keys in the KV cache, for times and memory");
+    add("--cache-type-v", flags.settings.run.cache_type_v, "Type of the values in the KV cache");
 }
 
 void add_sampling(CLI::App& verb, Flags& flags)
@@ -301,6 +362,7 @@ void add_speed(CLI::App& verb, Flags& flags)
         ->excludes(prompt);
     verb.add_flag("--energy", speed.energy,
                   "Measure the energy of a generated token too, from RAPL, NVML or the sensors of hwmon, whichever there are");
+    add_cache_types(verb, flags);
 }
 
 bool is_prompt_given(const CLI::App& verb) { return verb.count("--prompt-tokens") + verb.count("--workload") > 0; }
@@ -335,7 +397,7 @@ void settle_method(PlanRequest& request, const Flags& flags, Method usual)
 
 bool is_limited(const Limits& limits)
 {
-    return limits.context > 0 || std::ranges::any_of(limits.most, [](double most) { return most < kUnlimited; });
+    return std::ranges::any_of(limits.most, [](double most) { return most < kUnlimited; });
 }
 
 Result<> check_method(const PlanRequest& request)
@@ -447,6 +509,7 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::functi
     StudySettings settings = flags.settings;
     const bool collects = flags.imatrix == kOwnImportance;
     // What is named wrongly is said before a file is opened.
+    if (auto known = check_settings(settings.run); !known) return std::unexpected(known.error());
     if (auto types = types_of(flags, {}); !types) return std::unexpected(types.error());
     if (auto type = embedding_type_of(flags, {}); !type) return std::unexpected(type.error());
     // A missing file is better found before hours of work than after.

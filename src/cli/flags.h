@@ -68,13 +68,15 @@ void add_types(CLI::App& verb, Flags& flags, UsualTypes usual);  ///< these, --i
 void add_weights(CLI::App& verb, Flags& flags);
 void add_method(CLI::App& verb, Flags& flags, PlanRequest& request,
                 const std::string& usual);                  ///< --method, --normalization, --mix-embedding, limits
-void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers, --rpc
+void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers, --devices, --rpc, …
+void add_context(CLI::App& verb, Flags& flags);             ///< --kv-context
+void add_cache_types(CLI::App& verb, Flags& flags);         ///< --cache-type-k, --cache-type-v
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
 void add_text(CLI::App& verb, Flags& flags);                ///< --text
 void add_chunking(CLI::App& verb, Flags& flags);            ///< --context, --remeasure
 void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --thorough, --probe-chunks, --minutes
-void add_speed(CLI::App& verb, Flags& flags);               ///< --repetitions, --generate, --prompt-tokens, --workload
+void add_speed(CLI::App& verb, Flags& flags);               ///< --repetitions, --generate, …, --cache-type-k, …
 void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, …, and these
 
 /// True if the command line says how long a prompt to time.

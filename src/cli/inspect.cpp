@@ -137,7 +137,8 @@ std::string palette(const Inventory& inventory)
     return std::format("Types that fit: {}\n{}", names, misfits.empty() ? "" : misfits + "\n");
 }
 
-std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& weights, bool tensors)
+std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& weights, const ContextMemory& context,
+                     bool tensors)
 {
     const double bytes = static_cast<double>(inventory.size_bytes());
     std::string text = std::format("{}: {}, {} blocks, {} layers, {} parameters, {} ({:.2f} bpw)",
@@ -151,8 +152,9 @@ std::string describe(const Inventory& inventory, const std::vector<TypeWeight>& 
     if (inventory.tied_embeddings) text += ", embedding tied to output";
     if (inventory.files.size() > 1) text += std::format(", {} shards", inventory.files.size());
     text += inventory.kv_bytes_per_token == 0
-                ? "\nKV cache: size not known, so --kv-context cannot count it"
+                ? "\nKV cache: not the same for every token"
                 : std::format("\nKV cache: {} a token in f16", format_bytes(static_cast<double>(inventory.kv_bytes_per_token)));
+    text += context.tokens == 0 ? "; --kv-context N tells what a context takes" : "\n" + format_context(context);
     if (!inventory.importance.empty()) text += std::format("\nImportance matrix: {}", inventory.importance);
     if (!inventory.unknown.empty()) {
         text += "\nNot known, kept as they are:";
@@ -171,7 +173,7 @@ Result<> inspect_projector(const InspectFlags& flags)
     if (!flags.output.empty()) return usage_error("inspect: a multimodal projector has no shape that could be timed");
     const auto projector = read_projector(flags.model);
     if (!projector) return std::unexpected(projector.error());
-    if (flags.json) return print_result(to_json(*projector, {}), true);
+    if (flags.json) return print_result(to_json(*projector, {}, {}), true);
     const std::string text = std::format(
         "{}: {}, a multimodal projector (mmproj), {} parameters, {}\nSupported: quantize --type. It has no blocks of text: the "
         "other verbs take the language model that goes with it.\n\n{}",
@@ -208,12 +210,17 @@ Result<> run_inspect(const InspectFlags& flags)
         if (!weighed) return std::unexpected(weighed.error());
         weights = std::move(*weighed);
     }
+    const auto context =
+        llama_runtime()->context_memory(inventory->files.front(), flags.settings.run, flags.settings.context, terminal);
+    if (!context) return std::unexpected(context.error());
     if (!flags.output.empty()) {
         const auto shape = shape_of(*inventory);
         if (!shape) return std::unexpected(shape.error());
         if (auto written = write_text(flags.output, to_json(*shape)); !written) return written;
     }
-    return print_result(flags.json ? to_json(*inventory, weights) : describe(*inventory, weights, flags.tensors), flags.json);
+    return print_result(
+        flags.json ? to_json(*inventory, weights, *context) : describe(*inventory, weights, *context, flags.tensors),
+        flags.json);
 }
 
 }  // namespace
@@ -232,6 +239,8 @@ void add_inspect(CLI::App& app, Action& chosen)
     add_from_quantized(*verb, *flags);
     add_imatrix_file(*verb, *flags);
     add_palette(*verb, *flags, UsualTypes::fitting);
+    add_context(*verb, *flags);
+    add_cache_types(*verb, *flags);
     verb->add_flag("--tensors", flags->tensors, "List every tensor instead of one row per role");
     add_output(*verb, *flags, "Write the model's shape here, kilobytes without weights: all that bench needs of it");
     add_common(*verb, *flags);

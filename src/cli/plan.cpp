@@ -15,6 +15,7 @@ namespace apreqel {
 namespace {
 
 struct PlanFlags : Flags {
+    bool cache_types_given = false;
     std::filesystem::path profile;
     std::filesystem::path shape;
     std::vector<std::filesystem::path> devices;
@@ -164,6 +165,39 @@ Result<> check_devices(const PlanFlags& flags)
     return {};
 }
 
+/// What libllama reports here of a model of this shape.
+Result<ContextMemory> context_of_shape(const PlanFlags& flags, const RunSettings& run)
+{
+    const auto shape = read_shape(flags.shape);
+    if (!shape) return std::unexpected(shape.error());
+    const auto scratch = ScratchFolder::create(std::filesystem::temp_directory_path());
+    if (!scratch) return std::unexpected(scratch.error());
+    const auto file = scratch->path() / "model.gguf";
+    if (const auto inventory = open_shape(*shape, flags.shape, file); !inventory) return std::unexpected(inventory.error());
+    Monitor silent;
+    return llama_runtime()->context_memory(file, run, flags.settings.context, silent);
+}
+
+/// What counts as memory beside the weights: what the device reported when it was timed, or else what libllama reports of the shape,
+/// or else what the header tells.
+Result<ContextMemory> context_of(const PlanFlags& flags, const ContextMemory& timed, std::uint64_t kv_bytes_per_token)
+{
+    RunSettings run = flags.settings.run;
+    const bool same = run.cache_type_k == timed.cache_type_k && run.cache_type_v == timed.cache_type_v;
+    if (flags.cache_types_given && !same)
+        return usage_error("plan: times are those with a KV cache of {} and {}, not of {} and {}: time it with these",
+                           timed.cache_type_k, timed.cache_type_v, run.cache_type_k, run.cache_type_v);
+    if (flags.settings.context == 0) return ContextMemory{};
+    if (flags.settings.context == timed.tokens) return timed;
+    run.cache_type_k = timed.cache_type_k;
+    run.cache_type_v = timed.cache_type_v;
+    if (!flags.shape.empty()) return context_of_shape(flags, run);
+    if (timed.cache_type_k != kCacheType || timed.cache_type_v != kCacheType)
+        return usage_error("plan: the memory of a context of {} tokens is not known: time it with --kv-context {}",
+                           flags.settings.context, flags.settings.context);
+    return f16_context(flags.settings.context, kv_bytes_per_token);
+}
+
 /// --max-ttft, now that it is known how long the prompt was.
 Result<> settle_first_token(PlanFlags& flags, const Profile& profile)
 {
@@ -195,6 +229,8 @@ Result<> run_plan(PlanFlags flags)
     const auto layers_path = front ? input_path(flags.sensitivity, flags.workspace, "--sensitivity", "sensitivity.json")
                                    : input_path(flags.scores, flags.workspace, "--scores", "scores.json");
     if (!layers_path) return std::unexpected(layers_path.error());
+    if (flags.spread > 0 && flags.settings.context > 0)
+        return usage_error("plan: --kv-context counts for one plan and its limits, --spread asks for several");
     if (flags.spread > 0 && !(flags.tensor_types.empty() && flags.layout.empty()))
         return usage_error("plan: --tensor-types and --layout are of one plan, --spread asks for several");
     for (const auto& output : {flags.output, flags.tensor_types, flags.layout}) {
@@ -209,15 +245,24 @@ Result<> run_plan(PlanFlags flags)
         return sensitivity ? plan_spread(flags, *profile, *sensitivity) : std::unexpected(sensitivity.error());
     }
     std::string calibration;  // what a plan has to do with a text where only shapes were profiled
+    const auto count_context = [&](std::uint64_t kv_bytes_per_token) -> Result<> {
+        auto context = context_of(flags, profile->device.context, kv_bytes_per_token);
+        if (!context) return std::unexpected(context.error());
+        flags.request.limits.context = std::move(*context);
+        return {};
+    };
     const auto plan = [&]() -> Result<Plan> {
         if (front) {
             const auto sensitivity = read_sensitivity(*layers_path);
             if (!sensitivity) return std::unexpected(sensitivity.error());
             calibration = sensitivity->text;
+            if (auto counted = count_context(sensitivity->kv_bytes_per_token); !counted)
+                return std::unexpected(counted.error());
             return make_front_plan(*profile, *sensitivity, flags.request);
         }
         const auto scores = read_scores(*layers_path);
         if (!scores) return std::unexpected(scores.error());
+        if (auto counted = count_context(0); !counted) return std::unexpected(counted.error());
         return make_plan(*profile, *scores, flags.request);
     }();
     if (!plan) return std::unexpected(plan.error());
@@ -269,6 +314,8 @@ void add_plan(CLI::App& app, Action& chosen)
     verb->add_option("-C,--workspace", flags->workspace, "Workspace to take profile and scores from")->type_name("DIR");
     add_weights(*verb, *flags);
     add_method(*verb, *flags, flags->request, "paper, or front where there is a sensitivity and are no scores");
+    add_context(*verb, *flags);
+    add_cache_types(*verb, *flags);
     verb->add_option("--runners-up", flags->request.runners_up, "Next-best distributions to show")
         ->type_name("N")
         ->transform(whole_number(0, 1000))
@@ -284,7 +331,10 @@ void add_plan(CLI::App& app, Action& chosen)
         ->type_name("FILE");
     add_layout(*verb, flags->layout);
     add_common(*verb, *flags);
-    verb->callback([&chosen, flags] { chosen = [flags] { return run_plan(*flags); }; });
+    verb->callback([&chosen, flags, verb] {
+        flags->cache_types_given = verb->count("--cache-type-k") + verb->count("--cache-type-v") > 0;
+        chosen = [flags] { return run_plan(*flags); };
+    });
 }
 
 }  // namespace apreqel

@@ -13,8 +13,9 @@ std::string describe(const Profile& profile)
     const std::string quality = profile.model.text.empty() ? "quality: not measured, nothing was quantized"
                                                            : "text: " + printable_line(profile.model.text);
     const std::string text =
-        std::format("{} on {}\n{}\nembedding and output: {} in every variant\n\n", printable_line(profile.model.model_name),
-                    printable_line(profile.device.device), quality, profile.model.embedding_type);
+        std::format("{} on {}\n{}\nembedding and output: {} in every variant\n{}\n\n", printable_line(profile.model.model_name),
+                    printable_line(profile.device.device), quality, profile.model.embedding_type,
+                    format_context(profile.device.context));
     std::vector<std::vector<std::string>> rows{measurement_header("type")};
     std::vector<Measurement> measured;
     for (const UniformVariant& variant : profile.model.types) {
@@ -69,6 +70,7 @@ void add_profile(CLI::App& app, Action& chosen)
                    "Quantize nothing: memory of the types, and latency of them and of a few mixes, timed on files without "
                    "weights; enough for --method front");
     add_measuring(*verb, *flags);
+    add_context(*verb, *flags);
     add_sampling(*verb, *flags);
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);

@@ -1,4 +1,5 @@
 #include "base/printable.h"
+#include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/publish.h"
 #include "cli/quantity.h"
@@ -59,7 +60,7 @@ std::string describe(const Contest& contest, const std::string& rival)
     return text + (lost.empty() ? ": better.\n" : std::format(": {}.\n", lost));
 }
 
-std::string describe(const RunResult& result, const std::filesystem::path& output)
+std::string describe(const RunResult& result, const std::filesystem::path& output, const RunSettings& settings)
 {
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     std::vector<Measurement> measured = result.uniform;
@@ -82,9 +83,10 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
             "\nAll {} measured no worse in every criterion: take that one, or measure again on a quieter machine.\n",
             uniform.name);
     }
-    return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
+    return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: {}\n",
                        format_plan(result.plan), printable_line(result.device), printable_line(result.text),
-                       format_table(rows) + format_energy(measured), compare(result) + better, output.filename().string(), output.string());
+                       format_table(rows) + format_energy(measured), compare(result) + better, output.filename().string(),
+                       llama_command(output, settings, result.plan.request.limits.context.tokens));
 }
 
 /// What a stranger would have downloaded.
@@ -151,6 +153,9 @@ Result<> run_run(RunFlags flags)
     Terminal terminal(flags.quiet);
     auto study = open_study(flags, terminal, [&](const Study& opened) -> Result<> {
         if (auto possible = check_run(opened, request); !possible) return possible;
+        auto context = opened.context();
+        if (!context) return std::unexpected(context.error());
+        request.limits.context = std::move(*context);
         for (const std::string& rival : flags.goal.rivals)
             if (auto known = check_rival(rival); !known) return known;
         return request.method == Method::front ? forecast(opened, flags.goal) : Result<>();
@@ -160,7 +165,7 @@ Result<> run_run(RunFlags flags)
     auto result = run(*study, request, flags.sensing, *output, flags.goal);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
     if (auto published = publish(flags, flags.publishing, *study, *result, *output); !published) return published;
-    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output), flags.json); !printed)
+    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output, flags.settings.run), flags.json); !printed)
         return printed;
     if (result->limits_kept || (!result->rivals.empty() && !flags.goal.asked_for_rivals)) return {};
     return std::unexpected(Error{
@@ -190,6 +195,7 @@ void add_run(CLI::App& app, Action& chosen)
     verb->get_option("--output")->required();
     add_weights(*verb, *flags);
     add_method(*verb, *flags, flags->request, "front");
+    add_context(*verb, *flags);
     add_sensing(*verb, flags->sensing);
     verb->remove_option(verb->get_option("--minutes"));  // here it is for the whole
     verb->get_option("--weights")->default_str("accuracy alone; with --method paper " + std::string(kUsualWeights));

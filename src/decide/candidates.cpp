@@ -117,7 +117,7 @@ Result<std::vector<Plan>> make_candidates(const Profile& profile, const Sensitiv
 
     Worlds worlds(*prediction, sensitivity);
     for (std::size_t d = 0; d < kDraws; ++d) {
-        const auto ranked = rank_front(*prediction, worlds.draw(), request, sensitivity.kv_bytes_per_token);
+        const auto ranked = rank_front(*prediction, worlds.draw(), request);
         if (!ranked) continue;  // limits that cannot be kept in that world
         FrontPoint point = ranked->front.points[ranked->ranks.front().point];
         point.cost = cost_of(prediction->costs, point.types);
@@ -129,7 +129,7 @@ Result<std::vector<Plan>> make_candidates(const Profile& profile, const Sensitiv
         auto point = uniform_point(*prediction, type);
         if (!point) continue;
         const Metrics estimate = candidate_of(*prediction, *point).estimate;
-        if (limit_excess(request.limits, estimate, sensitivity.kv_bytes_per_token) > 1) continue;
+        if (limit_excess(request.limits, estimate) > 1) continue;
         const double close = measured_closeness(plans.front(), estimate);
         if (uniform && close <= best) continue;
         best = close;

@@ -172,9 +172,18 @@ std::vector<double> columns_of(const Metrics& metrics, const Objectives& objecti
     return columns;
 }
 
-double limit_excess(const Limits& limits, Metrics metrics, std::uint64_t kv_bytes_per_token)
+Result<ContextMemory> f16_context(std::uint64_t tokens, std::uint64_t kv_bytes_per_token)
 {
-    metrics[kMemory] += static_cast<double>(limits.context) * static_cast<double>(kv_bytes_per_token);
+    if (tokens > 0 && kv_bytes_per_token == 0) {
+        return std::unexpected(Error{ErrorCode::usage, "plan: the header of this model does not tell the size of its KV cache",
+                                     "bench, or profile --shape, with --kv-context asks libllama; plan --device takes that"});
+    }
+    return ContextMemory{.tokens = tokens, .cache_bytes = tokens * kv_bytes_per_token};
+}
+
+double limit_excess(const Limits& limits, Metrics metrics)
+{
+    metrics[kMemory] += static_cast<double>(limits.context.bytes());
     double most = 0;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (limits.most[c] == kUnlimited) continue;
@@ -183,12 +192,12 @@ double limit_excess(const Limits& limits, Metrics metrics, std::uint64_t kv_byte
     return most;
 }
 
-double counted_excess(const Limits& limits, const Metrics& metrics, std::uint64_t kv_bytes_per_token)
+double counted_excess(const Limits& limits, const Metrics& metrics)
 {
     Limits counted = limits;
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (kTable[c].composition != Composition::counted) counted.most[c] = kUnlimited;
-    return limit_excess(counted, metrics, kv_bytes_per_token);
+    return limit_excess(counted, metrics);
 }
 
 bool set_weight(Weights& weights, std::string_view name, double value)

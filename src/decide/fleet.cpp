@@ -79,6 +79,21 @@ private:
 
 Sampled exactly(double value) { return {.median = value, .low = value, .high = value, .confidence = 0, .samples = {}}; }
 
+bool has_cache(const DeviceProfile& device, const ContextMemory& context)
+{
+    return device.context.cache_type_k == context.cache_type_k && device.context.cache_type_v == context.cache_type_v;
+}
+
+/// What all of them have room for if each has; without a size where they did not count the same tokens.
+ContextMemory largest_context(std::span<const DeviceProfile> devices)
+{
+    const auto tokens = [](const DeviceProfile& device) { return device.context.tokens; };
+    const auto bytes = [](const DeviceProfile& device) { return device.context.bytes(); };
+    ContextMemory largest = std::ranges::max_element(devices, {}, bytes)->context;
+    if (std::ranges::all_of(devices, [&](std::uint64_t counted) { return counted == largest.tokens; }, tokens)) return largest;
+    return {.cache_type_k = largest.cache_type_k, .cache_type_v = largest.cache_type_v};
+}
+
 Result<> check(std::span<const DeviceProfile> devices, std::span<const double> weights)
 {
     const DeviceProfile& first = devices.front();
@@ -88,6 +103,9 @@ Result<> check(std::span<const DeviceProfile> devices, std::span<const double> w
         if (!(device.workload == first.workload))
             return fail("plan: {} and {} timed other numbers of tokens: give all the same --workload", first.device,
                         device.device);
+        if (!has_cache(device, first.context))
+            return fail("plan: {} and {} timed other types of KV cache: give all the same --cache-type-k and --cache-type-v",
+                        first.device, device.device);
         if (device.embedding_type != first.embedding_type)
             return fail("plan: {} timed embeddings in {}, {} in {}", first.device, first.embedding_type, device.device,
                         device.embedding_type);
@@ -111,6 +129,7 @@ Result<DeviceProfile> fleet_of(std::span<const DeviceProfile> devices, std::span
     if (devices.size() == 1) return devices.front();
     DeviceProfile fleet = devices.front();
     fleet.models.clear();
+    fleet.context = largest_context(devices);
     for (const DeviceProfile& device : devices.subspan(1)) fleet.device += "; " + device.device;
     fleet.device = (weights.empty() ? "the slowest of: " : "the weighted mean of: ") + fleet.device;
     const auto known = [&](auto time) {

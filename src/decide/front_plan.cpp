@@ -8,14 +8,12 @@
 namespace apreqel {
 namespace {
 
-Result<> check(const PlanRequest& request, const Sensitivity& sensitivity)
+Result<> check(const PlanRequest& request)
 {
     if (std::ranges::any_of(request.weights, [](double weight) { return !std::isfinite(weight) || weight < 0; }) ||
         std::ranges::all_of(request.weights, [](double weight) { return weight == 0; })) {
         return usage_error("plan: the weights must be 0 or more, and not all 0");
     }
-    if (request.limits.context > 0 && sensitivity.kv_bytes_per_token == 0)
-        return usage_error("plan: the size of this model's KV cache is not known, so it cannot be counted as memory");
     return {};
 }
 
@@ -43,10 +41,10 @@ Plan ranked_plan(const Profile& profile, const Sensitivity& sensitivity, const P
 Result<Plan> make_front_plan(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,
                              std::span<const MixedModel> measured)
 {
-    if (auto fit = check(request, sensitivity); !fit) return std::unexpected(fit.error());
+    if (auto fit = check(request); !fit) return std::unexpected(fit.error());
     const auto prediction = predict(profile, sensitivity, request, measured);
     if (!prediction) return std::unexpected(prediction.error());
-    const auto ranked = rank_front(*prediction, prediction->costs, request, sensitivity.kv_bytes_per_token);
+    const auto ranked = rank_front(*prediction, prediction->costs, request);
     if (!ranked) return std::unexpected(ranked.error());
     return ranked_plan(profile, sensitivity, request, *prediction, *ranked);
 }

@@ -19,10 +19,10 @@ std::string stated(const Criterion& criterion, double value)
 }
 
 /// Nothing keeps the limits: what comes nearest, criterion by criterion.
-std::unexpected<Error> infeasible(const Candidate& nearest, double excess, double kv_bytes)
+std::unexpected<Error> infeasible(const Candidate& nearest, double excess, const ContextMemory& context)
 {
     Metrics metrics = nearest.estimate;
-    metrics[kMemory] += kv_bytes;
+    metrics[kMemory] += static_cast<double>(context.bytes());
     std::string values;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (std::isnan(metrics[c]) || criteria()[c].limit.empty()) continue;
@@ -30,13 +30,12 @@ std::unexpected<Error> infeasible(const Candidate& nearest, double excess, doubl
     }
     return std::unexpected(Error{ErrorCode::infeasible, "plan: no mix of these types keeps the limits",
                                  std::format("the nearest has {}{}: {:.1f} % over; raise a limit, or offer more types", values,
-                                             kv_bytes > 0 ? ", KV cache included" : "", 100 * (excess - 1))});
+                                             context.bytes() > 0 ? ", the context included" : "", 100 * (excess - 1))});
 }
 
 }  // namespace
 
-Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts& costs, const PlanRequest& request,
-                               std::uint64_t kv_bytes_per_token)
+Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts& costs, const PlanRequest& request)
 {
     auto front = pareto_front(costs);
     if (!front) return std::unexpected(front.error());
@@ -48,9 +47,9 @@ Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts
     for (std::size_t p = 0; p < ranked.front.points.size(); ++p) {
         const FrontPoint& point = ranked.front.points[p];
         const Metrics estimate = candidate_of(prediction, point).estimate;
-        const double excess = limit_excess(request.limits, estimate, kv_bytes_per_token);
+        const double excess = limit_excess(request.limits, estimate);
         // What is counted is exact and kept first; the rest is predicted.
-        const std::pair excesses(std::max(1.0, counted_excess(request.limits, estimate, kv_bytes_per_token)), excess);
+        const std::pair excesses(std::max(1.0, counted_excess(request.limits, estimate)), excess);
         all.push_back(point.cost);
         if (excess <= 1) {
             kept.push_back(point.cost);
@@ -64,8 +63,7 @@ Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts
         kept = all;
         ranked.ranks.push_back({.point = nearest, .apart = {}, .closeness = 0});
     } else if (kept.empty()) {
-        const double kv_bytes = static_cast<double>(request.limits.context) * static_cast<double>(kv_bytes_per_token);
-        return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess.second, kv_bytes);
+        return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess.second, request.limits.context);
     }
 
     // Norms are those of the whole front: limits must not change how its costs compare.

@@ -29,7 +29,7 @@ struct RankedFront {
 /// Ranks the front of `costs`, which are those of the prediction or what they might be instead.
 /// Error: no point keeps the limits; it tells of the one that comes nearest.
 [[nodiscard]] Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts& costs,
-                                             const PlanRequest& request, std::uint64_t kv_bytes_per_token);
+                                             const PlanRequest& request);
 
 /// The plan of a point, without a ranking.
 [[nodiscard]] Plan plan_of(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,

@@ -40,13 +40,13 @@ std::vector<MixedModel> evidence(const Session& session)
 }
 
 /// What a plan has to keep at the pace of the profile, which predictions have: a limit is one of this session.
-PlanRequest paced(PlanRequest request, const Session& session, const Sensitivity& sensitivity)
+PlanRequest paced(PlanRequest request, const Session& session)
 {
     Metrics& most = request.limits.most;
     for (const Measurement& rival : session.rivals) {
         request.nearest = true;
         Metrics metrics = metrics_of(rival, session.reference);
-        metrics[kMemory] += static_cast<double>(request.limits.context * sensitivity.kv_bytes_per_token);
+        metrics[kMemory] += static_cast<double>(request.limits.context.bytes());
         for (const std::size_t c : front_objectives())
             if (metrics[c] > 0) most[c] = std::min(most[c], metrics[c]);
     }
@@ -66,13 +66,13 @@ struct Merit {
     [[nodiscard]] auto rank() const { return std::tuple(-counted, -excess, closeness); }
 };
 
-Merit merit_of(const Attempt& attempt, const Session& session, const Sensitivity& sensitivity, const PlanRequest& request)
+Merit merit_of(const Attempt& attempt, const Session& session, const PlanRequest& request)
 {
     Metrics metrics = metrics_of(attempt.measurement, session.reference);
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (std::isnan(metrics[c])) metrics[c] = attempt.plan.chosen().estimate[c];
-    double counted = std::max(1.0, counted_excess(request.limits, metrics, sensitivity.kv_bytes_per_token));
-    double excess = limit_excess(request.limits, metrics, sensitivity.kv_bytes_per_token);
+    double counted = std::max(1.0, counted_excess(request.limits, metrics));
+    double excess = limit_excess(request.limits, metrics);
     for (std::size_t r = 0; r < session.rivals.size(); ++r) {
         const Contest beside = contest(attempt, session, r);
         counted = std::max(counted, beside.memory);
@@ -92,11 +92,11 @@ std::optional<Plan> corrected(const Profile& profile, const Sensitivity& sensiti
     const auto is_new = [&](const Plan& plan) {
         return std::ranges::none_of(session.attempts, [&](const Attempt& attempt) { return same_types(attempt.plan, plan); });
     };
-    auto plan = make_front_plan(profile, sensitivity, paced(request, session, sensitivity), mixes);
+    auto plan = make_front_plan(profile, sensitivity, paced(request, session), mixes);
     // What was built and falls short falls short by less than can be predicted: aim farther.
     for (const double margin : {0.99, 0.975, 0.95}) {
         if (!plan || is_new(*plan) || session.rivals.empty() || best.excess <= 1) break;
-        PlanRequest farther = paced(request, session, sensitivity);
+        PlanRequest farther = paced(request, session);
         for (const std::size_t c : front_objectives())
             if (criteria()[c].composition != Composition::counted) farther.limits.most[c] *= margin;
         plan = make_front_plan(profile, sensitivity, farther, mixes);
@@ -122,13 +122,13 @@ Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensiti
                                            const Session& session)
 {
     if (session.attempts.empty()) {
-        auto plans = make_candidates(profile, sensitivity, paced(request, session, sensitivity));
+        auto plans = make_candidates(profile, sensitivity, paced(request, session));
         if (!plans) return std::unexpected(plans.error());
         for (Plan& plan : *plans) plan.request = request;
         return TryNext{std::move(*plans)};
     }
-    Ship best = best_of(sensitivity, request, session);
-    const Merit merit = merit_of(session.attempts[best.attempt], session, sensitivity, request);
+    Ship best = best_of(request, session);
+    const Merit merit = merit_of(session.attempts[best.attempt], session, request);
     const bool beaten = session.rivals.empty() || merit.excess <= 1;
     if (session.attempts.size() < (beaten ? kMostAttempts : kMostAgainstRivals)) {
         if (auto next = corrected(profile, sensitivity, request, session, merit)) return TryNext{.plans = {std::move(*next)}};
@@ -136,10 +136,10 @@ Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensiti
     return best;
 }
 
-Ship best_of(const Sensitivity& sensitivity, const PlanRequest& request, const Session& session)
+Ship best_of(const PlanRequest& request, const Session& session)
 {
     std::vector<Merit> merits;
-    for (const Attempt& attempt : session.attempts) merits.push_back(merit_of(attempt, session, sensitivity, request));
+    for (const Attempt& attempt : session.attempts) merits.push_back(merit_of(attempt, session, request));
     const auto best = std::ranges::max_element(merits, {}, &Merit::rank);
     const auto shipped = static_cast<std::size_t>(best - merits.begin());
     Ship ship{.attempt = shipped,

@@ -52,6 +52,13 @@ void LogCapture::receive(int level, const char* text, void* capture)
     const std::lock_guard lock(self.mutex_);
     if (level == GGML_LOG_LEVEL_ERROR && self.error_.empty()) self.error_ = line;
     if (level == GGML_LOG_LEVEL_WARN) self.warning_ = line;
+    if (level == GGML_LOG_LEVEL_INFO) self.reports_.push_back(line);
+}
+
+std::vector<std::string> LogCapture::reports() const
+{
+    const std::lock_guard lock(mutex_);
+    return reports_;
 }
 
 std::string LogCapture::first_error() const

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace apreqel {
 
@@ -19,6 +20,9 @@ public:
     /// The first line logged as an error, as those after it only say that the call failed; else the last warning, without the function name libllama puts before it.
     [[nodiscard]] std::string first_error() const;
 
+    /// The lines that are neither, such as sizes, without the function name.
+    [[nodiscard]] std::vector<std::string> reports() const;
+
 private:
     static void receive(int level, const char* text, void* capture);
 
@@ -26,6 +30,7 @@ private:
     mutable std::mutex mutex_;
     std::string error_;
     std::string warning_;
+    std::vector<std::string> reports_;
     std::unique_ptr<Callbacks> previous_;
 };
 

@@ -37,6 +37,7 @@ struct MeasuredModels {
 struct InventoryDocument {
     Inventory inventory;
     std::vector<TypeWeight> weights;
+    ContextMemory context;
 };
 
 /// What `imatrix` prints.
@@ -82,6 +83,9 @@ void fields(Archive& archive, Evaluation& evaluation);
 void fields(Archive& archive, TypeWeight& weight);
 void fields(Archive& archive, InventoryDocument& document);
 void fields(Archive& archive, ImportanceDocument& document);
+
+/// What a context keeps in memory, within another record.
+void context_fields(Archive& archive, ContextMemory& context);
 
 /// The weights by their names.
 void weight_fields(Archive& archive, Weights& weights);

@@ -45,7 +45,8 @@ struct TypeWeight {
     std::vector<Fallback> fallbacks;
 };
 
-[[nodiscard]] std::string to_json(const Inventory& inventory, const std::vector<TypeWeight>& weights);
+[[nodiscard]] std::string to_json(const Inventory& inventory, const std::vector<TypeWeight>& weights,
+                                  const ContextMemory& context);
 [[nodiscard]] std::string to_json(const RunResult& result);
 [[nodiscard]] std::string to_json(const ImportanceMatrix& matrix, const Inventory& inventory);
 

@@ -35,7 +35,7 @@ void limits_fields(Archive& archive, Limits& limits)
         archive.optional(criteria()[c].field, most, "at most", {.rule = Rule::positive, .whole = c == kMemory});
         if (archive.reading() && most) limits.most[c] = *most;
     }
-    archive.optional("context", limits.context, "tokens whose KV cache counts as memory", {.written = limits.context > 0});
+    context_fields(archive, limits.context);
 }
 
 /// What candidates were compared by, as the fields of the criteria.
@@ -93,6 +93,20 @@ void ranking_fields(Archive& archive, Ranking& ranking, std::span<const std::str
 }
 
 }  // namespace
+
+void context_fields(Archive& archive, ContextMemory& context)
+{
+    const bool typed = context.cache_type_k != kCacheType || context.cache_type_v != kCacheType;
+    const bool counted = archive.documenting() || context.tokens > 0;
+    archive.optional("context", context.tokens, "tokens of the context that counts as memory; 0: the weights alone do",
+                     {.written = counted});
+    archive.optional("cache_type_k", context.cache_type_k, "of the keys in the KV cache",
+                     {.rule = Rule::name, .written = counted || typed});
+    archive.optional("cache_type_v", context.cache_type_v, "of the values", {.rule = Rule::name, .written = counted || typed});
+    archive.optional("cache_bytes", context.cache_bytes, "of the KV cache, and of what recurrent blocks keep instead",
+                     {.written = counted});
+    archive.optional("buffer_bytes", context.buffer_bytes, "of buffers for computing; 0: not known", {.written = counted});
+}
 
 void weight_fields(Archive& archive, Weights& weights)
 {

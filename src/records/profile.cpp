@@ -85,6 +85,7 @@ void speed_heading_fields(Archive& archive, DeviceProfile& profile)
     archive.optional("prompt_tokens", workload.prompt, "of the prompt that was timed; 0: none", {.written = stated});
     archive.optional("generated_tokens", workload.generated, "that were timed, at most", {.written = stated});
     archive.optional("depth", workload.depth, "tokens in the KV cache before either", {.written = stated});
+    context_fields(archive, profile.context);
 }
 
 void demand_types(Archive& archive, const std::vector<std::string>& names)

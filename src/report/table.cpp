@@ -232,7 +232,7 @@ std::string format_limits(const Limits& limits)
         if (limits.most[c] == kUnlimited) continue;
         text += std::format("{}{} at most {}{}", text.empty() ? "" : ", ", criteria()[c].name,
                             format_criterion(c, limits.most[c]), unit_of(criteria()[c].dimension));
-        if (c == kMemory && limits.context > 0) text += std::format(" with the KV cache of {} tokens", limits.context);
+        if (c == kMemory && limits.context.tokens > 0) text += std::format(" with a context of {} tokens", limits.context.tokens);
     }
     return text.empty() ? "none" : text;
 }
@@ -259,15 +259,38 @@ std::vector<std::size_t> shown_criteria(const Plan& plan)
     return shown;
 }
 
+std::string format_buffers(const ContextMemory& context)
+{
+    return context.buffer_bytes > 0 ? format_bytes(static_cast<double>(context.buffer_bytes)) : "—";
+}
+
+/// The cells of a criterion's heading or value. With a context, memory is told apart too.
+std::vector<std::string> memory_heading(const ContextMemory& context)
+{
+    if (context.tokens == 0) return {std::string(criteria()[kMemory].heading)};
+    return {"weights", "KV cache", "buffers", std::string(criteria()[kMemory].heading)};
+}
+
+std::vector<std::string> memory_cells(const ContextMemory& context, double weights)
+{
+    if (context.tokens == 0) return {format_criterion(kMemory, weights)};
+    return {format_bytes(weights), format_bytes(static_cast<double>(context.cache_bytes)), format_buffers(context),
+            format_bytes(weights + static_cast<double>(context.bytes()))};
+}
+
 /// The plan, the runners-up and the uniform types.
 std::string format_candidates_table(const Plan& plan)
 {
     const std::vector<std::size_t> shown = shown_criteria(plan);
+    const ContextMemory& context = plan.request.limits.context;
     std::vector<std::vector<std::string>> rows{{"distribution", "closeness"}};
-    for (const std::size_t c : shown) rows.front().emplace_back(criteria()[c].heading);
+    for (const std::size_t c : shown)
+        rows.front().append_range(c == kMemory ? memory_heading(context) : std::vector{std::string(criteria()[c].heading)});
     const auto add = [&](std::string name, std::string closeness, const Metrics& metrics) {
         rows.push_back({std::move(name), std::move(closeness)});
-        for (const std::size_t c : shown) rows.back().push_back(format_criterion(c, metrics[c]));
+        for (const std::size_t c : shown)
+            rows.back().append_range(c == kMemory ? memory_cells(context, metrics[c])
+                                                  : std::vector{format_criterion(c, metrics[c])});
     };
     for (const Candidate& candidate : plan.ranking.best)
         add(format_distribution(plan.types, candidate.counts), std::format("{:.6f}", candidate.closeness), candidate.estimate);
@@ -323,6 +346,14 @@ std::string format_source(const std::vector<std::string>& types, const std::stri
     return std::format("{}: as it is in {}; quality is relative to that file\n", kSource, model);
 }
 
+std::string format_context(const ContextMemory& context)
+{
+    if (context.tokens == 0) return "memory: that of the weights alone; --kv-context N tells that of a context too";
+    return std::format("context of {} tokens: KV cache {} (K {}, V {}), buffers {}, beside the weights", context.tokens,
+                       format_bytes(static_cast<double>(context.cache_bytes)), context.cache_type_k, context.cache_type_v,
+                       format_buffers(context));
+}
+
 std::string format_plan(const Plan& plan)
 {
     std::string text;
@@ -334,7 +365,7 @@ std::string format_plan(const Plan& plan)
                            format_weights(plan), format_candidates_table(plan)) +
                format_reasons(plan);
     }
-    text += format_source(plan.types, name_of(plan));
+    text += format_context(plan.request.limits.context) + "\n" + format_source(plan.types, name_of(plan));
     return text + "\n" + format_allocation(plan.allocation) + format_fallbacks(plan.fallbacks);
 }
 

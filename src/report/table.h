@@ -42,6 +42,9 @@ namespace apreqel {
 /// What "source" among `types` stands for, in a line; empty: it is none of them.
 [[nodiscard]] std::string format_source(const std::vector<std::string>& types, const std::string& model);
 
+/// What counts as memory, in a line without its end: the weights alone, or what a context takes beside them.
+[[nodiscard]] std::string format_context(const ContextMemory& context);
+
 /// What was asked, what was chosen, and why: the runners-up, the uniform types, and the distances per metric.
 [[nodiscard]] std::string format_plan(const Plan& plan);
 

@@ -12,16 +12,20 @@ namespace apreqel {
 void start_backend();
 
 /// A context on `model` that stops computing when `monitor` asks to, which must outlive it: on the processor within the step of
-/// a graph, on an accelerator before the next batch. Error: libllama cannot make it (memory, size).
+/// a graph, on an accelerator before the next batch. `said`: what libllama reported of it, line by line.
+/// Error: libllama cannot make it (memory, size, types of the KV cache).
 [[nodiscard]] Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_params params,
-                                                     const Monitor& monitor);
+                                                     const Monitor& monitor, std::vector<std::string>* said = nullptr);
 
 /// What a `status` of llama_decode that is not 0 means, with libllama's own last words: ErrorCode::interrupted if the monitor
 /// of the context stopped it.
 [[nodiscard]] Error decode_error(const LoadedModel& model, std::int32_t status, std::string_view said = {});
 
-/// Default parameters with the model's threads.
+/// Default parameters with the threads of the model's settings, and the place of the KV cache.
 [[nodiscard]] llama_context_params context_params(const LoadedModel& model);
+
+/// The same, with the types of the KV cache too: for times and memory. Error: no such type.
+[[nodiscard]] Result<llama_context_params> typed_context_params(const LoadedModel& model);
 
 /// Tokens to decode in one call, for one or more sequences.
 class Batch {

@@ -1,3 +1,4 @@
+#include "runtime/context_memory.h"
 #include "runtime/contribution.h"
 #include "runtime/importance.h"
 #include "runtime/probing.h"
@@ -109,6 +110,12 @@ public:
     }
 
     Result<> check_energy(const RunSettings& run) override { return apreqel::check_energy(run); }
+
+    Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings, std::uint64_t tokens,
+                                         Monitor& monitor) override
+    {
+        return apreqel::context_memory(path, settings, tokens, monitor);
+    }
 
     Result<> quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,
                             const RunSettings& settings) override

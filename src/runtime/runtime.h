@@ -6,6 +6,7 @@
 #include "runtime/settings.h"
 
 #include <apreqel/contribution.h>
+#include <apreqel/criterion.h>
 #include <apreqel/inventory.h>
 #include <apreqel/measurement.h>
 
@@ -92,6 +93,11 @@ public:
     /// Error: the energy of a token cannot be measured here, and why.
     [[nodiscard]] virtual Result<> check_energy(const RunSettings& run) = 0;
 
+    /// What the model at `path`, or one of its shape, keeps in memory beside its weights with a context of `tokens` tokens: see
+    /// runtime/context_memory.h.
+    [[nodiscard]] virtual Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings,
+                                                               std::uint64_t tokens, Monitor& monitor) = 0;
+
     /// The model as llama.cpp quantizes it to a file type, written at `output`: see runtime/stock.h.
     [[nodiscard]] virtual Result<> quantize_stock(const Inventory& source, std::string_view name,
                                                   const std::filesystem::path& output, const RunSettings& settings) = 0;
@@ -99,6 +105,9 @@ public:
 
 /// libllama.
 [[nodiscard]] std::shared_ptr<Runtime> llama_runtime();
+
+/// Error: settings name a device, a buffer or a type of KV cache that there is none of here, and what there is.
+[[nodiscard]] Result<> check_settings(const RunSettings& settings);
 
 /// The file types of llama.cpp: "Q4_K_M" and all others that llama-quantize offers for quantizing.
 [[nodiscard]] std::vector<std::string_view> stock_names();

@@ -2,6 +2,7 @@
 
 #include "gguf/log.h"
 #include "runtime/context.h"
+#include "runtime/placement.h"
 #include "runtime/runtime.h"
 
 #include <ggml-backend.h>
@@ -93,12 +94,12 @@ unsigned thread_count(const RunSettings& settings) { return settings.threads > 0
 
 std::string device_name(const RunSettings& settings)
 {
-    start_backend();
+    const std::vector<ggml_backend_dev_t> used = accelerators(settings);
     std::string name;
     for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
         ggml_backend_dev_t device = ggml_backend_dev_get(i);
         const bool cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
-        if (!cpu && settings.gpu_layers == 0) continue;
+        if (!cpu && (settings.gpu_layers == 0 || !std::ranges::contains(used, device))) continue;
         if (!name.empty()) name += " + ";
         name += ggml_backend_dev_description(device);
     }
@@ -124,13 +125,11 @@ std::string machine_identity(const std::filesystem::path& machine_id)
 
 std::string offloading(const RunSettings& settings)
 {
-    start_backend();
     std::string text = settings.gpu_layers < 0 ? "all" : std::to_string(settings.gpu_layers);
-    for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
-        ggml_backend_dev_t device = ggml_backend_dev_get(i);
-        if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU)
-            text += std::format(" on {}", ggml_backend_dev_description(device));
-    }
+    for (ggml_backend_dev_t device : accelerators(settings)) text += std::format(" on {}", ggml_backend_dev_description(device));
+    if (settings.split_mode != RunSettings().split_mode) text += std::format(", split by {}", settings.split_mode);
+    if (!settings.offload_cache) text += ", KV cache in main memory";
+    for (const auto& [pattern, buffer] : settings.overrides) text += std::format(", {}={}", pattern, buffer);
     return text;
 }
 
@@ -145,10 +144,15 @@ void LoadedModel::Deleter::operator()(llama_model* model) const { llama_model_fr
 Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const RunSettings& settings, WeightAccess access)
 {
     start_backend();
+    auto placement = Placement::of(settings);
+    if (!placement) return std::unexpected(placement.error());
     const LogCapture log;
     llama_model_params params = llama_model_default_params();
     params.n_gpu_layers = settings.gpu_layers;
+    (*placement)->apply(params);
     params.vocab_only = access == WeightAccess::none;
+    params.no_alloc = access == WeightAccess::simulated;
+    if (params.no_alloc) params.load_mode = LLAMA_LOAD_MODE_NONE;  // a mapped file would be memory
     if (access == WeightAccess::writable) {
         params.load_mode = LLAMA_LOAD_MODE_NONE;
         params.use_extra_bufts = false;
@@ -156,6 +160,7 @@ Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const R
     LoadedModel loaded;
     loaded.path_ = path;
     loaded.settings_ = settings;
+    loaded.placement_ = std::move(*placement);
     loaded.model_.reset(llama_model_load_from_file(path.c_str(), params));
     if (!loaded.model_) return fail("load {}: libllama refuses it: {}", path.string(), log.first_error());
     if (llama_model_has_encoder(loaded.get()) || !llama_model_has_decoder(loaded.get())) {
@@ -225,10 +230,24 @@ llama_context_params context_params(const LoadedModel& model)
     const auto threads = static_cast<int32_t>(thread_count(model.settings()));
     params.n_threads = threads;
     params.n_threads_batch = threads;
+    params.offload_kqv = model.settings().offload_cache;
     return params;
 }
 
-Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_params params, const Monitor& monitor)
+Result<llama_context_params> typed_context_params(const LoadedModel& model)
+{
+    llama_context_params params = context_params(model);
+    for (const auto& [name, type] : {std::pair(&model.settings().cache_type_k, &params.type_k),
+                                     std::pair(&model.settings().cache_type_v, &params.type_v)}) {
+        const auto known = parse_type(*name);
+        if (!known) return std::unexpected(known.error());
+        *type = static_cast<ggml_type>(known->id);
+    }
+    return params;
+}
+
+Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_params params, const Monitor& monitor,
+                                       std::vector<std::string>* said)
 {
     const LogCapture log;
     params.abort_callback = [](void* watched) { return static_cast<const Monitor*>(watched)->stop_requested(); };
@@ -237,6 +256,7 @@ Result<llama_context_ptr> make_context(const LoadedModel& model, llama_context_p
     if (!context)
         return fail("run {}: libllama cannot make a context of {} tokens: {}", model.path().string(), params.n_ctx,
                     log.first_error());
+    if (said != nullptr) *said = log.reports();
     return context;
 }
 

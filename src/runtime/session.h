@@ -20,6 +20,8 @@ struct llama_vocab;
 
 namespace apreqel {
 
+class Placement;
+
 /// The number of threads `settings` stands for.
 [[nodiscard]] unsigned thread_count(const RunSettings& settings);
 
@@ -31,7 +33,8 @@ namespace apreqel {
 /// published: see machine-id(5).
 [[nodiscard]] std::string machine_identity(const std::filesystem::path& machine_id = "/etc/machine-id");
 
-/// How many blocks go to which accelerators, as far as this machine has any: other kernels round otherwise.
+/// How many blocks go to which accelerators, as far as this machine has any, and what else is put elsewhere: other kernels round
+/// otherwise.
 [[nodiscard]] std::string offloading(const RunSettings& settings);
 
 /// `report` is called with libggml's message when it is about to abort the program; it may end the program itself.
@@ -67,6 +70,7 @@ private:
 
     std::filesystem::path path_;
     RunSettings settings_;
+    std::shared_ptr<const Placement> placement_;  ///< outlives the model, which may point into it
     std::unique_ptr<llama_model, Deleter> model_;
 };
 

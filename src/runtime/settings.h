@@ -1,24 +1,48 @@
 // How models are run: what callers say, whatever runs them.
 #pragma once
 
+#include <apreqel/criterion.h>
 #include <apreqel/error.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace apreqel {
 
 using Token = std::int32_t;
 
-/// Where and with how many threads a model runs.
+/// Tensors that go where libllama would not put them.
+struct TensorOverride {
+    std::string pattern;  ///< a regular expression that is searched for in their names
+    std::string buffer;   ///< libggml's name of the buffers they go to: "CPU", "CUDA0"
+};
+
+/// What --devices says where no accelerator is to be used.
+inline constexpr std::string_view kNoDevice = "none";
+inline constexpr std::array<std::string_view, 4> kSplitModes{"none", "layer", "row", "tensor"};
+/// The types that libllama has a KV cache of: common/arg.cpp there.
+inline constexpr std::array<std::string_view, 9> kCacheTypes{"f32",  "f16",  "bf16", "q8_0",  "q4_0",
+                                                             "q4_1", "q5_0", "q5_1", "iq4_nl"};
+
+/// Where and with how many threads a model runs. What each says is said as llama-bench says it.
 struct RunSettings {
-    unsigned threads = 0;  ///< 0: one per physical core this process may use
-    int gpu_layers = -1;   ///< blocks on the GPU where libllama finds one; negative: all
+    unsigned threads = 0;                     ///< 0: one per physical core this process may use
+    int gpu_layers = -1;                      ///< blocks on the GPU where libllama finds one; negative: all
+    std::vector<std::string> devices{};       ///< accelerators, by libggml's names, or kNoDevice alone; empty: libllama chooses
+    std::string split_mode = "layer";         ///< of kSplitModes: how the model is split among several
+    bool offload_cache = true;                ///< the KV cache is where the attention is; else in the main memory
+    std::vector<TensorOverride> overrides{};  ///< the first that fits a tensor holds
+    std::string cache_type_k{kCacheType};     ///< of kCacheTypes, of the keys while times are measured; quality is that of f16
+    std::string cache_type_v{kCacheType};     ///< of the values
 };
 
 /// Whether the weights stay as in the file, mapped or repacked as libllama likes best, or may be overwritten; or are not read
-/// at all, where only the tokenizer is wanted.
-enum class WeightAccess { fixed, writable, none };
+/// at all, where only the tokenizer is wanted, or only what a context takes, for which no memory is taken either.
+enum class WeightAccess { fixed, writable, none, simulated };
 
 /// How a model comes to write texts of its own.
 enum class Writing {

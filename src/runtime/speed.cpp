@@ -79,9 +79,10 @@ public:
         for (const bool prompt : {false, true}) {
             const std::size_t tokens = prompt ? settings.prompt : settings.generated;
             if (tokens == 0) continue;
-            llama_context_params params = context_params(runner.model_);
-            params.n_ctx = static_cast<uint32_t>(settings.depth + tokens);
-            auto context = make_context(runner.model_, params, monitor);
+            auto params = typed_context_params(runner.model_);
+            if (!params) return std::unexpected(params.error());
+            params->n_ctx = static_cast<uint32_t>(settings.depth + tokens);
+            auto context = make_context(runner.model_, *params, monitor);
             if (!context) return std::unexpected(context.error());
             pool.attach(context->get());
             if (auto filled = runner.fill(context->get()); !filled) return std::unexpected(filled.error());

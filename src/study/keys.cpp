@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <tuple>
 
 namespace apreqel {
 namespace {
@@ -32,6 +33,8 @@ Facts Facts::of(const Study& study)
     const StudySettings& settings = study.settings;
     const Platform platform = study.platform();
     const std::string energy = settings.speed.energy ? ", energy" : "";
+    const auto& [k, v] = std::tie(settings.run.cache_type_k, settings.run.cache_type_v);
+    const std::string cache = k == kCacheType && v == kCacheType ? "" : std::format(", cache {} {}", k, v);
     std::string types;
     for (const Variant& variant : settings.types) types += made_with(study.inventory, variant) + " ";
     Facts facts = of(study.inventory, settings.embedding_type);
@@ -42,7 +45,7 @@ Facts Facts::of(const Study& study)
                                       settings.quality.kld_chunks)},
          {Input::speed, std::format("{} rounds of {} + {} tokens behind {}, order {}, {} ms to {}{}", settings.speed.repetitions,
                                     settings.speed.prompt, settings.speed.generated, settings.speed.depth, settings.speed.seed,
-                                    settings.speed.sample_ms, settings.speed.precision, energy)},
+                                    settings.speed.sample_ms, settings.speed.precision, cache + energy)},
          {Input::types, digest({types})},
          {Input::offload, platform.offloading},
          {Input::threads, std::to_string(platform.threads)},

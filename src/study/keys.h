@@ -26,14 +26,14 @@ enum class Input {
     collecting,  ///< settings of an importance matrix
     probing,     ///< settings of a sensitivity, but for the types
     quality,     ///< settings of perplexity and KL divergence
-    speed,       ///< settings of the latency measurement
+    speed,       ///< settings of the latency measurement, types of the KV cache among them
     embedding,   ///< type of embedding and output, and of what is inert
     type,        ///< one variant, and the importance matrix or the file it is made with
     types,       ///< all of the study's
     allocation,  ///< a type for each layer
     mixes,       ///< the allocations that are timed beside the types
     files,       ///< fingerprints of the model files that are measured
-    offload,     ///< --gpu-layers, and the accelerators there are
+    offload,     ///< --gpu-layers, --devices and the like, and the accelerators there are
     threads,
     device,
     apreqel,

@@ -87,6 +87,8 @@ Result<Profile> outlook(const Study& full)
     study.settings.speed = as_needed(study.settings.speed);
     if (auto ready = check_ready(study.inventory, "profile", {Task::load, Task::quantize}); !ready)
         return std::unexpected(ready.error());
+    const auto context = study.context();
+    if (!context) return std::unexpected(context.error());
     auto profile = weighed_profile(study);
     if (!profile) return profile;
     const auto mixes = telling_mixes(study, true);
@@ -100,6 +102,7 @@ Result<Profile> outlook(const Study& full)
         if (auto written = write_text(artifact, to_json(profile->device, facts.key(kOutlook))); !written)
             return std::unexpected(written.error());
     }
+    profile->device.context = *context;  // which takes no time, and is not kept
     if (auto written = write_text(study.workspace.path("profile.json"), to_json(*profile)); !written)
         return std::unexpected(written.error());
     return profile;

@@ -179,6 +179,8 @@ Result<Profile> profile(const Study& study)
         return std::unexpected(possible.error());
     if (auto enough = check_space_for(study, telling_mixes(study, false).size()); !enough)
         return std::unexpected(enough.error());
+    const auto context = study.context();
+    if (!context) return std::unexpected(context.error());
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
     const Artifacts artifacts = artifacts_of(study, *text);
@@ -188,12 +190,14 @@ Result<Profile> profile(const Study& study)
         auto device = read_kept(artifacts.device, read_device_profile, study.monitor);
         if (model && device) {
             Profile kept{.model = std::move(*model), .device = std::move(*device)};
+            kept.device.context = *context;
             if (auto written = write_text(together, to_json(kept)); !written) return std::unexpected(written.error());
             return kept;
         }
     }
     auto measured = measure_profile(study, artifacts);
     if (!measured) return measured;
+    measured->device.context = *context;
     for (const auto& [path, json] : {std::pair(artifacts.model, to_json(measured->model, artifacts.model_key)),
                                      std::pair(artifacts.device, to_json(measured->device, artifacts.device_key)),
                                      std::pair(together, to_json(*measured))}) {

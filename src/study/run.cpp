@@ -233,7 +233,7 @@ Result<Ship> find_best(const Study& study, const PlanRequest& request, const Sen
         auto& plans = std::get<TryNext>(*decision).plans;
         if (auto measured = measure_plans(study, rivals, budget, std::move(plans), mix, found); !measured)
             return std::unexpected(measured.error());
-        if (found.session.attempts.size() == before) return best_of(*found.sensitivity, request, found.session);
+        if (found.session.attempts.size() == before) return best_of(request, found.session);
     }
 }
 
@@ -246,7 +246,7 @@ Result<Ship> best_so_far(const Study& study, const PlanRequest& request, Progres
         Measurement known = weigh(study, *plan);
         found.session.attempts.push_back({std::move(*plan), std::move(known)});
     }
-    Ship ship = best_of(*found.sensitivity, request, found.session);
+    Ship ship = best_of(request, found.session);
     ship.because += "; the time was up";
     return ship;
 }
@@ -296,8 +296,7 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     result.because = std::move(ship->because);
     result.limits_kept = ship->limits_kept;
     if (!early) {  // the output itself is what has to keep them
-        result.limits_kept = limit_excess(request.limits, metrics_of(result.mix, result.reference.quality),
-                                          study.inventory.kv_bytes_per_token) <= 1;
+        result.limits_kept = limit_excess(request.limits, metrics_of(result.mix, result.reference.quality)) <= 1;
         for (const Measurement& rival : found.session.rivals) result.limits_kept &= contest(result.mix, rival).won();
     }
     result.rivals = std::move(found.session.rivals);
@@ -344,8 +343,6 @@ Result<> check_run(const Study& study, const PlanRequest& request)
         return std::unexpected(ready.error());
     if (!front)
         if (auto ready = check_ready(study.inventory, "run", {Task::score}); !ready) return std::unexpected(ready.error());
-    if (request.limits.context > 0 && study.inventory.kv_bytes_per_token == 0)
-        return usage_error("run: the size of this model's KV cache is not known, so it cannot be counted as memory");
     const bool prompts = request.weights[kPromptLatency] > 0 || request.limits.most[kPromptLatency] < kUnlimited;
     if (prompts && study.settings.speed.prompt == 0)
         return usage_error("run: prompt latency has a weight or a limit, so a prompt must be timed: --prompt-tokens is 0");

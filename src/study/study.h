@@ -44,6 +44,7 @@ struct StudySettings {
     std::optional<QuantType>
         form{};              ///< full-precision type that probes run in; nothing: the one this machine computes fastest
     bool remeasure = false;  ///< measure again what the workspace already holds
+    std::uint64_t context = 0;  ///< tokens of a context that profiles tell the memory of; 0: of none
     RunSettings run;
     QualitySettings quality;
     SpeedSettings speed;
@@ -63,6 +64,11 @@ struct Study {
 
     [[nodiscard]] const std::filesystem::path& model() const { return inventory.files.front(); }
     [[nodiscard]] Platform platform() const { return runtime->platform(settings.run); }
+    /// What the model keeps in memory beside its weights at the context of the settings.
+    [[nodiscard]] Result<ContextMemory> context() const
+    {
+        return runtime->context_memory(model(), settings.run, settings.context, monitor);
+    }
 };
 
 /// What each of the study's types would weigh. Nothing is quantized.

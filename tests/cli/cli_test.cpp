@@ -151,15 +151,18 @@ TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]
     CHECK(apreqel(folder, {"inspect", "m.gguf", "-o", "shape.json"}).exit_code == 0);
     check_error(apreqel(folder, {"inspect", "m.gguf", "-o", "shape.json"}), 2, "shape.json: it exists");
     std::filesystem::rename(folder / "shape.json", device / "shape.json");
-    const auto bench = [&](const std::string& output) {
-        return apreqel(device, {"bench", "shape.json", "-o", output, "--types", "q4_0,q8_0", "--embedding-type", "q8_0",
-                                "--workload", "8:4@16", "-t", "1"});
+    const auto bench = [&](const std::string& output, const std::vector<std::string>& more) {
+        std::vector<std::string> flags{"bench", "shape.json", "-o", output, "--types", "q4_0,q8_0", "--embedding-type", "q8_0",
+                                       "--workload", "8:4@16", "-t", "1"};
+        flags.append_range(more);
+        return apreqel(device, flags);
     };
-    const auto timed = bench("latency.json");
+    const auto timed = bench("latency.json", {"--kv-context", "4096"});
     INFO(timed.err);
     CHECK(timed.exit_code == 0);
     CHECK(timed.out.contains("embedding and output: q8_0 in every type; 3 mixes"));
     CHECK(timed.out.contains("\nq4_0 "));
+    CHECK(timed.out.contains("context of 4096 tokens: KV cache 2.00 MiB (K f16, V f16), buffers "));
     std::size_t files = 0;
     for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(device.path())) ++files;
     CHECK(files == 2);  // the shape and the times
@@ -176,7 +179,19 @@ TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]
     const auto lightest = plan({"--device", "latency.json", "-w", "1,0,0", "--no-mix-embedding"});
     CHECK(lightest.exit_code == 0);
     CHECK(lightest.out.contains("q4_0 × 2"));
-    CHECK(bench("slow.json").exit_code == 0);
+    CHECK(lightest.out.contains("memory: that of the weights alone"));
+    // What the device reported counts, and of other contexts what is reported of the shape here.
+    const auto beside = plan({"--device", "latency.json", "--kv-context", "4096"});
+    CHECK(beside.out.contains("context of 4096 tokens: KV cache 2.00 MiB (K f16, V f16), buffers "));
+    CHECK(beside.out.contains("weights  KV cache"));
+    CHECK(plan({"--device", "latency.json", "--kv-context", "8192"}).out.contains("8192 tokens: KV cache 4.00 MiB"));
+    CHECK(plan({"--device", "latency.json", "--max-memory", "2MiB"}).exit_code == 0);
+    check_error(plan({"--device", "latency.json", "--max-memory", "2MiB", "--kv-context", "4096"}), 3, "the context included");
+    check_error(plan({"--device", "latency.json", "--cache-type-k", "q8_0"}), 2, "a KV cache of f16 and f16, not of q8_0 and f16");
+    CHECK(bench("quantized.json", {"--cache-type-k", "q8_0", "--cache-type-v", "Q4_0"}).exit_code == 0);
+    CHECK(read_text(device / "quantized.json").value().contains("\"cache_type_v\": \"q4_0\""));
+    check_error(plan({"--device", "latency.json", "--device", "quantized.json"}), 1, "other types of KV cache");
+    CHECK(bench("slow.json", {"--devices", "none", "--no-kv-offload", "--override-tensor", "ffn=CPU,attn=CPU"}).exit_code == 0);
     CHECK(plan({"--device", "latency.json", "--device", "slow.json", "--json"}).out.contains("the slowest of: "));
     CHECK(plan({"--device", "latency.json", "--device", "slow.json", "--device-weights", "1,2", "--json"})
               .out.contains("the weighted mean of: "));
@@ -223,6 +238,42 @@ TEST_CASE("the energy of a token is measured, told, kept and planned by", "[cli]
     REQUIRE(kept);
     CHECK(kept->contains("\"energy_j\""));
     CHECK(kept->contains("\"idle_power_w\""));
+}
+
+TEST_CASE("a context takes what libllama reports, also where a header does not tell", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    make_tiny_model(folder.path(), {.architecture = "gemma2", .file = "windowed.gguf"});
+    const auto inspect = [&](const char* model, std::vector<std::string> more) {
+        more.insert(more.begin(), {"inspect", model});
+        return apreqel(folder, more);
+    };
+    CHECK(inspect("m.gguf", {}).out.contains("KV cache: 512 B a token in f16; --kv-context N tells what a context takes"));
+    // 128 keys and 128 values a token: 34 bytes for 32 of them in q8_0, 18 in q4_0.
+    const auto counted =
+        inspect("m.gguf", {"--kv-context", "8192", "--cache-type-k", "q8_0", "--cache-type-v", "q4_0", "--json"});
+    CHECK(counted.out.contains(std::format("\"cache_bytes\": {},", 8192 * 4 * (34 + 18))));
+    CHECK(inspect("windowed.gguf", {}).out.contains("KV cache: not the same for every token"));
+    CHECK(inspect("windowed.gguf", {"--kv-context", "4096"}).out.contains("context of 4096 tokens: KV cache "));
+}
+
+TEST_CASE("a place or type that there is none of is a usage error", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    const std::vector<std::pair<std::string, std::string>> wrong{{"--devices", "CUDA77"},      {"--split-mode", "column"},
+                                                                 {"--override-tensor", "exps"}, {"--override-tensor", "a=CUDA77"},
+                                                                 {"--override-tensor", "(=CPU"}};
+    for (const auto& [flag, value] : wrong) {
+        CAPTURE(flag, value);
+        const std::string named = value.substr(value == "a=CUDA77" ? 2 : 0);
+        check_error(apreqel(folder, {"run", "m.gguf", "-o", "out.gguf", flag, value}), 2, named);
+        check_error(apreqel(folder, {"bench", "shape.json", "-o", "out.json", flag, value}), 2, named);
+    }
+    for (const char* flag : {"--cache-type-k", "--cache-type-v"})
+        check_error(apreqel(folder, {"inspect", "m.gguf", "--kv-context", "512", flag, "q3_K"}), 2, "q8_0");
+    CHECK(!std::filesystem::exists(folder / "m.gguf.apreqel"));
 }
 
 TEST_CASE("a workload that is none is a usage error", "[cli]")

@@ -73,13 +73,22 @@ TEST_CASE("what was not measured is not known, and keeps no limit", "[decide]")
     CHECK(std::isnan(metrics[kDivergence]));
     CHECK(std::abs(metrics[kPerplexityIncrease] - 0.1) < 1e-12);
     Limits limits;
-    CHECK(limit_excess(limits, metrics, 0) == 0);
+    CHECK(limit_excess(limits, metrics) == 0);
     limits.most[kMemory] = 2000;
-    CHECK(limit_excess(limits, metrics, 0) == 0.5);
-    limits.context = 300;  // of 10 bytes each
-    CHECK(limit_excess(limits, metrics, 10) == 2);
+    CHECK(limit_excess(limits, metrics) == 0.5);
+    limits.context = {.tokens = 300, .cache_bytes = 2500, .buffer_bytes = 500};
+    CHECK(limit_excess(limits, metrics) == 2);
     limits.most[kLatency] = 1e9;
-    CHECK(limit_excess(limits, metrics, 10) == kUnlimited);
+    CHECK(limit_excess(limits, metrics) == kUnlimited);
+}
+
+TEST_CASE("a header tells of an f16 cache and of no buffers, or of nothing", "[decide]")
+{
+    CHECK(*f16_context(300, 10) == ContextMemory{.tokens = 300, .cache_bytes = 3000});
+    CHECK(*f16_context(0, 0) == ContextMemory{});
+    const auto unknown = f16_context(300, 0);
+    REQUIRE(!unknown);
+    CHECK(unknown.error().code == ErrorCode::usage);
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ struct Case {
     }
 };
 
-Limits at_most(std::size_t criterion, double value, std::uint64_t context = 0)
+Limits at_most(std::size_t criterion, double value, const ContextMemory& context = {})
 {
     Limits limits{.context = context};
     limits.most[criterion] = value;
@@ -107,8 +107,10 @@ TEST_CASE("a memory limit leaves the precise type to the layer that suffers most
     REQUIRE(plan);
     CHECK(types_of(*plan) == "3833");
     CHECK(plan->chosen().estimate[kMemory] <= 1500);
-    // 20 tokens of KV cache take the place of two precise layers.
-    CHECK(types_of(*c.plan("0,0,1", at_most(kMemory, 1700, 20))) == "3833");
+    // KV cache and buffers of 20 tokens take the place of two precise layers.
+    const auto beside = c.plan("0,0,1", at_most(kMemory, 1700, {.tokens = 20, .cache_bytes = 150, .buffer_bytes = 50}));
+    CHECK(types_of(*beside) == "3833");
+    CHECK(beside->chosen().estimate[kMemory] == plan->chosen().estimate[kMemory]);
 }
 
 TEST_CASE("every limit binds", "[decide]")
@@ -187,9 +189,6 @@ TEST_CASE("a sensitivity that does not belong to the profile is refused", "[deci
     Case other_embedding;
     other_embedding.embedding().fixed_type = "q8_0";
     CHECK(!other_embedding.plan("1,1,1"));
-    Case cache_unknown;
-    cache_unknown.sensitivity.kv_bytes_per_token = 0;
-    CHECK(!cache_unknown.plan("1,1,1", at_most(kMemory, 5000, 10)));
     CHECK(!make_front_plan(Case().profile, Case().sensitivity, {}));  // all weights 0
 }
 

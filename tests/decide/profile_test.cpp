@@ -83,6 +83,16 @@ TEST_CASE("a fleet takes as long as its slowest device, type by type", "[decide]
     CHECK(one->device == "board");
 }
 
+TEST_CASE("a fleet has the context of the device that needs most for it, if all have counted the same", "[decide]")
+{
+    std::vector devices{device_of("board", 10, 12, 11), device_of("phone", 8, 14, 13)};
+    devices[0].context = {.tokens = 100, .cache_bytes = 7, .buffer_bytes = 9};
+    devices[1].context = {.tokens = 100, .cache_bytes = 8, .buffer_bytes = 1};
+    CHECK(fleet_of(devices)->context == devices[0].context);
+    devices[1].context.tokens = 99;
+    CHECK(fleet_of(devices)->context == ContextMemory{});
+}
+
 TEST_CASE("a weighted fleet takes the mean of times relative to each device's fastest type", "[decide]")
 {
     const std::vector devices{device_of("board", 10, 20, 15), device_of("server", 2, 1, 1.5)};
@@ -141,6 +151,7 @@ TEST_CASE("a fleet is of what all its devices timed, in the same way", "[decide]
     };
     CHECK(refused([](DeviceProfile& d) { d.model = "n"; }) == "plan: board timed model m, phone timed n");
     CHECK(refused([](DeviceProfile& d) { d.workload.depth = 9; }).contains("other numbers of tokens"));
+    CHECK(refused([](DeviceProfile& d) { d.context.cache_type_v = "q4_0"; }).contains("other types of KV cache"));
     CHECK(refused([](DeviceProfile& d) { d.embedding_type = "q4_K"; }).contains("embeddings in q6_K"));
     CHECK(refused([](DeviceProfile& d) { d.models = {{.name = "q4_0", .speed = speed(1)}}; }).contains("no type in common"));
     CHECK(refused([](DeviceProfile& d) { d.models[0].speed.latency_ms.median = 0; }).contains("was not measured"));

@@ -49,7 +49,7 @@ bool accepts_front(std::string_view input)
     if (!sensitivity || sensitivity->groups.size() > kMostLayers) return false;
     PlanRequest request{.method = Method::front, .weights = kBalanced};
     const bool accepted = written(make_front_plan(*profile, *sensitivity, request));
-    request.limits.context = 10;
+    request.limits.context = {.tokens = 10, .cache_bytes = 100, .buffer_bytes = 10};
     request.limits.most[kMemory] = 5000;
     request.limits.most[kLatency] = 2;
     request.limits.most[kDivergence] = 1;

@@ -181,7 +181,7 @@ TEST_CASE("damaged sensitivities are refused, or planned with", "[records]")
         Sensitivity filled = *sensitivity;
         static_cast<void>(fill_in(filled));
         for (const bool embedding : {false, true}) {
-            Limits limits{.context = 10};
+            Limits limits{.context = {.tokens = 10, .cache_bytes = 40}};
             limits.most[kMemory] = 2000;
             limits.most[kDivergence] = 1;
             if (const auto plan = make_front_plan(plausible_profile(), *sensitivity, equal(embedding, limits)); plan)

@@ -106,6 +106,7 @@ Profile RandomRecords::profile(std::size_t layers)
                               .types = {}},
                     .device = {.model = "m", .device = text(), .version = version, .models = {}}};
     if (below(2) == 0) profile.device.workload = {below(9), 1 + below(9), below(9)};
+    profile.device.context = context();
     if (below(2) == 0) profile.device.embedding_type = profile.model.embedding_type;
     if (below(2) == 0) profile.model.reference = quality();
     const std::string names[] = {"q4_K", "q8_0+imatrix", "my \"own\" é", "q3_K"};
@@ -174,6 +175,12 @@ Metrics RandomRecords::metrics()
     return metrics;
 }
 
+ContextMemory RandomRecords::context()
+{
+    if (below(2) == 0) return {};
+    return {.tokens = 1 + below(9), .cache_type_k = "q8_0", .cache_bytes = count(), .buffer_bytes = count()};
+}
+
 Plan RandomRecords::plan(const Profile& profile)
 {
     const bool front = below(2) == 0;
@@ -201,7 +208,7 @@ Plan RandomRecords::plan(const Profile& profile)
     if (!front) return plan;
     if (below(2) == 0) plan.epsilon = share();
     plan.latency_error = share();
-    plan.request.limits.context = below(9);
+    plan.request.limits.context = context();
     for (std::size_t c = 0; c < kCriteria; ++c)
         if (!criteria()[c].limit.empty() && below(2) == 0) plan.request.limits.most[c] = number();
     return plan;

@@ -35,6 +35,7 @@ private:
     [[nodiscard]] std::vector<GroupType> allocation(const Profile& profile);
     [[nodiscard]] MixedModel mixed(const Profile& profile);
     [[nodiscard]] Metrics metrics();
+    [[nodiscard]] ContextMemory context();
     [[nodiscard]] std::vector<Fallback> fallbacks();
     [[nodiscard]] Candidate candidate(std::size_t types);
 

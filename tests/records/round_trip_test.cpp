@@ -57,6 +57,7 @@ TEST_CASE("what is read is what was meant", "[records]")
     CHECK(read->costs.front()[kPerplexity] == plan.costs.front()[kPerplexity]);
     CHECK(read->request.weights == plan.request.weights);
     CHECK(read->request.limits.most == plan.request.limits.most);
+    CHECK(read->request.limits.context == plan.request.limits.context);
     CHECK(read->objectives == plan.objectives);
     CHECK(read->ranking.scale.norm == plan.ranking.scale.norm);
     CHECK(read->ranking.scale.ideal == plan.ranking.scale.ideal);

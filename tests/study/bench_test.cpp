@@ -31,6 +31,7 @@ struct ShapeLab : Lab {
 TEST_CASE("a bench of a shape finds what an outlook of the model does", "[study][fake]")
 {
     ShapeLab lab;
+    lab.settings.context = 64;
     const auto whole = outlook(lab.study());
     REQUIRE(whole);
     const auto found = bench(lab.shape_study());
@@ -46,6 +47,7 @@ TEST_CASE("a bench of a shape finds what an outlook of the model does", "[study]
     }
     const DeviceProfile kept = parse_device_profile(to_json(*device)).value();
     CHECK(to_json(kept) == to_json(*device));
+    CHECK(kept.context == ContextMemory{.tokens = 64, .cache_bytes = 128, .buffer_bytes = 10});
     CHECK(kept.workload == Workload{lab.settings.speed.prompt, lab.settings.speed.generated, 0});
 }
 

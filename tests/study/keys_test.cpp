@@ -142,6 +142,12 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     CHECK(change([](Study& s) { s.settings.speed.energy = true; }) == speed);
     CHECK(change([](Study& s) { s.settings.run.threads = 1; }) == speed + kForms);
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = 0; }) == kTexts + kRun + kForms);
+    CHECK(change([](Study& s) { s.settings.run.split_mode = "row"; }) == kTexts + kRun + kForms);
+    CHECK(change([](Study& s) { s.settings.run.offload_cache = false; }) == kTexts + kRun + kForms);
+    CHECK(change([](Study& s) { s.settings.run.overrides = {{"exps", "CPU"}}; }) == kTexts + kRun + kForms);
+    CHECK(change([](Study& s) { s.settings.run.cache_type_k = "q8_0"; }) == speed);
+    CHECK(change([](Study& s) { s.settings.run.cache_type_v = "q8_0"; }) == speed);
+    CHECK(change([](Study& s) { s.settings.context = 4096; }).empty());
     CHECK(change([](Study& s) { s.settings.types.pop_back(); }) == kProfiles);
     CHECK(change([](Study& s) { s.settings.embedding_type = *parse_type("q8_0"); }) ==
           kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"});

@@ -51,6 +51,30 @@ TEST_CASE("an outlook has the memory and the speed of the real variants, and bui
     }
 }
 
+TEST_CASE("a profile tells the memory of the context that is asked for, of which no time depends", "[study][fake]")
+{
+    Lab lab(false);
+    CHECK(outlook_of(lab).device.context == ContextMemory{});
+    lab.settings.context = 100;
+    const ContextMemory wanted{.tokens = 100, .cache_bytes = 200, .buffer_bytes = 10};
+    CHECK(outlook_of(lab).device.context == wanted);
+    CHECK(lab.runtime->done("speed") == 1);
+    CHECK(read_profile(lab.folder / "workspace" / "profile.json")->device.context == wanted);
+    lab.settings.run.cache_type_k = "q8_0";  // other times
+    CHECK(outlook_of(lab).device.context ==
+          ContextMemory{.tokens = 100, .cache_type_k = "q8_0", .cache_bytes = 100, .buffer_bytes = 10});
+    CHECK(lab.runtime->done("speed") == 2);
+    const auto whole = profile(lab.study());
+    REQUIRE(whole);
+    CHECK(whole->device.context.cache_bytes == 100);
+    // A context that cannot be made is told before anything is timed.
+    lab.runtime->start_again();
+    lab.runtime->faults.fail_at = 1;
+    lab.settings.speed.repetitions = 9;
+    CHECK(!outlook(lab.study()));
+    CHECK(lab.runtime->calls == std::vector<std::string>{"context"});
+}
+
 TEST_CASE("the mixes of an outlook are timed as the mixed models are, and are hardly more than the types", "[study][fake]")
 {
     Lab lab(false);

@@ -19,7 +19,7 @@ namespace apreqel {
 namespace {
 
 /// What a model's logits are here: its weights, by tensor.
-using Weights = std::map<std::string, std::vector<float>>;
+using TensorValues = std::map<std::string, std::vector<float>>;
 
 std::vector<float> to_floats(const Tensor& tensor, std::span<const std::byte> stored)
 {
@@ -34,9 +34,9 @@ std::vector<float> to_floats(const Tensor& tensor, std::span<const std::byte> st
 }
 
 /// All weights that take a type.
-Result<Weights> read_weights(const Inventory& inventory)
+Result<TensorValues> read_weights(const Inventory& inventory)
 {
-    Weights weights;
+    TensorValues weights;
     for (const Tensor& tensor : inventory.tensors) {
         if (tensor.place == TensorPlace::fixed) continue;
         const auto file = InputFile::open(inventory.files[tensor.file]);
@@ -94,7 +94,7 @@ Spread spread(double value, std::size_t chunks, std::size_t tokens)
 
 class FakeModel : public RunnableModel {
 public:
-    FakeModel(FakeRuntime& runtime, Inventory inventory, Weights weights)
+    FakeModel(FakeRuntime& runtime, Inventory inventory, TensorValues weights)
         : runtime_(runtime), inventory_(std::move(inventory)), weights_(std::move(weights))
     {
     }
@@ -180,7 +180,7 @@ public:
         if (!reference) return std::unexpected(reference.error());
         if (!reference->starts_with(identity)) return fail("fake: the reference is of something else");
         const double factor = is_mixed(inventory_) ? runtime_.world.mixed_divergence : 1;
-        Weights whole = weights_;  // the reference has its tensors in the order of their names
+        TensorValues whole = weights_;  // the reference has its tensors in the order of their names
         std::size_t at = identity.size();
         for (auto& [name, values] : whole) {
             std::memcpy(values.data(), reference->data() + at, values.size() * sizeof(float));
@@ -235,7 +235,7 @@ public:
     }
 
 private:
-    [[nodiscard]] double divergence(const Weights& reference) const
+    [[nodiscard]] double divergence(const TensorValues& reference) const
     {
         double sum = 0;
         for (const Tensor& tensor : inventory_.tensors) {
@@ -281,8 +281,8 @@ private:
 
     FakeRuntime& runtime_;
     Inventory inventory_;
-    Weights weights_;
-    Weights reference_;  ///< of the probes
+    TensorValues weights_;
+    TensorValues reference_;  ///< of the probes
     std::vector<std::vector<Token>> sequences_;
     Monitor* monitor_ = nullptr;
     bool found_ = false;
@@ -318,7 +318,7 @@ Result<std::unique_ptr<RunnableModel>> FakeRuntime::load(const std::filesystem::
     if (auto begun = begin("load " + path.filename().string()); !begun) return std::unexpected(begun.error());
     auto inventory = read_inventory(path);
     if (!inventory) return std::unexpected(inventory.error());
-    auto weights = access == WeightAccess::none ? Result<Weights>(std::in_place) : read_weights(*inventory);
+    auto weights = access == WeightAccess::none ? Result<TensorValues>(std::in_place) : read_weights(*inventory);
     if (!weights) return std::unexpected(weights.error());
     return std::make_unique<FakeModel>(*this, std::move(*inventory), std::move(*weights));
 }
@@ -384,6 +384,17 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
 Result<> FakeRuntime::check_energy(const RunSettings& /*run*/)
 {
     return world.counts_energy ? Result<>() : fail("energy: nothing on this machine tells it");
+}
+
+Result<ContextMemory> FakeRuntime::context_memory(const std::filesystem::path& /*path*/, const RunSettings& settings,
+                                                  std::uint64_t length, Monitor& monitor)
+{
+    ContextMemory memory{.tokens = length, .cache_type_k = settings.cache_type_k, .cache_type_v = settings.cache_type_v};
+    if (length == 0) return memory;
+    if (auto begun = begin("context", &monitor); !begun) return std::unexpected(begun.error());
+    memory.cache_bytes = length * (bits_per_weight(*parse_type(settings.cache_type_k)) > 9 ? 2 : 1);
+    memory.buffer_bytes = 10;
+    return memory;
 }
 
 Result<> FakeRuntime::quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,

@@ -41,7 +41,7 @@ public:
     Platform here{.libllama = "fake", .device = "fake device", .machine = "fake machine", .offloading = "none", .threads = 1};
 
     /// Calls that were begun: "load llama.gguf", "tokenize", "sample", "score", "collect", "record", "evaluate q4_0…gguf",
-    /// "probe", "find", "time", "speed of plan-1.gguf", "stock Q4_0".
+    /// "probe", "find", "time", "context", "speed of plan-1.gguf", "stock Q4_0".
     std::vector<std::string> calls;
     /// Of these, how many succeeded and begin like that.
     [[nodiscard]] std::size_t done(std::string_view call) const;
@@ -64,6 +64,9 @@ public:
     Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                              const SpeedSettings& settings, Monitor& monitor) override;
     Result<> check_energy(const RunSettings& run) override;
+    /// A byte of KV cache a token, twice as much where its keys are in more than 8 bits, and 10 bytes of buffers.
+    Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings, std::uint64_t tokens,
+                                         Monitor& monitor) override;
     /// All layers and the embedding in the type that the name begins with: "Q4_0".
     Result<> quantize_stock(const Inventory& source, std::string_view name, const std::filesystem::path& output,
                             const RunSettings& settings) override;

@@ -1,0 +1,57 @@
+#include "cli/command.h"
+
+#include <format>
+#include <string_view>
+
+namespace apreqel {
+namespace {
+
+/// In single quotes, unless no shell would mind.
+std::string quoted(const std::string& text)
+{
+    constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:";
+    if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+    std::string safe = "'";
+    for (const char c : text) safe += c == '\'' ? "'\\''" : std::string(1, c);
+    return safe + "'";
+}
+
+std::string overrides_of(const RunSettings& settings)
+{
+    std::string text;
+    for (const auto& [pattern, buffer] : settings.overrides)
+        text += std::format("{}{}={}", text.empty() ? "" : ",", pattern, buffer);
+    return text;
+}
+
+std::string devices_of(const RunSettings& settings)
+{
+    std::string text;
+    for (const std::string& name : settings.devices) text += (text.empty() ? "" : ",") + name;
+    return text;
+}
+
+}  // namespace
+
+std::string llama_command(const std::filesystem::path& model, const RunSettings& settings, std::uint64_t context)
+{
+    const RunSettings usual;
+    std::string command = context > 0 ? "llama-server" : "llama-cli";
+    const auto add = [&](bool given, std::string_view flag, const std::string& value) {
+        if (given) command += std::format(" {} {}", flag, quoted(value));
+    };
+    add(true, "-m", model.string());
+    add(context > 0, "-c", std::to_string(context));
+    add(context > 0, "-np", "1");  // or llama-server has several sequences, each with a part of it
+    add(settings.cache_type_k != usual.cache_type_k, "-ctk", settings.cache_type_k);
+    add(settings.cache_type_v != usual.cache_type_v, "-ctv", settings.cache_type_v);
+    add(settings.threads > 0, "-t", std::to_string(settings.threads));
+    add(settings.gpu_layers >= 0, "-ngl", std::to_string(settings.gpu_layers));
+    add(!settings.devices.empty(), "-dev", devices_of(settings));
+    add(settings.split_mode != usual.split_mode, "-sm", settings.split_mode);
+    add(!settings.overrides.empty(), "-ot", overrides_of(settings));
+    if (!settings.offload_cache) command += " -nkvo";
+    return command;
+}
+
+}  // namespace apreqel

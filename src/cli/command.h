@@ -1,0 +1,16 @@
+// How stock llama.cpp is told what settings say here.
+#pragma once
+
+#include "runtime/settings.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace apreqel {
+
+/// The command that runs `model` as it was measured: llama-server with the context that was counted, or llama-cli where none was.
+/// It can be pasted into a POSIX shell.
+[[nodiscard]] std::string llama_command(const std::filesystem::path& model, const RunSettings& settings, std::uint64_t context);
+
+}  // namespace apreqel

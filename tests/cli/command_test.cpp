@@ -1,0 +1,26 @@
+#include "cli/command.h"
+
+#include <catch2/catch_test_macros.hpp>
+
+namespace apreqel {
+namespace {
+
+TEST_CASE("llama.cpp is told what was measured, and nothing that it does by itself", "[cli]")
+{
+    CHECK(llama_command("mixed.gguf", {}, 0) == "llama-cli -m mixed.gguf");
+    CHECK(llama_command("mixed.gguf", {}, 8192) == "llama-server -m mixed.gguf -c 8192 -np 1");
+    const RunSettings settings{.threads = 4,
+                               .gpu_layers = 0,
+                               .devices = {"CUDA0", "CUDA1"},
+                               .split_mode = "row",
+                               .offload_cache = false,
+                               .overrides = {{"ffn_(up|down)_exps", "CPU"}, {"attn", "CUDA1"}},
+                               .cache_type_k = "q8_0",
+                               .cache_type_v = "q4_0"};
+    CHECK(llama_command("it's here/mixed.gguf", settings, 0) ==
+          "llama-cli -m 'it'\\''s here/mixed.gguf' -ctk q8_0 -ctv q4_0 -t 4 -ngl 0 -dev CUDA0,CUDA1 -sm row "
+          "-ot 'ffn_(up|down)_exps=CPU,attn=CUDA1' -nkvo");
+}
+
+}  // namespace
+}  // namespace apreqel
