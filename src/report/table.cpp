@@ -117,6 +117,15 @@ std::vector<std::string> measurement_row(const Measurement& measurement)
             compared ? std::format("{:.2f} %", 100 * quality.same_top) : "—"};
 }
 
+std::string format_verdict(const Contest& contest)
+{
+    std::string lost;
+    for (const auto& [kept, what] : {std::pair(contest.no_larger(), "larger"), std::pair(contest.no_slower(), "slower"),
+                                     std::pair(contest.closer(), "not closer to full precision")})
+        if (!kept) lost += (lost.empty() ? "" : ", ") + std::string(what);
+    return lost.empty() ? "better" : lost;
+}
+
 std::string format_fallbacks(const std::vector<Fallback>& fallbacks)
 {
     struct Line {

@@ -1,6 +1,7 @@
 // Figures as people read them.
 #pragma once
 
+#include <apreqel/contest.h>
 #include <apreqel/measurement.h>
 #include <apreqel/plan.h>
 
@@ -25,6 +26,9 @@ namespace apreqel {
 /// The header and a row of a table of measured models.
 [[nodiscard]] std::vector<std::string> measurement_header(std::string_view first);
 [[nodiscard]] std::vector<std::string> measurement_row(const Measurement& measurement);
+
+/// What a model has not won against a rival: "larger, slower, not closer to full precision"; or "better".
+[[nodiscard]] std::string format_verdict(const Contest& contest);
 
 /// "q3_K × 4, q6_K × 12": the types that have layers.
 [[nodiscard]] std::string format_distribution(const std::vector<std::string>& types, const std::vector<std::size_t>& counts);
