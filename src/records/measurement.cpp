@@ -97,7 +97,9 @@ void rival_fields(Archive& archive, Measurement& rival, const Measurement& model
     fields(archive, rival);
     const bool both = comparable(rival) && comparable(model);
     Contest result = both && archive.writing() ? contest(model, rival) : Contest{};
-    bool won = result.won();
+    bool no_larger = result.no_larger();
+    bool no_slower = result.no_slower();
+    bool closer = result.closer();
     archive.object(
         "contest", "the model beside it",
         [&] {
@@ -111,7 +113,9 @@ void rival_fields(Archive& archive, Measurement& rival, const Measurement& model
             archive.optional("nll", result.nll, "mean −log p of the text's tokens less its, nats", {.written = result.has_chunks});
             archive.optional("nll_error", result.nll_error, "paired standard error of that",
                              {.rule = Rule::not_negative, .written = result.has_chunks});
-            archive.optional("won", won, "no larger, no slower beyond the noise, and closer to full precision");
+            archive.optional("no_larger", no_larger, "than the rival");
+            archive.optional("no_slower", no_slower, "beyond the noise");
+            archive.optional("closer", closer, "to full precision, and no text less likely beyond two standard errors");
         },
         both || !archive.writing());
 }

@@ -14,6 +14,7 @@ function drawFronts(study) {
     ...mixed.map(({metrics}, s) => point(`${study.settings[s].category}, setting ${s + 1}`,
       dominated[study.uniform.length + s] ? 'dominated' : 'mixed', metrics)),
     ...others.flatMap(set => set.models.map((m, s) => point(`${set.name}, ${s + 1}`, set.name, study.models[m].metrics))),
+    ...(study.sets ?? []).flatMap(({rivals = []}) => rivals.map(({name, metrics}) => point(name, 'rival', metrics))),
     ...study.uniform.map(({name, metrics}) => point(name, 'uniform', metrics)),
   ];
   for (const view of views) scatter(chartIn('fronts'), points, view);
@@ -22,7 +23,7 @@ function drawFronts(study) {
 /// Every planned model: a criterion as estimated and as measured.
 function drawErrors(study) {
   const planned = setsOf(study).filter(({candidates}) => candidates.length);
-  const looks = looksOf(planned.map(({name}) => name));
+  const looks = looksOf(planned.map(({name}) => name), $('errors').clientWidth / 3);
   for (const {name, field, title, scale: factor} of compared) {
     const pairs = planned.flatMap(set => set.models.map((m, s) => ({name: `${set.name}, ${s + 1}`, series: set.name,
       estimated: set.candidates[s].estimate[field] * factor, measured: study.models[m].metrics[field] * factor})));
@@ -91,7 +92,7 @@ function drawStudy() {
   if (!study) return missing('study', `apreqel study ${model}`);
   for (const draw of [drawFronts, drawErrors, drawBits, drawOrders]) draw(study);
   for (const {title, rows, note} of data.tables ?? [])
-    $('tables').append(element('h3', {}, title), element('div', {className: 'scroll'}, table(rows)),
-      element('p', {className: 'note'}, note));
+    $('tables').append(element('details', {open: rows.length <= kLong}, element('summary', {}, title),
+      element('div', {className: 'scroll'}, table(rows)), element('p', {className: 'note'}, note)));
 }
 
