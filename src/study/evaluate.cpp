@@ -106,6 +106,7 @@ public:
             set.types = beside.plan.types;
             set.candidates.push_back(beside.plan.chosen());
             set.models.push_back(model(std::move(beside.plan.allocation)));
+            evaluation_.models[set.models.back()].measurement.quality = std::move(beside.quality);
             set.rivals.push_back(std::move(beside.rival));
         }
         return set.models.empty() ? Result<>() : add(std::move(set), evaluation_.profile, {});
@@ -211,7 +212,7 @@ Result<> plan_sets(Planner& planner, const Profile& own, const Profile& profiled
 }
 
 /// Measures all models, the uniform variants, and the rivals of the last set in the same rounds: only then do their latencies
-/// compare.
+/// compare. The quality that is known of a model stays.
 Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t uniform, const std::vector<ModelFile>& rivals,
                         bool keep_models)
 {
@@ -219,22 +220,28 @@ Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t 
     std::vector<ModelFile> files = variant_files(study);
     std::vector<std::size_t> file_of;  // of each model
     std::vector<std::vector<GroupType>> mixes;
-    std::vector<bool> wanted(files.size());
-    std::fill_n(wanted.begin(), uniform, true);
+    std::vector<bool> is_known;  // of each mix: its quality
     for (const MixedModel& model : evaluation.models) {
         const auto variant = uniform_variant(model, study.settings.types);
-        if (variant) wanted[*variant] = true;
         file_of.push_back(variant ? *variant : files.size() + mixes.size());
-        if (!variant) mixes.push_back(model.allocation);
+        if (variant) continue;
+        mixes.push_back(model.allocation);
+        is_known.push_back(model.measurement.quality.tokens > 0);
     }
     const auto built = build_mixes(study, mixes);
     if (!built) return std::unexpected(built.error());
-    for (const auto& path : *built) files.push_back({path, std::format("mix {}", files.size() - wanted.size() + 1)});
+    for (std::size_t m = 0; m < built->size(); ++m)
+        files.push_back({(*built)[m], std::format("mix {}", m + 1), is_known[m]});
     files.append_range(rivals);
     auto measured = measure(study, files);
     if (!measured) return std::unexpected(measured.error());
     evaluation.uniform.assign(measured->begin(), measured->begin() + static_cast<std::ptrdiff_t>(uniform));
-    for (std::size_t m = 0; m < evaluation.models.size(); ++m) evaluation.models[m].measurement = (*measured)[file_of[m]];
+    for (std::size_t m = 0; m < evaluation.models.size(); ++m) {
+        Measurement& model = evaluation.models[m].measurement;
+        Quality known = std::move(model.quality);
+        model = (*measured)[file_of[m]];
+        if (model.quality.tokens == 0) model.quality = std::move(known);
+    }
     if (!rivals.empty())
         evaluation.sets.back().rivals.assign(measured->end() - static_cast<std::ptrdiff_t>(rivals.size()), measured->end());
     if (!keep_models) remove_mixes(study, *built);

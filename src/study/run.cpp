@@ -332,9 +332,11 @@ Result<std::vector<PlanBeside>> plans_beside(const Study& study, const Profile& 
         found.timed = {all.timed[r]};
         const auto ship = search(study, request, endless, mix, found);
         if (!ship) return std::unexpected(ship.error());
+        Attempt& best = found.session.attempts[ship->attempt];
         plans.push_back({.asked = all.rivals[r],
                          .rival = std::move(all.session.rivals[r]),
-                         .plan = std::move(found.session.attempts[ship->attempt].plan)});
+                         .plan = std::move(best.plan),
+                         .quality = std::move(best.measurement.quality)});
     }
     return plans;
 }

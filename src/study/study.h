@@ -186,6 +186,7 @@ struct PlanBeside {
     std::string asked;  ///< the rival, as it was asked for
     Measurement rival;  ///< memory and quality
     Plan plan;
+    Quality quality;  ///< of the plan
 };
 
 /// For each of the rivals that can be had, the most accurate plan of the front that is no larger and no slower, or what comes
