@@ -29,7 +29,7 @@ function placeNames(spec) {
     Object.assign(mark, {
       from: {data: spec.marks[m - 1].name},
       encode: {update: {fill, fontSize, text: {field: 'datum.label'}}},
-      transform: [{type: 'label', size: {signal: '[width, height]'}, offset: [3, 3, 3, 3, 1],
+      transform: [{type: 'label', size: {signal: '[max(1, width), max(1, height)]'}, offset: [3, 3, 3, 3, 1],
         anchor: ['right', 'top', 'bottom', 'left', 'top-right'], sort: {field: 'datum.datum.rank'}}],
     });
   }
@@ -76,13 +76,24 @@ function logScaleOf(values) {
   return {type: 'log', nice: false, domain: [low / room, high * room]};
 }
 
+/// 1, 2 and 5 times the powers of 10: over decades, a logarithmic axis has lines without labels else.
+const decades = Array.from({length: 40}, (_, e) => [1, 2, 5].map(digit => Number(`${digit}e${e - 20}`))).flat();
+
+function axisOf({type, domain: [low, high]}) {
+  const values = decades.filter(value => value >= low && value <= high);
+  return type === 'log' && values.length > 2 ? {format: '~g', values} : {tickCount: 6};
+}
+
 const namesMark = {type: 'text', style: 'names', fontSize: 11, color: 'currentColor'};
 const namedSeries = ['shipped', 'this plan', 'rival', 'uniform'];
+
+/// Where all types are made with an importance matrix, none needs to say so.
+const shortName = name => precisions.every(({type}) => type.endsWith('+imatrix')) ? name.replace(/\+imatrix$/, '') : name;
 
 /// A model in the pictures: {series, name, label, told (by pointing at it)} and its values, as scaled, by their fields.
 function point(name, kind, metrics) {
   const known = knownOf([metrics]);
-  return {name, series: kind, rank: series.domain.indexOf(kind), label: namedSeries.includes(kind) ? name : '',
+  return {name, series: kind, rank: series.domain.indexOf(kind), label: namedSeries.includes(kind) ? shortName(name) : '',
     told: [name, ...known.map(row => `${row.title}: ${shown(metrics[row.field], row)}`)].join('\n'),
     ...Object.fromEntries(known.map(row => [row.field, metrics[row.field] * row.scale]))};
 }
@@ -91,8 +102,10 @@ const told = {field: 'told', type: 'nominal'};
 
 /// Points by two criteria, with the names of those that have a label. Named data set `points`. `scales`: of the two.
 function scatter(place, points, [x, y], {range = points, scales = [scaleOf, scaleOf], height = 230} = {}) {
-  const axis = (row, scale) => ({field: row.field, type: 'quantitative', title: row.title,
-    scale: scale(range.map(point => point[row.field])), axis: {tickCount: 6}});
+  const axis = (row, scaleOf) => {
+    const scale = scaleOf(range.map(point => point[row.field]));
+    return {field: row.field, type: 'quantitative', title: row.title, scale, axis: axisOf(scale)};
+  };
   const used = series.domain.filter(name => [...points, ...range].some(point => point.series === name));
   const marked = "indexof(['this plan', 'shipped'], datum.series) >= 0";
   return chart(place, `${capital(y.name)} against ${x.name}`, {

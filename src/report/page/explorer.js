@@ -122,8 +122,9 @@ function saveFile(name, text) {
   URL.revokeObjectURL(link.href);
 }
 
-/// What of the front is seen by two criteria: no plan is better in both. At steps of 1 %.
+/// What of the front is seen by quality and another criterion: no plan is better in both. At steps of 1 %.
 function edgeOf(front, [x, y]) {
+  if (y.weight !== 'accuracy') return [];
   const [i, j] = [x, y].map(({field}) => front?.columns.indexOf(field) ?? -1);
   if (i < 0 || j < 0) return [];
   const edge = [];
@@ -143,9 +144,11 @@ function drawExplorer() {
   // What is not known of the types is told by the front.
   const rows = compared.map(row => uniform.some(type => row.field in type) || !front ? row
     : objectives.front.find(({weight}) => weight === row.weight) ?? row);
+  const ends = !front ? [{...uniform[0], series: 'this plan'}] : [least, most].map(end => point('', 'this plan',
+    metricsOf(front.columns.map(criterion), front.columns.map((_, column) => end(front.points, column)))));
   const places = pairsOf(rows).map(view => {
     const known = [...edgeOf(front, view), ...uniform].filter(plan => view.every(({field}) => plan[field] > 0));
-    const range = [...known, {...known[0], series: 'this plan'}];
+    const range = [...known, ...ends];
     return {known, picture: scatter(chartIn('places'), known, view, {range, scales: view.map(scaleFor)})};
   });
   let plan = null;

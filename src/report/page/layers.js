@@ -8,12 +8,13 @@ function layerPlace(name) {
 
 const precisions = [...(data.profile?.types ?? [])].sort((a, b) => b.bits_per_weight - a.bits_per_weight);
 const bitsOf = type => precisions.find(entry => entry.type === type)?.bits_per_weight;
+const steps = [...new Set(precisions.map(type => type.bits_per_weight))].reverse();
 const ramp = vega.scheme('viridis');
 
-/// The same colour for the same bits on every page; none where the bits are not known.
+/// As many colours as there are different precisions, none where that is not known.
 function colourOf(type) {
-  const bits = bitsOf(type);
-  return bits ? ramp(Math.min(1, Math.max(0, (bits - 1.5) / 7))) : 'transparent';
+  const step = steps.indexOf(bitsOf(type));
+  return step < 0 ? 'transparent' : ramp(step / Math.max(1, steps.length - 1));
 }
 
 /// Black or white, whichever is told apart better (relative luminance, WCAG 2).
@@ -30,8 +31,8 @@ function drawStrip(place, groups, typeOf) {
   const inBlocks = cells.filter(({part}) => part), others = cells.filter(({part}) => !part);
   const blocks = [...new Set(inBlocks.map(({block}) => block))].sort((a, b) => a - b);
   const parts = [...new Set(inBlocks.map(({part}) => part))];
-  const written = place.clientWidth / (blocks.length + 2) > 44;  // a name fits a cell
-  const every = Math.ceil(blocks.length * 24 / Math.max(1, place.clientWidth - 80));
+  const width = (place.clientWidth - 80) / Math.max(1, blocks.length);  // of a cell; a name takes 34 pixels
+  const written = width > 36, every = Math.max(1, Math.ceil(24 / width));
   const cell = ({group, type}) => element('td', {title: `${group}: ${type}`,
     style: `background: ${colourOf(type)}; color: ${inkOn(colourOf(type))}`}, written ? type.split('+')[0] : '');
   const rows = parts.map(part => element('tr', {}, element('th', {scope: 'row'}, part), ...blocks.map(block => {

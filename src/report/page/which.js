@@ -1,7 +1,7 @@
 // ---- which file to take ------------------------------------------------------------------------------------------------
 //
-// What was measured in the same rounds is a session: {models: [[series, models] …], contests}, where a contest is how one of ours
-// compares with a rival, {rival, memory, latency, …}, as the program says it.
+// What was measured together is a session: {models: [[series, models] …], contests}, where a contest is how one of ours compares
+// with a rival, {rival, memory, latency, …}, as the program says it.
 
 const contestsOf = rivals => rivals.filter(({contest}) => contest).map(({name, contest}) => ({rival: name, ...contest}));
 
@@ -19,7 +19,10 @@ function studySession(study) {
     ...sets.filter(({name}) => series.domain.includes(name)).map(({name, measured}) => [name, measured])]};
 }
 
-/// What there is no more of than one: that with the most rivals, of equals the run's.
+/// Timed in rounds before those of the others, without weights: their times do not compare.
+const timedApart = ['built too'];
+
+/// The session to show: that with the most rivals, of equals the run's.
 function bestSession({run, study}) {
   const sessions = [...(run ? [runSession(run)] : []), ...(study ? [studySession(study)] : [])];
   return sessions.sort((a, b) => b.contests.length - a.contests.length)[0];
@@ -33,13 +36,15 @@ const ratioOf = (value, interval) => value.toFixed(3) + (interval ? ` [${interva
 /// One of ours beside a rival, in a line.
 function besideLine(contest) {
   const {rival, memory, latency, latency_interval, divergence, divergence_interval, nll, nll_error} = contest;
-  const text = nll === undefined ? '' : `, −log p of the text ${nll < 0 ? '−' : '+'}${Math.abs(nll).toFixed(4)} ± ${nll_error.toFixed(4)}`;
+  const text = nll === undefined ? '' : `, −log p of the text ${nll < 0 ? '−' : '+'}${Math.abs(nll).toFixed(4)}`
+    + ` ± ${nll_error.toFixed(4)} nats per token`;
   return [element('strong', {}, `Beside ${rival}: ${lostIn(contest).join(', ') || 'better'}. `),
     `${ratioOf(memory)} of its memory, ${ratioOf(latency, latency_interval)} of its ms/token, `
     + `${ratioOf(divergence, divergence_interval)} of its KL divergence${text}.`];
 }
 
 const kFewRivals = 5;
+const beatCommand = rival => element('code', {}, `apreqel run ${model}${inWorkspace} --beat ${quoted(rival)} -o mixed.gguf`);
 
 /// In words: what was shipped and why, or how many rivals there is something better than.
 function drawAnswer({contests}) {
@@ -48,12 +53,13 @@ function drawAnswer({contests}) {
     `Shipped: ${run.mix.name}`,
     ...(run.because ? [`, because: ${run.because}`] : []), '.',
     ...(run.limits_kept === false ? [' As measured it does not keep the limits.'] : [])].join('');
+  if (!contests.length) return $('beside').append(element('li', {}, 'Not compared yet with a file that people have: ', beatCommand('Q4_K_M')));
   if (contests.length <= kFewRivals) return $('beside').append(...contests.map(contest => element('li', {}, ...besideLine(contest))));
   const won = contests.filter(contest => !lostIn(contest).length);
   const mean = Math.exp(contests.reduce((sum, {divergence}) => sum + Math.log(divergence), 0) / contests.length);
   $('beside').append(element('li', {}, element('strong', {}, `Better than ${won.length} of ${contests.length} rivals: `),
     `no larger, no slower and closer to full precision; ${mean.toFixed(3)} of their KL divergence in the geometric mean. To get the one `
-    + 'beside a rival: ', element('code', {}, `apreqel run ${model}${inWorkspace} --beat ${quoted(contests[0].rival)} -o mixed.gguf`)));
+    + 'beside a rival: ', beatCommand(contests[0].rival)));
 }
 
 /// Ratios to the rivals, by their names.
@@ -65,19 +71,21 @@ function drawContests(contests) {
   const look = range => ({field: 'kind', sort: kinds, scale: {domain: kinds, range}});
   const ends = rows.flatMap(({low, high}) => [low, high]).filter(end => end > 0);
   const scale = {...logScaleOf([...ends, 1]), clamp: true};
-  const axis = {format: '~g', values: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10]};
-  const color = look(['#8a939c', '#0072b2', '#009e73']);
+  const axis = {grid: true, format: '~g', values: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10]
+    .filter(value => value >= scale.domain[0] && value <= scale.domain[1])};
+  const x = {type: 'quantitative', title: 'ours ÷ the rival\'s', scale, axis};
+  const color = look(['#8a939c', '#2f86d6', '#00a878']);
   const place = {y: {field: 'rival', sort: contests.map(({rival}) => rival), title: null, axis: {grid: true}},
     yOffset: {field: 'kind', sort: kinds}};
   chart($('contests'), 'Memory, time a token and KL divergence of ours, each divided by the rival\'s', {
-    height: 30 + 30 * contests.length,
+    height: 90 + 30 * contests.length,
     data: {values: rows},
     layer: [
-      {data: {values: [{}]}, mark: {type: 'rule', color: 'currentColor', opacity: 0.7}, encoding: {x: {datum: 1, type: 'quantitative'}}},
-      {mark: {type: 'rule', strokeWidth: 2, opacity: 0.6},
-        encoding: {...place, color, x: {field: 'low', type: 'quantitative', title: 'ours ÷ the rival\'s', scale, axis}, x2: {field: 'high'}}},
+      {data: {values: [{}]}, mark: {type: 'rule', color: 'currentColor', opacity: 0.7}, encoding: {x: {datum: 1, ...x}}},
+      {mark: {type: 'rule', strokeWidth: 2, opacity: 0.7},
+        encoding: {...place, color, x: {field: 'low', ...x}, x2: {field: 'high'}}},
       {mark: {type: 'point', filled: true, size: 45, opacity: 1}, encoding: {...place, color,
-        shape: look(['square', 'triangle-up', 'circle']), x: {field: 'ratio', type: 'quantitative'},
+        shape: look(['square', 'triangle-up', 'circle']), x: {field: 'ratio', ...x},
         tooltip: [{field: 'rival'}, {field: 'kind'}, ...['ratio', 'low', 'high'].map(field => ({field, format: '.3f'}))]}},
     ],
   });
@@ -91,7 +99,8 @@ function drawWhich() {
   const models = session.models.flatMap(([kind, records]) => records.map(record => point(record.name, kind, record.metrics)));
   const quality = criterion(models.some(model => model.kl_divergence > 0) ? 'kl_divergence' : 'perplexity');
   for (const cost of compared.filter(row => row.weight !== quality.weight)) {
-    const whole = models.filter(model => model[cost.field] > 0 && model[quality.field] > 0);
+    const whole = models.filter(model => model[cost.field] > 0 && model[quality.field] > 0)
+      .filter(model => !cost.of_device || !timedApart.includes(model.series));
     if (whole.length) scatter(chartIn('choices'), whole, [cost, quality],
       {scales: [cost, quality].map(scaleFor), height: 330});
   }
@@ -121,7 +130,7 @@ function drawPredictions(run) {
   if (!rows.length) return;
   const used = series.domain.filter(name => plans.some(plan => plan.series === name));
   chart($('result-chart'), 'Measured against predicted, for every plan that was built', {
-    height: 40 + 34 * new Set(rows.map(row => row.criterion)).size,
+    height: 80 + 34 * new Set(rows.map(row => row.criterion)).size,
     data: {values: rows.reverse()},  // what was shipped is drawn last
     layer: [
       {data: {values: [{}]}, mark: {type: 'rule', color: 'currentColor', opacity: 0.7}, encoding: {x: {datum: 0, type: 'quantitative'}}},
