@@ -103,7 +103,8 @@ void add_study(CLI::App& app, Action& chosen)
     verb->add_flag("--no-ablation", flags->no_ablation, "Only the paper's order of layers: a fraction of the models");
     verb->add_flag("--no-front", flags->no_front, "Only the paper's method: no measured sensitivity, no front");
     verb->add_option("--palette", flags->palette, "More types, for the front method only, such as q2_K,q4_0,iq4_xs")
-        ->type_name("TYPES");
+        ->type_name("TYPES")
+        ->default_str("with --stock or --beat those that fit the model");
     verb->add_flag("--stock", flags->stock,
                    "Also measure llama.cpp's file types, all that can be made, and the best of the front beside each: no larger, "
                    "no slower");
@@ -112,6 +113,7 @@ void add_study(CLI::App& app, Action& chosen)
         ->allow_extra_args(false);
     verb->add_flag("--keep-models", flags->keep_models, "Leave the mixed models in DIR/mixes");
     add_types(*verb, *flags, UsualTypes::paper);
+    verb->get_option("--imatrix")->default_str("none; with --stock or --beat auto");
     add_scoring(*verb, *flags);
     add_sensing(*verb, flags->sense);
     add_measuring(*verb, *flags);
