@@ -105,9 +105,10 @@ void add_study(CLI::App& app, Action& chosen)
     verb->add_option("--palette", flags->palette, "More types, for the front method only, such as q2_K,q4_0,iq4_xs")
         ->type_name("TYPES")
         ->default_str("with --stock or --beat those that fit the model");
-    verb->add_flag("--stock", flags->stock,
-                   "Also measure llama.cpp's file types, all that can be made, and the best of the front beside each: no larger, "
-                   "no slower");
+    verb->add_flag(
+        "--stock", flags->stock,
+        "Also measure llama.cpp's file types, all that can be made, and the best of the front beside each: no larger, "
+        "no slower");
     verb->add_option("--beat", flags->rivals, "The same beside this file, or this file type of llama.cpp; several times")
         ->type_name("FILE|TYPE")
         ->allow_extra_args(false);

@@ -110,7 +110,8 @@ void rival_fields(Archive& archive, Measurement& rival, const Measurement& model
             archive.optional("divergence", result.divergence, "KL divergence ÷ its");
             bounds_field(archive, "divergence_interval", result.divergence_interval,
                          "of that, 95 % over resampled chunks of the text");
-            archive.optional("nll", result.nll, "mean −log p of the text's tokens less its, nats", {.written = result.has_chunks});
+            archive.optional("nll", result.nll, "mean −log p of the text's tokens less its, nats",
+                             {.written = result.has_chunks});
             archive.optional("nll_error", result.nll_error, "paired standard error of that",
                              {.rule = Rule::not_negative, .written = result.has_chunks});
             archive.optional("no_larger", no_larger, "than the rival");

@@ -81,7 +81,8 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
 /// "0.652 [0.611, 0.702]".
 std::string ratio(double value, const std::optional<Interval>& interval)
 {
-    return interval ? std::format("{:.3f} [{:.3f}, {:.3f}]", value, interval->low, interval->high) : std::format("{:.3f}", value);
+    return interval ? std::format("{:.3f} [{:.3f}, {:.3f}]", value, interval->low, interval->high)
+                    : std::format("{:.3f}", value);
 }
 
 /// The models that were made to be better than rivals, each beside its own.
@@ -97,12 +98,12 @@ Table rival_table(const ModelSet& set, const std::vector<Measurement>& models)
         const Measurement& rival = set.rivals[r];
         const Contest result = contest(models[r], rival);
         const Sampled& latency = result.latency;
-        table.rows.push_back({rival.name, format_bytes(static_cast<double>(rival.memory_bytes)),
-                              format_criterion(kLatency, rival.speed.latency_ms.median), std::format("{:.5f}", rival.quality.kld),
-                              ratio(result.memory, std::nullopt), ratio(latency.median, Interval{latency.low, latency.high}),
-                              ratio(result.divergence, result.divergence_interval),
-                              result.has_chunks ? std::format("{:+.4f} ± {:.4f}", result.nll, result.nll_error) : "—",
-                              format_verdict(result)});
+        table.rows.push_back(
+            {rival.name, format_bytes(static_cast<double>(rival.memory_bytes)),
+             format_criterion(kLatency, rival.speed.latency_ms.median), std::format("{:.5f}", rival.quality.kld),
+             ratio(result.memory, std::nullopt), ratio(latency.median, Interval{latency.low, latency.high}),
+             ratio(result.divergence, result.divergence_interval),
+             result.has_chunks ? std::format("{:+.4f} ± {:.4f}", result.nll, result.nll_error) : "—", format_verdict(result)});
         won += result.won() ? 1 : 0;
         logs += std::log(result.divergence);
     }

@@ -230,8 +230,7 @@ Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t 
     }
     const auto built = build_mixes(study, mixes);
     if (!built) return std::unexpected(built.error());
-    for (std::size_t m = 0; m < built->size(); ++m)
-        files.push_back({(*built)[m], std::format("mix {}", m + 1), is_known[m]});
+    for (std::size_t m = 0; m < built->size(); ++m) files.push_back({(*built)[m], std::format("mix {}", m + 1), is_known[m]});
     files.append_range(rivals);
     auto measured = measure(study, files);
     if (!measured) return std::unexpected(measured.error());

@@ -640,9 +640,26 @@ TEST_CASE("a study beside file types measures each with ours, in tables, files a
     REQUIRE(write_text(folder / "text.txt", text));
     REQUIRE(write_text(folder / "prompts.txt", "one two\nthree four\n"));
     const auto study = [&](std::vector<std::string> flags) {
-        flags.insert(flags.begin(), {"study", "m.gguf", "--text", "text.txt", "--calibration", "text.txt", "--prompts", "prompts.txt",
-                                     "--types", "q4_0,q8_0", "--context", "32", "-r", "6", "--generate", "2",
-                                     "--prompt-tokens", "0", "--no-ablation", "-q"});
+        flags.insert(flags.begin(), {"study",
+                                     "m.gguf",
+                                     "--text",
+                                     "text.txt",
+                                     "--calibration",
+                                     "text.txt",
+                                     "--prompts",
+                                     "prompts.txt",
+                                     "--types",
+                                     "q4_0,q8_0",
+                                     "--context",
+                                     "32",
+                                     "-r",
+                                     "6",
+                                     "--generate",
+                                     "2",
+                                     "--prompt-tokens",
+                                     "0",
+                                     "--no-ablation",
+                                     "-q"});
         return apreqel(folder, flags);
     };
     CHECK(study({"--stock", "--no-front"}).exit_code == 2);

@@ -46,7 +46,11 @@ function chart(place, description, spec) {
   return view;
 }
 
-const chartIn = id => $(id).appendChild(element('div', {className: 'chart'}));
+/// A chart for each of `items`, by draw(place, item): how wide a place is follows from how many there are.
+function chartsIn(id, items, draw) {
+  const places = items.map(() => $(id).appendChild(element('div', {className: 'chart'})));
+  return items.map((item, i) => draw(places[i], item));
+}
 
 const series = {  // shape tells what colour tells; what is named first hides what comes later
   domain: ['shipped', 'this plan', 'rival', 'beside rivals', 'built too', 'front, everything', 'front', 'mixed', 'uniform',
@@ -57,7 +61,7 @@ const series = {  // shape tells what colour tells; what is named first hides wh
 
 /// Colour and shape of the series of these names, told in a place of that width.
 function looksOf(names, width) {
-  const look = what => ({field: 'series', legend: {columns: width < 500 ? 2 : 4},
+  const look = what => ({field: 'series', legend: {columns: Math.max(2, Math.min(4, Math.floor(width / 130)))},
     scale: {domain: names, range: names.map(name => series[what][series.domain.indexOf(name)])}});
   return {color: look('colours'), shape: look('shapes')};
 }
@@ -125,5 +129,8 @@ const scaleFor = ({field}) => field === 'kl_divergence' ? logScaleOf : scaleOf;
 
 /// Every two of the criteria, those with the last first.
 const pairsOf = rows => rows.map((y, j) => rows.slice(0, j).map(x => [x, y])).reverse().flat();
-const views = pairsOf(compared);
+
+/// What pictures of these points compare by: KL divergence in the place of perplexity where all have it, as it is known better.
+const rowsOf = points => compared.map(row => row.field === 'perplexity' && points.every(({kl_divergence}) => kl_divergence > 0)
+  ? criterion('kl_divergence') : row);
 

@@ -146,10 +146,10 @@ function drawExplorer() {
     : objectives.front.find(({weight}) => weight === row.weight) ?? row);
   const ends = !front ? [{...uniform[0], series: 'this plan'}] : [least, most].map(end => point('', 'this plan',
     metricsOf(front.columns.map(criterion), front.columns.map((_, column) => end(front.points, column)))));
-  const places = pairsOf(rows).map(view => {
+  const places = chartsIn('places', pairsOf(rows), (place, view) => {
     const known = [...edgeOf(front, view), ...uniform].filter(plan => view.every(({field}) => plan[field] > 0));
     const range = [...known, ...ends];
-    return {known, picture: scatter(chartIn('places'), known, view, {range, scales: view.map(scaleFor)})};
+    return {known, picture: scatter(place, known, view, {range, scales: view.map(scaleFor)})};
   });
   let plan = null;
   $('download').addEventListener('click', () => saveFile('plan.json', JSON.stringify(plan, null, 2)));

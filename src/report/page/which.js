@@ -13,10 +13,11 @@ function runSession(run) {
 
 function studySession(study) {
   const sets = (study.sets ?? []).map(set => ({...set, measured: set.models.map(m => study.models[m])}));
-  const rivals = sets.flatMap(set => set.rivals ?? []);
-  return {contests: contestsOf(rivals), models: [['uniform', study.uniform], ['rival', rivals],
-    ['mixed', study.orders[0].models.map(m => study.models[m])],
-    ...sets.filter(({name}) => series.domain.includes(name)).map(({name, measured}) => [name, measured])]};
+  const rivals = sets.flatMap(set => set.rivals ?? []), beside = sets.filter(set => set.rivals);
+  const known = sets.filter(({name}) => series.domain.includes(name));
+  return {contests: contestsOf(rivals), models: [['rival', rivals],
+    ...(beside.length ? beside : known).map(({name, measured}) => [name, measured]),
+    ...(beside.length ? [] : [['mixed', study.orders[0].models.map(m => study.models[m])], ['uniform', study.uniform]])]};
 }
 
 /// Timed in rounds before those of the others, without weights: their times do not compare.
@@ -59,7 +60,7 @@ function drawAnswer({contests}) {
   const mean = Math.exp(contests.reduce((sum, {divergence}) => sum + Math.log(divergence), 0) / contests.length);
   $('beside').append(element('li', {}, element('strong', {}, `Better than ${won.length} of ${contests.length} rivals: `),
     `no larger, no slower and closer to full precision; ${mean.toFixed(3)} of their KL divergence in the geometric mean. To get the one `
-    + 'beside a rival: ', beatCommand(contests[0].rival)));
+    + 'beside a rival: ', beatCommand(contests[Math.floor(contests.length / 2)].rival)));
 }
 
 /// Ratios to the rivals, by their names.
@@ -75,7 +76,8 @@ function drawContests(contests) {
     .filter(value => value >= scale.domain[0] && value <= scale.domain[1])};
   const x = {type: 'quantitative', title: 'ours ÷ the rival\'s', scale, axis};
   const color = look(['#8a939c', '#2f86d6', '#00a878']);
-  const place = {y: {field: 'rival', sort: contests.map(({rival}) => rival), title: null, axis: {grid: true}},
+  const place = {y: {field: 'rival', sort: contests.map(({rival}) => rival), title: null, axis: {grid: true},
+    scale: {paddingInner: 0.45}},
     yOffset: {field: 'kind', sort: kinds}};
   chart($('contests'), 'Memory, time a token and KL divergence of ours, each divided by the rival\'s', {
     height: 90 + 30 * contests.length,
@@ -97,13 +99,11 @@ function drawWhich() {
   if (!session) return missing('which', `apreqel run ${model} -o mixed.gguf`);
   drawAnswer(session);
   const models = session.models.flatMap(([kind, records]) => records.map(record => point(record.name, kind, record.metrics)));
-  const quality = criterion(models.some(model => model.kl_divergence > 0) ? 'kl_divergence' : 'perplexity');
-  for (const cost of compared.filter(row => row.weight !== quality.weight)) {
-    const whole = models.filter(model => model[cost.field] > 0 && model[quality.field] > 0)
-      .filter(model => !cost.of_device || !timedApart.includes(model.series));
-    if (whole.length) scatter(chartIn('choices'), whole, [cost, quality],
-      {scales: [cost, quality].map(scaleFor), height: 330});
-  }
+  const judged = models.filter(model => model.perplexity > 0);
+  const quality = rowsOf(judged).find(({weight}) => weight === 'accuracy');
+  const comparable = cost => judged.filter(model => model[cost.field] > 0 && !(cost.of_device && timedApart.includes(model.series)));
+  chartsIn('choices', compared.filter(cost => cost.weight !== quality.weight && comparable(cost).length), (place, cost) =>
+    scatter(place, comparable(cost), [cost, quality], {scales: [cost, quality].map(scaleFor), height: 400}));
   if (session.contests.length) drawContests(session.contests);
   $('contests-title').hidden = !session.contests.length;
 }
