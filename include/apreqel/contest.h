@@ -2,14 +2,19 @@
 #pragma once
 
 #include <apreqel/measurement.h>
+#include <apreqel/statistics.h>
+
+#include <optional>
 
 namespace apreqel {
 
 /// What a model measures against a rival, both in the same rounds and on the same text.
 struct Contest {
-    double memory = 1;        ///< bytes ÷ the rival's
-    Sampled latency;          ///< milliseconds per token ÷ the rival's, round by round
-    double divergence = 1;    ///< KL divergence ÷ the rival's
+    double memory = 1;      ///< bytes ÷ the rival's
+    Sampled latency;        ///< milliseconds per token ÷ the rival's, round by round
+    double divergence = 1;  ///< KL divergence ÷ the rival's
+    /// Of that, 95 % over resampled chunks of the text; nothing where the two do not have the same chunks, or too few.
+    std::optional<Interval> divergence_interval{};
     double nll = 0;           ///< mean −log p of the text's tokens, less the rival's, nats; above 0: the text is less likely
     double nll_error = 0;     ///< its paired standard error over chunks of the text
     bool has_chunks = false;  ///< both models have the same chunks: the last two are known

@@ -80,6 +80,8 @@ struct ModelSet {
     std::vector<std::size_t> models;       ///< indices into Evaluation::models
     std::vector<std::size_t> baseline;     ///< the uniform models to compare with; empty: Evaluation::uniform
     std::optional<double> estimated_gain;  ///< of hypervolume, before anything was built
+    /// What the models were to be better than, one for each, measured in their rounds; else none.
+    std::vector<Measurement> rivals{};
 };
 
 /// Everything planned, built and measured for one model. Tables and gains follow from it.

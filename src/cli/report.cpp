@@ -46,6 +46,7 @@ void add_models(Artifact& artifact, const RunResult& run)
     std::vector<Measurement> tried;
     for (const TriedModel& model : run.tried) tried.push_back(model.measured);
     add_models(artifact, "tried", tried, reference);
+    add_models(artifact, "rivals", run.rivals, reference);
 }
 
 void add_models(Artifact& artifact, const Evaluation& evaluation)
@@ -54,6 +55,8 @@ void add_models(Artifact& artifact, const Evaluation& evaluation)
     std::vector<Measurement> models;
     for (const MixedModel& model : evaluation.models) models.push_back(model.measurement);
     add_models(artifact, "models", models, evaluation.reference.quality);
+    for (std::size_t s = 0; s < evaluation.sets.size(); ++s)
+        add_models(artifact, std::format("sets/{}/rivals", s), evaluation.sets[s].rivals, evaluation.reference.quality);
 }
 
 /// The artifacts of a workspace. Errors: none at all; one that cannot be read; two of different models.

@@ -53,11 +53,7 @@ std::string describe(const Contest& contest, const std::string& rival)
                     rival, contest.memory, latency.median, latency.low, latency.high, contest.divergence);
     if (contest.has_chunks)
         text += std::format(", −log p of the text {:+.4f} ± {:.4f} nats per token", contest.nll, contest.nll_error);
-    std::string lost;
-    for (const auto& [kept, what] : {std::pair(contest.no_larger(), "larger"), std::pair(contest.no_slower(), "slower"),
-                                     std::pair(contest.closer(), "not closer to full precision")})
-        if (!kept) lost += (lost.empty() ? "" : ", ") + std::string(what);
-    return text + (lost.empty() ? ": better.\n" : std::format(": {}.\n", lost));
+    return text + std::format(": {}.\n", format_verdict(contest));
 }
 
 std::string describe(const RunResult& result, const std::filesystem::path& output, const RunSettings& settings)

@@ -4,6 +4,7 @@
 #include "cli/verbs.h"
 #include "report/table.h"
 #include "report/tables.h"
+#include "runtime/runtime.h"
 
 #include <algorithm>
 #include <memory>
@@ -19,20 +20,38 @@ struct StudyFlags : Flags {
     std::string palette;
     SenseSettings sense;
     bool keep_models = false;
+    bool stock = false;
+    std::vector<std::string> rivals;
 };
+
+/// The types that the front method may use beside those of the study; where it has rivals, those that `run` would use.
+Result<std::vector<Variant>> palette_of(const StudyFlags& flags, const Study& study)
+{
+    if (!flags.palette.empty()) return parse_types(flags.palette, !study.inventory.importance.empty(), true);
+    return flags.rivals.empty() ? std::vector<Variant>() : fitting_types(study.inventory);
+}
 
 Result<> run_study(StudyFlags flags)
 {
     flags.weigh_types = false;  // the paper's types are without importance; study adds them with it
+    if (flags.stock)
+        for (const std::string_view name : stock_names()) flags.rivals.emplace_back(name);
+    // What people have is made with an importance matrix, and so is what `run` makes.
+    if (!flags.rivals.empty() && flags.imatrix.empty()) flags.imatrix = kOwnImportance;
+    EvaluationSettings settings{.ablation = !flags.no_ablation,
+                                .front = !flags.no_front,
+                                .sense = flags.sense,
+                                .keep_models = flags.keep_models,
+                                .rivals = flags.rivals,
+                                .asked_for_rivals = !flags.stock};
     for (const auto& output : {flags.output, flags.markdown, flags.csv}) {
         if (output.empty()) continue;
         if (auto writable = check_output(output, flags.force, {flags.model}); !writable) return writable;
     }
     Terminal terminal(flags.quiet);
-    auto study = open_study(flags, terminal);
+    auto study = open_study(flags, terminal, [&](const Study& opened) { return check_evaluation(opened, settings); });
     if (!study) return std::unexpected(study.error());
-    auto palette = flags.palette.empty() ? Result<std::vector<Variant>>(std::in_place)
-                                         : parse_types(flags.palette, !study->inventory.importance.empty(), true);
+    auto palette = palette_of(flags, *study);
     if (!palette) return std::unexpected(palette.error());
     std::vector<Variant>& types = study->settings.types;
     std::erase_if(*palette, [&](const Variant& variant) {
@@ -42,11 +61,8 @@ Result<> run_study(StudyFlags flags)
     std::ranges::copy_if(types, std::back_inserter(*palette),
                          [](const Variant& variant) { return variant.foreign != nullptr; });
     std::erase_if(types, [](const Variant& variant) { return variant.foreign != nullptr; });
-    const auto evaluation = evaluate(*study, {.ablation = !flags.no_ablation,
-                                              .front = !flags.no_front,
-                                              .palette = *palette,
-                                              .sense = flags.sense,
-                                              .keep_models = flags.keep_models});
+    settings.palette = std::move(*palette);
+    const auto evaluation = evaluate(*study, settings);
     if (!evaluation) return std::unexpected(with_resume_hint(evaluation.error(), *study));
     const auto tables = study_tables(*evaluation);
     if (!tables) return std::unexpected(tables.error());
@@ -77,7 +93,8 @@ void add_study(CLI::App& app, Action& chosen)
     verb->footer(
         "Examples:\n"
         "  apreqel study model-f16.gguf --markdown study.md\n"
-        "  apreqel study model-f16.gguf --no-ablation --imatrix auto --palette q2_K,q4_0,iq4_xs");
+        "  apreqel study model-f16.gguf --no-ablation --imatrix auto --palette q2_K,q4_0,iq4_xs\n"
+        "  apreqel study model-f16.gguf --no-ablation --stock                         beside every file type of llama.cpp");
     auto flags = std::make_shared<StudyFlags>();
     add_model(*verb, *flags);
     add_output(*verb, *flags, "Write what was measured here too, as JSON [DIR/study.json]");
@@ -86,9 +103,18 @@ void add_study(CLI::App& app, Action& chosen)
     verb->add_flag("--no-ablation", flags->no_ablation, "Only the paper's order of layers: a fraction of the models");
     verb->add_flag("--no-front", flags->no_front, "Only the paper's method: no measured sensitivity, no front");
     verb->add_option("--palette", flags->palette, "More types, for the front method only, such as q2_K,q4_0,iq4_xs")
-        ->type_name("TYPES");
+        ->type_name("TYPES")
+        ->default_str("with --stock or --beat those that fit the model");
+    verb->add_flag(
+        "--stock", flags->stock,
+        "Also measure llama.cpp's file types, all that can be made, and the best of the front beside each: no larger, "
+        "no slower");
+    verb->add_option("--beat", flags->rivals, "The same beside this file, or this file type of llama.cpp; several times")
+        ->type_name("FILE|TYPE")
+        ->allow_extra_args(false);
     verb->add_flag("--keep-models", flags->keep_models, "Leave the mixed models in DIR/mixes");
     add_types(*verb, *flags, UsualTypes::paper);
+    verb->get_option("--imatrix")->default_str("none; with --stock or --beat auto");
     add_scoring(*verb, *flags);
     add_sensing(*verb, flags->sense);
     add_measuring(*verb, *flags);

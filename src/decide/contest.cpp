@@ -1,8 +1,7 @@
 #include <apreqel/contest.h>
 
-#include <apreqel/statistics.h>
-
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -25,6 +24,23 @@ Sampled ratios(const Sampled& model, const Sampled& rival)
     return {.median = whole, .low = whole, .high = whole, .samples = {}};
 }
 
+/// Chunks are drawn alike for both: one that is hard is hard for both.
+std::optional<Interval> divergence_ratios(const Quality& model, const Quality& rival)
+{
+    const auto& own = model.chunk_kld;
+    const auto& other = rival.chunk_kld;
+    if (own.size() != other.size() || model.kld_tokens != rival.kld_tokens) return std::nullopt;
+    return bootstrap(std::array{own.size()}, [&](const Draw& draw) -> std::optional<double> {
+        double sum = 0;
+        double of = 0;
+        for (const std::size_t chunk : draw.front()) {
+            sum += own[chunk];
+            of += other[chunk];
+        }
+        return of > 0 ? std::optional(sum / of) : std::nullopt;
+    });
+}
+
 }  // namespace
 
 double Contest::shortfall() const
@@ -39,7 +55,8 @@ Contest contest(const Measurement& model, const Measurement& rival)
 {
     Contest result{.memory = ratio(static_cast<double>(model.memory_bytes), static_cast<double>(rival.memory_bytes)),
                    .latency = ratios(model.speed.latency_ms, rival.speed.latency_ms),
-                   .divergence = ratio(model.quality.kld, rival.quality.kld)};
+                   .divergence = ratio(model.quality.kld, rival.quality.kld),
+                   .divergence_interval = divergence_ratios(model.quality, rival.quality)};
     const auto& own = model.quality.chunk_nll;
     const auto& other = rival.quality.chunk_nll;
     result.has_chunks = own.size() == other.size() && own.size() > 1 && model.quality.tokens == rival.quality.tokens;

@@ -86,6 +86,15 @@ void set_fields(Archive& archive, ModelSet& set, const Evaluation& evaluation)
                  });
     const bool fit = set.candidates.empty() || set.candidates.size() == set.models.size();
     archive.demand(!set.models.empty() && fit, "models", "must be one for each candidate");
+    if (!archive.writing() || !set.rivals.empty())
+        archive.list("rivals", set.rivals, "what the models were to be better than, one for each, measured in their rounds",
+                     [&](Measurement& rival) {
+                         const auto r = static_cast<std::size_t>(&rival - set.rivals.data());
+                         rival_fields(archive, rival,
+                                      archive.writing() ? evaluation.models[set.models[r]].measurement : Measurement{});
+                     });
+    archive.demand(set.rivals.empty() || set.rivals.size() == set.models.size(), "rivals", "must be one for each model");
+    archive.demand(complete(set.rivals), "rivals", "must have latency_ms and perplexity");
     archive.optional("estimated_gain", set.estimated_gain, "of hypervolume, before anything was built");
     if (archive.writing())
         gain_fields(archive, baseline_of(evaluation, set), models_of(evaluation, set.models));

@@ -1,6 +1,8 @@
 #include "records/document.h"
 #include "records/fields.h"
 
+#include <apreqel/contest.h>
+
 namespace apreqel {
 namespace {
 
@@ -21,6 +23,20 @@ void sampled_fields(Archive& archive, const std::string& name, Sampled& sampled,
     archive.optional(name + "_samples", sampled.samples, "one value per round", {.rule = Rule::positive, .written = spread});
     archive.optional(name + "_raw_samples", sampled.raw, "the same as measured, where the drift of the machine was taken out",
                      {.rule = Rule::positive, .written = !sampled.raw.empty()});
+}
+
+/// Bounds of an interval, where there is one.
+void bounds_field(Archive& archive, std::string_view name, const std::optional<Interval>& interval, std::string_view meaning)
+{
+    std::vector<double> bounds;
+    if (interval) bounds = {interval->low, interval->high};
+    archive.optional(name, bounds, meaning, {.written = interval.has_value()});
+}
+
+/// Whether everything was measured that a contest compares.
+bool comparable(const Measurement& model)
+{
+    return model.memory_bytes > 0 && model.speed.latency_ms.median > 0 && model.quality.kld_tokens > 0 && model.quality.kld > 0;
 }
 
 }  // namespace
@@ -80,6 +96,35 @@ void fields(Archive& archive, Measurement& measurement)
 {
     archive.required("name", measurement.name, "type of a uniform variant, or file name");
     measured_fields(archive, measurement);
+}
+
+void rival_fields(Archive& archive, Measurement& rival, const Measurement& model)
+{
+    fields(archive, rival);
+    const bool both = comparable(rival) && comparable(model);
+    Contest result = both && archive.writing() ? contest(model, rival) : Contest{};
+    bool no_larger = result.no_larger();
+    bool no_slower = result.no_slower();
+    bool closer = result.closer();
+    archive.object(
+        "contest", "the model beside it",
+        [&] {
+            archive.optional("memory", result.memory, "bytes ÷ its bytes");
+            archive.optional("latency", result.latency.median, "ms per token ÷ its, median of the rounds");
+            bounds_field(archive, "latency_interval", Interval{.low = result.latency.low, .high = result.latency.high},
+                         "of that, with the coverage of latencies");
+            archive.optional("divergence", result.divergence, "KL divergence ÷ its");
+            bounds_field(archive, "divergence_interval", result.divergence_interval,
+                         "of that, 95 % over resampled chunks of the text");
+            archive.optional("nll", result.nll, "mean −log p of the text's tokens less its, nats",
+                             {.written = result.has_chunks});
+            archive.optional("nll_error", result.nll_error, "paired standard error of that",
+                             {.rule = Rule::not_negative, .written = result.has_chunks});
+            archive.optional("no_larger", no_larger, "than the rival");
+            archive.optional("no_slower", no_slower, "beyond the noise");
+            archive.optional("closer", closer, "to full precision, and no text less likely beyond two standard errors");
+        },
+        both || !archive.writing());
 }
 
 void fields(Archive& archive, Fallback& fallback)

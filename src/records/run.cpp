@@ -26,8 +26,9 @@ void fields(Archive& archive, RunResult& result)
     archive.required("uniform", result.uniform,
                      "the uniform variants, measured in the rounds of the mix; with the paper's method");
     archive.required("mix", result.mix, "the output file");
-    archive.optional("rivals", result.rivals, "models that it was to be better than, measured in its rounds",
-                     {.written = !result.rivals.empty()});
+    if (!archive.writing() || !result.rivals.empty())
+        archive.list("rivals", result.rivals, "models that it was to be better than, measured in its rounds",
+                     [&](Measurement& rival) { rival_fields(archive, rival, result.mix); });
     archive.optional("tried", result.tried, "other plans that were built and measured");
     archive.optional("because", result.because, "why that one", {.written = !result.because.empty()});
     archive.optional("limits_kept", result.limits_kept, "as measured");

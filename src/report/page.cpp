@@ -56,7 +56,8 @@ Json criteria_json()
                         {"field", criterion.field},
                         {"unit", look.unit},
                         {"scale", look.scale},
-                        {"digits", look.digits}});
+                        {"digits", look.digits},
+                        {"of_device", criterion.of_device}});
     }
     return rows;
 }

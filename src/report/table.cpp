@@ -134,6 +134,15 @@ std::string format_energy(const std::vector<Measurement>& models)
                        printable_line(measured->source), measured->idle_watts);
 }
 
+std::string format_verdict(const Contest& contest)
+{
+    std::string lost;
+    for (const auto& [kept, what] : {std::pair(contest.no_larger(), "larger"), std::pair(contest.no_slower(), "slower"),
+                                     std::pair(contest.closer(), "not closer to full precision")})
+        if (!kept) lost += (lost.empty() ? "" : ", ") + std::string(what);
+    return lost.empty() ? "better" : lost;
+}
+
 std::string format_fallbacks(const std::vector<Fallback>& fallbacks)
 {
     struct Line {

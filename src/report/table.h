@@ -1,6 +1,7 @@
 // Figures as people read them.
 #pragma once
 
+#include <apreqel/contest.h>
 #include <apreqel/measurement.h>
 #include <apreqel/plan.h>
 
@@ -28,6 +29,9 @@ namespace apreqel {
 
 /// The energy of a generated token of those whose energy was measured, what was counted, and the idle power; empty: of none.
 [[nodiscard]] std::string format_energy(const std::vector<Measurement>& models);
+
+/// What a model has not won against a rival: "larger, slower, not closer to full precision"; or "better".
+[[nodiscard]] std::string format_verdict(const Contest& contest);
 
 /// "q3_K × 4, q6_K × 12": the types that have layers.
 [[nodiscard]] std::string format_distribution(const std::vector<std::string>& types, const std::vector<std::size_t>& counts);

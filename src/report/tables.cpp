@@ -2,7 +2,11 @@
 
 #include "report/table.h"
 
+#include <apreqel/contest.h>
+
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <format>
 
 namespace apreqel {
@@ -67,7 +71,46 @@ Result<Table> hypervolume_table(const Evaluation& evaluation)
             !added) {
             return std::unexpected(added.error());
         }
+        if (set.rivals.empty()) continue;
+        if (auto added = add_gains("the rivals", evaluation.uniform, set.rivals, std::nullopt, table); !added)
+            return std::unexpected(added.error());
     }
+    return table;
+}
+
+/// "0.652 [0.611, 0.702]".
+std::string ratio(double value, const std::optional<Interval>& interval)
+{
+    return interval ? std::format("{:.3f} [{:.3f}, {:.3f}]", value, interval->low, interval->high)
+                    : std::format("{:.3f}", value);
+}
+
+/// The models that were made to be better than rivals, each beside its own.
+Table rival_table(const ModelSet& set, const std::vector<Measurement>& models)
+{
+    Table table{.title = "Beside each rival: no larger, no slower",
+                .rows = {{"rival", "memory", "ms/token", "KL divergence", "ours: memory", "ms/token [interval]",
+                          "KL divergence [95 %]", "−log p, nats", ""}},
+                .note = {}};
+    std::size_t won = 0;
+    double logs = 0;
+    for (std::size_t r = 0; r < models.size(); ++r) {
+        const Measurement& rival = set.rivals[r];
+        const Contest result = contest(models[r], rival);
+        const Sampled& latency = result.latency;
+        table.rows.push_back(
+            {rival.name, format_bytes(static_cast<double>(rival.memory_bytes)),
+             format_criterion(kLatency, rival.speed.latency_ms.median), std::format("{:.5f}", rival.quality.kld),
+             ratio(result.memory, std::nullopt), ratio(latency.median, Interval{latency.low, latency.high}),
+             ratio(result.divergence, result.divergence_interval),
+             result.has_chunks ? std::format("{:+.4f} ± {:.4f}", result.nll, result.nll_error) : "—", format_verdict(result)});
+        won += result.won() ? 1 : 0;
+        logs += std::log(result.divergence);
+    }
+    table.note = std::format(
+        "ours ÷ the rival's, all measured in the same rounds and on the same text; −log p: mean of the text's tokens, less the "
+        "rival's, with its paired standard error; better in everything: {} of {}; geometric mean of the KL divergences: {:.3f}",
+        won, models.size(), std::exp(logs / static_cast<double>(models.size())));
     return table;
 }
 
@@ -146,7 +189,7 @@ Table setting_table(const Evaluation& evaluation)
         .rows = {{"category", "weights", "distribution"}},
         .note =
             "weights: memory, latency, accuracy; on the front: none of the paper's models and the uniform types is better in "
-            "one metric and no worse in the others; for another set: none of that set"};
+            "one metric and no worse in the others; for another set: none of that set and its rivals"};
     for (const std::size_t c : paper_objectives())
         table.rows.front().append_range(std::array<std::string, 2>{std::string(criteria()[c].heading), "predicted"});
     table.rows.front().emplace_back("on the front");
@@ -169,11 +212,15 @@ Table setting_table(const Evaluation& evaluation)
     }
     for (const ModelSet& set : evaluation.sets) {
         const std::vector<Measurement> measured = models_of(evaluation, set.models);
-        const std::vector<bool> among = non_dominated(costs_of(measured, paper_objectives()));
+        std::vector<Measurement> compared = measured;
+        compared.append_range(set.rivals);
+        const std::vector<bool> among = non_dominated(costs_of(compared, paper_objectives()));
         for (std::size_t c = 0; c < set.candidates.size(); ++c) {
             row({set.name, "", format_distribution(set.types, set.candidates[c].counts)}, measured[c],
                 &set.candidates[c].estimate, among[c]);
         }
+        for (std::size_t r = 0; r < set.rivals.size(); ++r)
+            row({"rival", "", set.rivals[r].name}, set.rivals[r], nullptr, among[measured.size() + r]);
     }
     for (std::size_t u = 0; u < evaluation.uniform.size(); ++u)
         row({"uniform", "", evaluation.uniform[u].name}, evaluation.uniform[u], nullptr, front[models.size() + u]);
@@ -191,6 +238,27 @@ std::string markdown_cell(const std::string& text)
     return cell;
 }
 
+/// What files are called may have commas and quotes (RFC 4180).
+std::string csv_cell(const std::string& text)
+{
+    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+    std::string cell = "\"";
+    for (const char c : text) cell += c == '"' ? "\"\"" : std::string(1, c);
+    return cell + "\"";
+}
+
+/// A model beside its rival, as the end of its line.
+std::string contest_csv(const Measurement& model, const Measurement& rival)
+{
+    const Contest result = contest(model, rival);
+    const auto bounds = [](const std::optional<Interval>& interval) {
+        return interval ? std::format("{},{}", interval->low, interval->high) : ",";
+    };
+    return std::format(",{},{},{},{},{},{},{},{}", csv_cell(rival.name), result.memory, result.latency.median,
+                       result.latency.low, result.latency.high, result.divergence, bounds(result.divergence_interval),
+                       result.has_chunks ? std::format("{},{}", result.nll, result.nll_error) : ",");
+}
+
 }  // namespace
 
 Result<std::vector<Table>> study_tables(const Evaluation& evaluation)
@@ -199,8 +267,11 @@ Result<std::vector<Table>> study_tables(const Evaluation& evaluation)
     if (!hypervolume) return std::unexpected(hypervolume.error());
     auto orders = order_table(evaluation);
     if (!orders) return std::unexpected(orders.error());
-    return std::vector<Table>{std::move(*hypervolume), category_table(evaluation), std::move(*orders),
-                              setting_table(evaluation)};
+    std::vector<Table> tables{std::move(*hypervolume)};
+    for (const ModelSet& set : evaluation.sets)
+        if (!set.rivals.empty()) tables.push_back(rival_table(set, models_of(evaluation, set.models)));
+    tables.append_range(std::array{category_table(evaluation), std::move(*orders), setting_table(evaluation)});
+    return tables;
 }
 
 std::string tables_text(const std::vector<Table>& tables)
@@ -234,12 +305,14 @@ std::string measurements_csv(const Evaluation& evaluation)
 {
     std::string lines =
         "order,category,weight_memory,weight_latency,weight_accuracy,name,memory_bytes,bits_per_weight,latency_ms,"
-        "latency_low_ms,latency_high_ms,perplexity,perplexity_error,kl_divergence,kl_divergence_error\n";
-    const auto add = [&](const std::string& head, const Measurement& m) {
+        "latency_low_ms,latency_high_ms,perplexity,perplexity_error,kl_divergence,kl_divergence_error,rival,memory_ratio,"
+        "latency_ratio,latency_ratio_low,latency_ratio_high,kl_divergence_ratio,kl_divergence_ratio_low,"
+        "kl_divergence_ratio_high,nll_difference,nll_difference_error\n";
+    const auto add = [&](const std::string& head, const Measurement& m, const Measurement* rival = nullptr) {
         const Sampled& latency = m.speed.latency_ms;
-        lines += std::format("{},{},{},{},{},{},{},{},{},{},{}\n", head, m.name, m.memory_bytes, m.bits_per_weight,
+        lines += std::format("{},{},{},{},{},{},{},{},{},{},{}{}\n", head, csv_cell(m.name), m.memory_bytes, m.bits_per_weight,
                              latency.median, latency.low, latency.high, m.quality.perplexity, m.quality.perplexity_error,
-                             m.quality.kld, m.quality.kld_error);
+                             m.quality.kld, m.quality.kld_error, rival ? contest_csv(m, *rival) : ",,,,,,,,,,");
     };
     for (const Measurement& uniform : evaluation.uniform) add("uniform,,,,", uniform);
     for (const OrderResult& order : evaluation.orders) {
@@ -251,8 +324,11 @@ std::string measurements_csv(const Evaluation& evaluation)
         }
     }
     for (const ModelSet& set : evaluation.sets) {
-        for (const std::size_t model : set.models)
-            add(std::format("\"{}\",,,,", set.name), evaluation.models[model].measurement);
+        for (std::size_t m = 0; m < set.models.size(); ++m) {
+            add(std::format("\"{}\",,,,", set.name), evaluation.models[set.models[m]].measurement,
+                set.rivals.empty() ? nullptr : &set.rivals[m]);
+        }
+        for (const Measurement& rival : set.rivals) add("rival,,,,", rival);
     }
     return lines;
 }

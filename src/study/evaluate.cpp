@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "model/readiness.h"
+#include "study/rivals.h"
 #include "study/study.h"
 #include "study/text.h"
 #include "study/variants.h"
@@ -97,6 +98,20 @@ public:
         return add(std::move(set), baseline, own ? uniform_models(baseline) : std::vector<std::size_t>());
     }
 
+    /// What is to be better than rivals, each beside its own.
+    Result<> add_beside(std::string name, std::vector<PlanBeside> plans)
+    {
+        ModelSet set = set_of(std::move(name), evaluation_.profile);
+        for (PlanBeside& beside : plans) {
+            set.types = beside.plan.types;
+            set.candidates.push_back(beside.plan.chosen());
+            set.models.push_back(model(std::move(beside.plan.allocation)));
+            evaluation_.models[set.models.back()].measurement.quality = std::move(beside.quality);
+            set.rivals.push_back(std::move(beside.rival));
+        }
+        return set.models.empty() ? Result<>() : add(std::move(set), evaluation_.profile, {});
+    }
+
     /// The uniform types by themselves: what a wider choice of types is worth without any mixing.
     void add_uniform(std::string name, const Profile& profile)
     {
@@ -164,38 +179,92 @@ std::optional<std::size_t> uniform_variant(const MixedModel& model, const std::v
     return static_cast<std::size_t>(variant - types.begin());
 }
 
-/// Measures all models and the uniform variants in the same rounds: only then do their latencies compare.
-Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t uniform, bool keep_models)
+/// The files of rivals, to be measured as they are called.
+Result<std::vector<ModelFile>> rival_files(const RivalFiles& rivals, const std::vector<PlanBeside>& beside)
+{
+    std::vector<std::string> asked;
+    for (const PlanBeside& plan : beside) asked.push_back(plan.asked);
+    const auto paths = rivals.make(asked);
+    if (!paths) return std::unexpected(paths.error());
+    std::vector<ModelFile> files;
+    for (std::size_t r = 0; r < beside.size(); ++r) files.push_back({(*paths)[r], beside[r].rival.name});
+    return files;
+}
+
+/// The plans of all sets beside the paper's: with importance, of more types, and by the front method. `own`: the evaluation's.
+Result<> plan_sets(Planner& planner, const Profile& own, const Profile& profiled, const std::vector<Variant>& weighted,
+                   bool front)
+{
+    const auto plan_front = [&](std::string name, const Profile& profile, const Profile& baseline, bool mix_embedding) {
+        return front ? planner.plan_front(std::move(name), profile, baseline, mix_embedding) : Result<>();
+    };
+    if (auto planned = plan_front("front", own, own, false); !planned) return planned;
+    if (!weighted.empty()) {
+        const Profile part = restricted(profiled, weighted);
+        if (auto planned = planner.plan_paper("paper, imatrix", part); !planned) return planned;
+        if (auto planned = plan_front("front, imatrix", part, part, false); !planned) return planned;
+    }
+    if (profiled.model.types.size() > own.model.types.size()) {
+        planner.add_uniform("uniform, all types", profiled);
+        if (auto planned = plan_front("front, all types", profiled, own, false); !planned) return planned;
+    }
+    return plan_front("front, everything", profiled, own, true);
+}
+
+/// Measures all models, the uniform variants, and the rivals of the last set in the same rounds: only then do their latencies
+/// compare. The quality that is known of a model stays.
+Result<> measure_models(const Study& study, Evaluation& evaluation, std::size_t uniform, const std::vector<ModelFile>& rivals,
+                        bool keep_models)
 {
     if (auto ready = build_variants(study); !ready) return ready;  // a profile is kept without them
     std::vector<ModelFile> files = variant_files(study);
     std::vector<std::size_t> file_of;  // of each model
     std::vector<std::vector<GroupType>> mixes;
-    std::vector<bool> wanted(files.size());
-    std::fill_n(wanted.begin(), uniform, true);
+    std::vector<bool> is_known;  // of each mix: its quality
     for (const MixedModel& model : evaluation.models) {
         const auto variant = uniform_variant(model, study.settings.types);
-        if (variant) wanted[*variant] = true;
         file_of.push_back(variant ? *variant : files.size() + mixes.size());
-        if (!variant) mixes.push_back(model.allocation);
+        if (variant) continue;
+        mixes.push_back(model.allocation);
+        is_known.push_back(model.measurement.quality.tokens > 0);
     }
     const auto built = build_mixes(study, mixes);
     if (!built) return std::unexpected(built.error());
-    for (const auto& path : *built) files.push_back({path, std::format("mix {}", files.size() - wanted.size() + 1)});
+    for (std::size_t m = 0; m < built->size(); ++m) files.push_back({(*built)[m], std::format("mix {}", m + 1), is_known[m]});
+    files.append_range(rivals);
     auto measured = measure(study, files);
     if (!measured) return std::unexpected(measured.error());
     evaluation.uniform.assign(measured->begin(), measured->begin() + static_cast<std::ptrdiff_t>(uniform));
-    for (std::size_t m = 0; m < evaluation.models.size(); ++m) evaluation.models[m].measurement = (*measured)[file_of[m]];
+    for (std::size_t m = 0; m < evaluation.models.size(); ++m) {
+        Measurement& model = evaluation.models[m].measurement;
+        Quality known = std::move(model.quality);
+        model = (*measured)[file_of[m]];
+        if (model.quality.tokens == 0) model.quality = std::move(known);
+    }
+    if (!rivals.empty())
+        evaluation.sets.back().rivals.assign(measured->end() - static_cast<std::ptrdiff_t>(rivals.size()), measured->end());
     if (!keep_models) remove_mixes(study, *built);
     return {};
 }
 
 }  // namespace
 
-Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings)
+Result<> check_evaluation(const Study& study, const EvaluationSettings& settings)
 {
     if (auto ready = check_ready(study.inventory, "study", {Task::load, Task::text, Task::quantize, Task::score}); !ready)
-        return std::unexpected(ready.error());
+        return ready;
+    if (settings.rivals.empty()) return {};
+    if (!settings.front) return usage_error("study: what is to be better than rivals is planned by the front method");
+    if (study.settings.quality.kld_chunks == 0)
+        return usage_error("study: rivals are compared by KL divergence, so chunks must be compared with full precision");
+    for (const std::string& rival : settings.rivals)
+        if (auto known = check_rival(rival); !known) return known;
+    return {};
+}
+
+Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings)
+{
+    if (auto possible = check_evaluation(study, settings); !possible) return std::unexpected(possible.error());
     const std::vector<Variant>& own = study.settings.types;
     std::vector<Variant> weighted;  // the same with the importance matrix
     if (!study.inventory.importance.empty())
@@ -218,29 +287,25 @@ Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settin
         if (!sensed) return std::unexpected(sensed.error());
         sensitivity = std::move(*sensed);
     }
+    const RivalFiles rivals(all_types, settings.rivals);
+    std::vector<PlanBeside> beside;
+    if (!settings.rivals.empty()) {
+        auto plans = plans_beside(all_types, *profiled, *sensitivity,
+                                  {.rivals = settings.rivals, .asked_for_rivals = settings.asked_for_rivals});
+        if (!plans) return std::unexpected(plans.error());
+        beside = std::move(*plans);
+    }
+    const auto files = rival_files(rivals, beside);
+    if (!files) return std::unexpected(files.error());
 
     Evaluation evaluation{.profile = restricted(*profiled, own), .scores = std::move(*scores)};
     Planner planner(evaluation, std::move(sensitivity));
     if (auto planned = planner.plan_orders(settings.ablation); !planned) return std::unexpected(planned.error());
-    const auto plan_front = [&](std::string name, const Profile& profile, const Profile& baseline, bool mix_embedding) {
-        return settings.front ? planner.plan_front(std::move(name), profile, baseline, mix_embedding) : Result<>();
-    };
-    if (auto planned = plan_front("front", evaluation.profile, evaluation.profile, false); !planned)
+    if (auto planned = plan_sets(planner, evaluation.profile, *profiled, weighted, settings.front); !planned)
         return std::unexpected(planned.error());
-    if (!weighted.empty()) {
-        const Profile part = restricted(*profiled, weighted);
-        if (auto planned = planner.plan_paper("paper, imatrix", part); !planned) return std::unexpected(planned.error());
-        if (auto planned = plan_front("front, imatrix", part, part, false); !planned) return std::unexpected(planned.error());
-    }
-    if (profiled->model.types.size() > own.size()) {
-        planner.add_uniform("uniform, all types", *profiled);
-        if (auto planned = plan_front("front, all types", *profiled, evaluation.profile, false); !planned)
-            return std::unexpected(planned.error());
-    }
-    if (auto planned = plan_front("front, everything", *profiled, evaluation.profile, true); !planned)
+    if (auto planned = planner.add_beside("beside rivals", std::move(beside)); !planned)
         return std::unexpected(planned.error());
-
-    if (auto measured = measure_models(all_types, evaluation, own.size(), settings.keep_models); !measured)
+    if (auto measured = measure_models(all_types, evaluation, own.size(), *files, settings.keep_models); !measured)
         return std::unexpected(measured.error());
     auto reference = measure_reference(study);
     if (!reference) return std::unexpected(reference.error());

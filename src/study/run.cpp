@@ -186,7 +186,7 @@ Result<> meet_rivals(const Study& study, const PlanRequest& request, const RunGo
         if (!rival && (goal.asked_for_rivals || rival.error().code == ErrorCode::interrupted))
             return std::unexpected(rival.error());
         if (!rival) {
-            study.monitor.warn(std::format("run: not compared with {}: {}", what, rival.error().message));
+            study.monitor.warn(std::format("not compared with {}: {}", what, rival.error().message));
             continue;
         }
         found.session.rivals.push_back(std::move(rival->measurement));
@@ -208,6 +208,22 @@ Result<> meet_rivals(const Study& study, const PlanRequest& request, const RunGo
     return {};
 }
 
+/// Builds and measures what promises to be better, until nothing does.
+Result<Ship> search(const Study& study, const PlanRequest& request, const RivalFiles& rivals, const Budget& budget, LastMix& mix,
+                    Progress& found)
+{
+    for (;;) {
+        auto decision = refine(*found.profile, *found.sensitivity, request, found.session);
+        if (!decision) return std::unexpected(decision.error());
+        if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
+        const std::size_t before = found.session.attempts.size();
+        auto& plans = std::get<TryNext>(*decision).plans;
+        if (auto measured = measure_plans(study, rivals, budget, std::move(plans), mix, found); !measured)
+            return std::unexpected(measured.error());
+        if (found.session.attempts.size() == before) return best_of(request, found.session);
+    }
+}
+
 /// From nothing to what is to be shipped. Error: among others, that there is no more time; `found` tells how far it came.
 Result<Ship> find_best(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
                        const RivalFiles& rivals, const Budget& budget, LastMix& mix, Progress& found)
@@ -225,16 +241,7 @@ Result<Ship> find_best(const Study& study, const PlanRequest& request, const Sen
     found.reference = std::move(*reference);
     found.session.reference = found.reference.quality;
     if (auto met = meet_rivals(study, request, goal, found); !met) return std::unexpected(met.error());
-    for (;;) {
-        auto decision = refine(*found.profile, *found.sensitivity, request, found.session);
-        if (!decision) return std::unexpected(decision.error());
-        if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
-        const std::size_t before = found.session.attempts.size();
-        auto& plans = std::get<TryNext>(*decision).plans;
-        if (auto measured = measure_plans(study, rivals, budget, std::move(plans), mix, found); !measured)
-            return std::unexpected(measured.error());
-        if (found.session.attempts.size() == before) return best_of(request, found.session);
-    }
+    return search(study, request, rivals, budget, mix, found);
 }
 
 /// The best that was found when the time was up; the plan that is expected to be, if none was built.
@@ -349,6 +356,34 @@ Result<> check_run(const Study& study, const PlanRequest& request)
     if (asks_for_energy(request) && !study.settings.speed.energy)
         return usage_error("run: energy has a weight or a limit, so it must be measured: --energy");
     return check_energy(study);
+}
+
+Result<std::vector<PlanBeside>> plans_beside(const Study& study, const Profile& profile, const Sensitivity& sensitivity,
+                                             const RunGoal& goal)
+{
+    const PlanRequest request{.method = Method::front, .weights = *parse_weights("accuracy=1"), .mix_embedding = true};
+    auto reference = measure_reference(study);
+    if (!reference) return std::unexpected(reference.error());
+    Progress all{.profile = profile, .sensitivity = sensitivity, .session = {.attempts = {}, .reference = reference->quality}};
+    if (auto met = meet_rivals(study, request, goal, all); !met) return std::unexpected(met.error());
+    const Budget endless(study.monitor, 0);
+    LastMix mix(study);
+    const RivalFiles rivals(study, goal.rivals);
+    std::vector<PlanBeside> plans;
+    for (std::size_t r = 0; r < all.rivals.size(); ++r) {
+        Progress found = all;
+        found.session.rivals = {all.session.rivals[r]};
+        found.rivals = {all.rivals[r]};
+        found.timed = {all.timed[r]};
+        const auto ship = search(study, request, rivals, endless, mix, found);
+        if (!ship) return std::unexpected(ship.error());
+        Attempt& best = found.session.attempts[ship->attempt];
+        plans.push_back({.asked = all.rivals[r],
+                         .rival = std::move(all.session.rivals[r]),
+                         .plan = std::move(best.plan),
+                         .quality = std::move(best.measurement.quality)});
+    }
+    return plans;
 }
 
 Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,

@@ -196,13 +196,33 @@ struct RunGoal {
 [[nodiscard]] Result<RunResult> run(const Study& study, const PlanRequest& request, const SenseSettings& sensing,
                                     const std::filesystem::path& output, const RunGoal& goal = {});
 
+/// A rival, and the plan that a run of the front method would ship to be better than it.
+struct PlanBeside {
+    std::string asked;  ///< the rival, as it was asked for
+    Measurement rival;  ///< memory and quality
+    Plan plan;
+    Quality quality;  ///< of the plan
+};
+
+/// For each of the rivals that can be had, the most accurate plan of the front that is no larger and no slower, or what comes
+/// nearest: by what was measured of the plans that `refine` has built, one at a time. `goal`: what is left out where it cannot be had,
+/// and what is an error. What is measured of a plan is kept in the workspace.
+[[nodiscard]] Result<std::vector<PlanBeside>> plans_beside(const Study& study, const Profile& profile,
+                                                           const Sensitivity& sensitivity, const RunGoal& goal);
+
 struct EvaluationSettings {
     bool ablation = true;            ///< also with layers in other orders than the paper's
     bool front = true;               ///< also what the front method finds, of the same types and of all
     std::vector<Variant> palette{};  ///< more types, for the front method only
     SenseSettings sense{};
     bool keep_models = false;  ///< leave the mixed models in the workspace, mixes/
+    /// As for RunGoal: measured in the rounds of the models, with what the front method has beside each.
+    std::vector<std::string> rivals{};
+    bool asked_for_rivals = true;
 };
+
+/// Error: what can be known of an evaluation from the model's header and the settings says that it cannot be done.
+[[nodiscard]] Result<> check_evaluation(const Study& study, const EvaluationSettings& settings);
 
 /// The paper's evaluation: 28 weight settings planned, spliced and measured beside the uniform variants. → study.json
 [[nodiscard]] Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settings);

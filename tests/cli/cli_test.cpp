@@ -719,6 +719,55 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
     CHECK(one.out.contains("no gain to state"));
 }
 
+TEST_CASE("a study beside file types measures each with ours, in tables, files and the report", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    std::string text;
+    for (int i = 0; i < 400; ++i) text += std::format("word {} ", i * i);
+    REQUIRE(write_text(folder / "text.txt", text));
+    REQUIRE(write_text(folder / "prompts.txt", "one two\nthree four\n"));
+    const auto study = [&](std::vector<std::string> flags) {
+        flags.insert(flags.begin(), {"study",
+                                     "m.gguf",
+                                     "--text",
+                                     "text.txt",
+                                     "--calibration",
+                                     "text.txt",
+                                     "--prompts",
+                                     "prompts.txt",
+                                     "--types",
+                                     "q4_0,q8_0",
+                                     "--context",
+                                     "32",
+                                     "-r",
+                                     "6",
+                                     "--generate",
+                                     "2",
+                                     "--prompt-tokens",
+                                     "0",
+                                     "--no-ablation",
+                                     "-q"});
+        return apreqel(folder, flags);
+    };
+    CHECK(study({"--stock", "--no-front"}).exit_code == 2);
+    CHECK(study({"--stock", "--kld-chunks", "0"}).exit_code == 2);
+    const auto unknown = study({"--beat", "Q4_9"});
+    CHECK(unknown.exit_code == 2);
+    CHECK(unknown.err.contains("Q4_K_M"));
+    const auto done = study({"--beat", "q4_0", "--beat", "Q8_0", "--imatrix", "none", "--csv", "all.csv"});
+    REQUIRE(done.exit_code == 0);
+    CHECK(done.out.contains("Beside each rival"));
+    CHECK(done.out.contains("better in everything: "));
+    const std::string csv = read_text(folder / "all.csv").value();
+    CHECK(csv.contains("\nrival,,,,,Q4_0,"));
+    CHECK(csv.contains("\nrival,,,,,Q8_0,"));
+    CHECK(csv.contains("\n\"beside rivals\",,,,,"));
+    CHECK(read_text(folder / "m.gguf.apreqel/study.json").value().contains("\"no_larger\""));
+    CHECK(apreqel(folder, {"report", "m.gguf"}).exit_code == 0);
+    CHECK(read_text(folder / "m.gguf.apreqel/report.html").value().contains("Beside each rival"));
+}
+
 TEST_CASE("every verb prints one JSON object with a schema", "[cli]")
 {
     const TempDir folder;

@@ -69,5 +69,29 @@ TEST_CASE("a text that became less likely by more than two paired standard error
     CHECK(contest(model, rival).closer());
 }
 
+TEST_CASE("the ratio of two KL divergences has an interval over the chunks that both were compared on", "[decide]")
+{
+    Measurement rival = measured(1000, 2, 0.1);
+    rival.quality.chunk_kld = {1, 2, 3, 4, 5, 6, 7, 8};
+    Measurement model = rival;
+    for (double& sum : model.quality.chunk_kld) sum *= 0.8;
+    const auto alike = contest(model, rival).divergence_interval;
+    REQUIRE(alike);  // chunks differ by a factor of 8, and their ratio does not
+    CHECK_THAT(alike->low, WithinRel(0.8, 1e-12));
+    CHECK_THAT(alike->high, WithinRel(0.8, 1e-12));
+    model.quality.chunk_kld.back() = 8;
+    const auto apart = contest(model, rival).divergence_interval;
+    CHECK_THAT(apart->low, WithinRel(0.8, 1e-12));  // the last chunk is not in every draw
+    CHECK(apart->high > 0.85);
+    CHECK(apart->high <= 1);
+    model.quality.kld_tokens = 39;
+    CHECK(!contest(model, rival).divergence_interval);
+    model = rival;
+    model.quality.chunk_kld.pop_back();
+    CHECK(!contest(model, rival).divergence_interval);
+    rival.quality.chunk_kld = model.quality.chunk_kld = {1, 2, 3, 4, 5};
+    CHECK(!contest(model, rival).divergence_interval);  // too few to tell
+}
+
 }  // namespace
 }  // namespace apreqel

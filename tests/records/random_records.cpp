@@ -249,6 +249,7 @@ RunResult RandomRecords::run(const Profile& profile)
                      .text = text(),
                      .version = text()};
     if (below(2) == 0) result.tried.push_back({.predicted = metrics(), .measured = measurement(text())});
+    if (below(2) == 0) result.rivals = {result.mix};  // others could be 10^185 times as large
     return result;
 }
 
@@ -277,6 +278,8 @@ Evaluation RandomRecords::evaluation(const Profile& profile, const Scores& score
         if (below(2) == 0) set.estimated_gain = number();
         if (below(2) == 0)
             for (std::size_t k = 0; k < set.models.size(); ++k) set.candidates.push_back(candidate(2));
+        if (below(2) == 0)
+            for (const std::size_t m : set.models) set.rivals.push_back(made.models[m].measurement);
         made.sets.push_back(std::move(set));
     }
     return made;

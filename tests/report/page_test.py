@@ -107,6 +107,10 @@ class Report(unittest.TestCase):
     def text(self, id):
         return self.driver.find_element(By.ID, id).text
 
+    def content(self, id):
+        """Also of what is folded away."""
+        return self.driver.find_element(By.ID, id).get_property("textContent")
+
     def compare(self, folder, weights, *flags):
         for key, weight in zip(("memory", "latency", "accuracy"), weights):
             self.set(f"weight-{key}", weight)
@@ -255,7 +259,7 @@ class Report(unittest.TestCase):
         self.set("weight-energy", 1)
         self.assertEqual(self.chosen()["counts"], [0, 0, 0, 0, 16])
         self.assertIn("energy=1", self.text("command"))
-        self.assertIn("Energy (J/token)", self.text("estimates"))
+        self.assertIn("Energy (J/token)", self.content("estimates"))
         self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#places svg")), 6)
         self.set("weight-memory", 1)
         self.set("weight-energy", 0)
@@ -275,7 +279,10 @@ class Report(unittest.TestCase):
         self.open(folder)
         self.assertEqual(self.text("shipped"), "Shipped: mixed.gguf, because: all q4_K, the closest of 2 as measured (0.9000). "
                          "As measured it does not keep the limits.")
-        self.assertIn("plan 1, not shipped", self.text("result-table"))
+        self.assertIn("plan 1, not shipped", self.content("result-table"))
+        self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#choices svg")), 2)
+        self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#strip td[title]")), 16)
+        self.assertFalse(self.driver.find_element(By.ID, "contests-title").is_displayed())
         del run["tried"]
         (folder / "run.json").write_text(json.dumps({**run, "because": "the paper's method", "limits_kept": True}))
         self.open(folder)
@@ -325,7 +332,48 @@ class Report(unittest.TestCase):
         self.open(folder)
         for place, pictures in (("fronts", 3), ("errors", 3), ("bits-chart", 1), ("orders-chart", 1)):
             self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, f"#{place} svg")), pictures, place)
-        self.assertIn("fairness", self.text("tables"))
+        self.assertIn("fairness", self.content("tables"))
+        self.assertFalse(self.driver.find_element(By.ID, "chosen").is_displayed())
+
+    def test_rivals_are_named_and_told_apart_from_ours(self):
+        folder = self.workspace("rivals", profile=profile(16, FIVE), scores=scores(16))
+        plan = json.loads(subprocess.run([PROGRAM, "plan", "-C", folder, "--json"], check=True, capture_output=True, text=True).stdout)
+
+        def measured(name, memory, latency, divergence):
+            rounds = [latency * (1 + share / 100) for share in (-1, 0, 1, -1, 0, 1)]
+            return {"name": name, "memory_bytes": memory, "latency_ms": latency, "latency_ms_interval": [rounds[0], rounds[2]],
+                    "latency_ms_samples": rounds, "perplexity": 20 + divergence, "tokens": 60, "kl_divergence": divergence,
+                    "kl_divergence_tokens": 60, "nll_by_chunk": [30 + 10 * divergence] * 6,
+                    "kl_divergence_by_chunk": [10 * divergence * chunk for chunk in range(1, 7)]}
+
+        run = {"schema": "apreqel.run/1", "plan": plan, "reference": measured("reference", 9_000_000, 3, 0), "uniform": [],
+               "mix": measured("mixed.gguf", 4_600_000, 1.8, 0.03), "tried": [measured("plan 1", 4_500_000, 1.8, 0.05)],
+               "rivals": [measured("Q4_K_M", 4_600_000, 1.8, 0.04), measured("Q4_0", 4_500_000, 1.7, 0.06)]}
+        (folder / "run.json").write_text(json.dumps(run))
+        self.open(folder)
+        lines = self.text("beside").splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(lines[0].startswith("Beside Q4_K_M: better. 1.000 of its memory, 1.000 [1.000, 1.000] of its ms/token, "
+                                            "0.750 [0.750, 0.750] of its KL divergence"), lines[0])
+        self.assertTrue(lines[1].startswith("Beside Q4_0: larger, slower. 1.022 of its memory"), lines[1])
+        for picture in self.driver.find_elements(By.CSS_SELECTOR, "#choices svg"):
+            names = [mark.get_property("textContent") for mark in picture.find_elements(By.CSS_SELECTOR, ".mark-text.role-mark text")]
+            self.assertTrue({"Q4_K_M", "Q4_0", "mixed.gguf"} <= set(names), names)
+        self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#contests svg")), 1)
+        self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#result-chart svg")), 1)
+        self.assertIn("Q4_K_M, the rival", self.content("result-table"))
+
+    def test_long_tables_are_folded_and_short_ones_are_not(self):
+        for name, types, is_open in (("short", FIVE, True), ("long", TWELVE, False)):
+            folder = self.workspace(name, profile=profile(16, types), scores=scores(16))
+            self.open(folder)
+            for id in ("estimates", "uniform-table"):
+                table = self.driver.find_element(By.ID, id)
+                self.assertEqual(table.is_displayed(), is_open, id)
+                self.assertIn(types[-1][0], self.content(id))
+        self.driver.find_element(By.CSS_SELECTOR, "#explorer summary").click()
+        self.set("weight-memory", 0.9)  # what is opened stays open
+        self.assertTrue(self.driver.find_element(By.ID, "estimates").is_displayed())
 
     def test_data_from_files_is_shown_as_text(self):
         named = profile(4, [(HOSTILE, 5_000_000, 2, 20), *FIVE[1:2]], HOSTILE)
@@ -356,6 +404,8 @@ class Report(unittest.TestCase):
         self.open(folder, 500, 900)  # the narrowest window the browser makes; the body is made narrower
         self.driver.execute_script("document.documentElement.style.width = '360px'")
         self.assertLessEqual(self.driver.execute_script("return document.body.scrollWidth"), 360)
+        self.driver.execute_script("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+        self.assertLessEqual(self.driver.execute_script("return document.body.scrollWidth"), 360)
         slider = self.driver.find_element(By.ID, "weight-latency")
         before = float(slider.get_attribute("value"))
         slider.send_keys(Keys.ARROW_RIGHT)
@@ -368,12 +418,16 @@ class Report(unittest.TestCase):
         folder = self.workspace("charts", profile=profile(16, FIVE), scores=scores(16))
         self.open(folder)
         charts = self.driver.find_elements(By.CSS_SELECTOR, "#explorer .chart svg, #contribution svg, #uniform svg")
-        self.assertEqual(len(charts), 6)
+        self.assertEqual(len(charts), 5)
         for chart in charts:
             marks = chart.find_elements(By.CSS_SELECTOR, ".role-mark path")
             self.assertGreater(len(marks), 0)
         described = self.driver.find_elements(By.CSS_SELECTOR, ".chart [aria-label]")
-        self.assertGreaterEqual(len(described), 6)
+        self.assertGreaterEqual(len(described), 5)
+        cells = self.driver.find_elements(By.CSS_SELECTOR, "#layers td[title]")
+        self.assertEqual(len(cells), 16)
+        self.assertEqual(len({cell.value_of_css_property("background-color") for cell in cells}),
+                         len(set(self.chosen()["allocation"])))
 
 
 def screenshots(folder, model):

@@ -4,6 +4,8 @@
 #include "base/file.h"
 #include "study/variants.h"
 
+#include <apreqel/contest.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
@@ -310,10 +312,11 @@ TEST_CASE("an importance matrix is collected once, and again from any call that 
 
 TEST_CASE("an evaluation goes on from any call that failed and measures no model twice", "[study][fake]")
 {
+    const auto rivals = GENERATE(std::vector<std::string>{}, std::vector<std::string>{"Q4_0"});
     Lab lab;
     lab.settings.types.pop_back();
-    const Verb verb = [](const Study& study, const auto&) {
-        return as_text(evaluate(study, {.ablation = false, .sense = kProbing}));
+    const Verb verb = [&](const Study& study, const auto&) {
+        return as_text(evaluate(study, {.ablation = false, .sense = kProbing, .rivals = rivals}));
     };
     const Whole whole = make_whole(lab, verb);
     for (std::size_t c = 0; c < whole.calls.size(); c += 7) {
@@ -327,6 +330,50 @@ TEST_CASE("an evaluation goes on from any call that failed and measures no model
     REQUIRE(verb(lab.study(), lab.folder.path()));
     for (const ModelFile& variant : variant_files(lab.study())) std::filesystem::remove(variant.path);
     CHECK(verb(lab.study(), lab.folder.path()) == whole.result);
+}
+
+TEST_CASE("an evaluation measures rivals in the rounds of its models, and what the front has beside each", "[study][fake]")
+{
+    Lab lab;
+    const auto evaluation = evaluate(
+        lab.study(), {.ablation = false, .sense = kProbing, .rivals = {"Q4_K_M", "q5_0", "Q8_0"}, .asked_for_rivals = false});
+    if (!evaluation) FAIL(evaluation.error().message);
+    const ModelSet& set = evaluation->sets.back();
+    REQUIRE(set.rivals.size() == 2);  // the world of this test makes no file types of several types
+    CHECK(set.rivals[0].name == "Q5_0");
+    CHECK(set.rivals[1].name == "Q8_0");
+    REQUIRE(set.models.size() == 2);
+    CHECK(lab.runtime->done("evaluate Q5_0") == 1);  // what the profile measured is the same file as Q8_0
+    for (std::size_t r = 0; r < 2; ++r) {
+        const Measurement& ours = evaluation->models[set.models[r]].measurement;
+        CHECK(ours.quality.kld_tokens > 0);
+        CHECK(ours.speed.latency_ms.samples.size() == set.rivals[r].speed.latency_ms.samples.size());
+        CHECK(set.candidates[r].estimate[kMemory] == static_cast<double>(ours.memory_bytes));
+        CHECK(contest(ours, set.rivals[r]).no_larger());
+        CHECK(contest(ours, set.rivals[r]).no_slower());
+    }
+    CHECK(evaluation->models[set.models[0]].measurement.memory_bytes < set.rivals[1].memory_bytes);
+    for (const auto& entry : std::filesystem::directory_iterator(lab.folder / "workspace/rivals"))
+        CHECK((entry.path().extension() == ".json" || entry.path().string().contains(".shape")));  // their files are gone
+    const auto read = read_evaluation(lab.folder / "workspace/study.json", evaluation->profile, evaluation->scores);
+    REQUIRE(read);
+    CHECK(to_json(*read) == to_json(*evaluation));
+}
+
+TEST_CASE("an evaluation that cannot have rivals says so before anything is measured", "[study][fake]")
+{
+    Lab lab;
+    const auto refused = [&](const EvaluationSettings& settings) {
+        const auto evaluation = evaluate(lab.study(), settings);
+        REQUIRE(!evaluation);
+        CHECK(evaluation.error().code == ErrorCode::usage);
+        CHECK(lab.runtime->calls.empty());
+        return evaluation.error().message;
+    };
+    CHECK(refused({.rivals = {"Q4_9"}}).contains("Q4_9"));
+    CHECK(refused({.front = false, .rivals = {"Q4_0"}}).contains("front method"));
+    lab.settings.quality.kld_chunks = 0;
+    CHECK(refused({.rivals = {"Q4_0"}}).contains("KL divergence"));
 }
 
 }  // namespace

@@ -103,7 +103,7 @@ function drawPlan({method, weights, bounds}, found, types) {
   const against = (own, other, row) =>
     Number.isFinite(other) ? `${shown(other, row)}  (${percent(own / other - 1)})` : '—';
   const closeness = value => method.closeness ? [value.toFixed(4)] : [];
-  $('estimates').replaceChildren(table([
+  fold('estimates', table([
     ['', ...rows.map(({title}) => title), ...(method.closeness ? ['Closeness'] : [])],
     ['the plan, estimated', ...rows.map(row => shown(found.estimate[row.field], row)), ...closeness(found.closeness)],
     ...types.map(({type, metrics}) => [type, ...rows.map(row => against(found.estimate[row.field], metrics[row.field], row)),
@@ -122,6 +122,17 @@ function saveFile(name, text) {
   URL.revokeObjectURL(link.href);
 }
 
+/// What of the front is seen by quality and another criterion: no plan is better in both. At steps of 1 %.
+function edgeOf(front, [x, y]) {
+  if (y.weight !== 'accuracy') return [];
+  const [i, j] = [x, y].map(({field}) => front?.columns.indexOf(field) ?? -1);
+  if (i < 0 || j < 0) return [];
+  const edge = [];
+  for (const values of [...front.points].sort((a, b) => a[i] - b[i] || a[j] - b[j]))
+    if (!edge.length || values[j] < edge.at(-1)[j] * 0.99) edge.push(values);
+  return edge.map(values => point('on the front', 'front', metricsOf(front.columns.map(criterion), values)));
+}
+
 function drawExplorer() {
   const {profile, scores, front} = data;
   const judged = profile?.types.every(({metrics}) => 'perplexity' in metrics);  // of shapes only the probes are known
@@ -130,10 +141,16 @@ function drawExplorer() {
   const {types} = profile;
   const request = drawControls(methods, update);
   const uniform = types.map(({type, metrics}) => point(type, 'uniform', metrics));
-  const range = [...uniform, {...uniform[0], series: 'this plan'}];
-  const places = views.map(view => scatter(chartIn('places'), uniform, view, range));
-  const cells = [...new Set(methods.flatMap(({layers}) => layers))];
-  const picture = layerPicture($('layers-chart'), types, cellsOf(cells, () => types[0].type));
+  // What is not known of the types is told by the front.
+  const rows = compared.map(row => uniform.some(type => row.field in type) || !front ? row
+    : objectives.front.find(({weight}) => weight === row.weight) ?? row);
+  const ends = !front ? [{...uniform[0], series: 'this plan'}] : [least, most].map(end => point('', 'this plan',
+    metricsOf(front.columns.map(criterion), front.columns.map((_, column) => end(front.points, column)))));
+  const places = chartsIn('places', pairsOf(rows), (place, view) => {
+    const known = [...edgeOf(front, view), ...uniform].filter(plan => view.every(({field}) => plan[field] > 0));
+    const range = [...known, ...ends];
+    return {known, picture: scatter(place, known, view, {range, scales: view.map(scaleFor)})};
+  });
   let plan = null;
   $('download').addEventListener('click', () => saveFile('plan.json', JSON.stringify(plan, null, 2)));
   update();
@@ -147,9 +164,9 @@ function drawExplorer() {
     drawPlan(asked, found, types);
     plan = planOf(asked, found, profile);
     $('command').textContent = commandFor(asked);
-    const marked = [...uniform, point('plan', 'this plan', found.estimate)];
-    for (const view of places) view.data('points', marked).runAsync();
-    picture.data('layers', cellsOf(method.layers, l => found.allocation[l])).runAsync();
+    const planned = point('plan', 'this plan', found.estimate);
+    for (const {known, picture} of places) picture.data('points', [...known, planned]).runAsync();
+    drawStrip($('layers'), method.layers, l => found.allocation[l]);
   }
 }
 

@@ -38,6 +38,15 @@ function table(rows, {chosen = -1} = {}) {
       ...row.map(cell => element('td', {}, cell))))));
 }
 
+const kLong = 8;
+
+/// Puts a table into its place, folded away where it is long. A choice made by hand stays.
+function fold(id, table) {
+  const details = $(id).closest('details');
+  if (!$(id).children.length) details.open = table.rows.length <= kLong;
+  $(id).replaceChildren(table);
+}
+
 function missing(section, command) {
   const content = $(section).querySelector('.content');
   content.replaceChildren(element('p', {className: 'missing'}, 'Not run yet: ', element('code', {}, command)));

@@ -17,24 +17,6 @@ function measuredTable(models, {predicted = [], chosen = -1} = {}) {
     ...[...predicted, ...models].map(([name, record]) => [name, ...[bits, ...columns].map(({of}) => of(record))])], {chosen});
 }
 
-function drawResult() {
-  const {run} = data;
-  if (!run) return missing('result', `apreqel run ${model} -o mixed.gguf`);
-  const predicted = run.plan.estimate, measured = run.mix.metrics;
-  const both = knownOf([measured]).filter(({field}) => Number.isFinite(predicted[field]));
-  $('result-summary').textContent = `${run.mix.name}: `
-    + both.map(({name, field}) => `${name} ${percent(measured[field] / predicted[field] - 1)}`).join(', ')
-    + ' against the prediction.';
-  $('shipped').textContent = [
-    `Shipped: ${run.mix.name}`,
-    ...(run.because ? [`, because: ${run.because}`] : []), '.',
-    ...(run.limits_kept === false ? [' As measured it does not keep the limits.'] : [])].join('');
-  $('result-table').append(measuredTable([['measured', run.mix],
-    ...(run.tried ?? []).map(tried => [`${tried.name}, not shipped`, tried]),
-    ...run.uniform.map(variant => [variant.name, variant]),
-    ['full precision', run.reference]], {predicted: [['predicted', {metrics: predicted}]], chosen: 1}));
-}
-
 function drawContribution() {
   const {scores} = data;
   if (!scores) return missing('contribution', `apreqel score ${model}`);
@@ -70,11 +52,11 @@ function drawUniform() {
         y: {field: 'low', type: 'quantitative', title: y.title, scale: {zero: false}}, y2: {field: 'high'}}},
       {mark: {type: 'point', shape: 'square', filled: true, size: 80, color: '#d55e00'},
         encoding: {y: {field: y.field, type: 'quantitative'}, tooltip: told}},
-      ...(rows.length > 8 ? [] : [{mark: {type: 'text', dx: 10, align: 'left', fontSize: 12},
-        encoding: {y: {field: y.field, type: 'quantitative'}, text: {field: 'name'}}}]),
+      {mark: namesMark,
+        encoding: {y: {field: y.field, type: 'quantitative'}, text: {field: 'label'}}},
     ],
   });
-  $('uniform-table').append(measuredTable(profile.types.map(type => [type.type, type])));
+  fold('uniform-table', measuredTable(profile.types.map(type => [type.type, type])));
 }
 
 function drawProvenance() {

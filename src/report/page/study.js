@@ -8,34 +8,36 @@ const setsOf = study => [{name: 'mixed', candidates: study.settings, models: stu
 function drawFronts(study) {
   const [paper, ...others] = setsOf(study);
   const mixed = paper.models.map(m => study.models[m]);
-  const all = [...study.uniform, ...mixed].map(({metrics}) => columnsOf(compared, metrics));
+  const rows = rowsOf([...study.uniform, ...study.models].map(({metrics}) => metrics));
+  const all = [...study.uniform, ...mixed].map(({metrics}) => columnsOf(rows, metrics));
   const dominated = all.map(a => all.some(b => b.every((v, j) => v <= a[j]) && b.some((v, j) => v < a[j])));
   const points = [
     ...mixed.map(({metrics}, s) => point(`${study.settings[s].category}, setting ${s + 1}`,
       dominated[study.uniform.length + s] ? 'dominated' : 'mixed', metrics)),
     ...others.flatMap(set => set.models.map((m, s) => point(`${set.name}, ${s + 1}`, set.name, study.models[m].metrics))),
+    ...(study.sets ?? []).flatMap(({rivals = []}) => rivals.map(({name, metrics}) => point(name, 'rival', metrics))),
     ...study.uniform.map(({name, metrics}) => point(name, 'uniform', metrics)),
   ];
-  for (const view of views) scatter(chartIn('fronts'), points, view);
+  chartsIn('fronts', pairsOf(rows), (place, view) => scatter(place, points, view, {scales: view.map(scaleFor)}));
 }
 
 /// Every planned model: a criterion as estimated and as measured.
 function drawErrors(study) {
   const planned = setsOf(study).filter(({candidates}) => candidates.length);
-  const looks = looksOf(planned.map(({name}) => name));
-  for (const {name, field, title, scale: factor} of compared) {
+  chartsIn('errors', compared, (place, {name, field, title, scale: factor}) => {
     const pairs = planned.flatMap(set => set.models.map((m, s) => ({name: `${set.name}, ${s + 1}`, series: set.name,
       estimated: set.candidates[s].estimate[field] * factor, measured: study.models[m].metrics[field] * factor})));
     const scale = scaleOf(pairs.flatMap(pair => [pair.estimated, pair.measured]));
-    chart(chartIn('errors'), `${capital(name)}: estimated and measured`, {layer: [
+    chart(place, `${capital(name)}: estimated and measured`, {layer: [
       {data: {values: scale.domain.map(v => ({v}))}, mark: {type: 'line', strokeDash: [4, 4], color: 'currentColor', opacity: 0.5},
         encoding: {x: {field: 'v', type: 'quantitative', scale, title: `Estimated: ${title}`},
           y: {field: 'v', type: 'quantitative', scale, title: 'Measured'}}},
       {data: {values: pairs}, mark: {type: 'point', filled: true, size: 60, opacity: 0.8},
-        encoding: {x: {field: 'estimated', type: 'quantitative'}, y: {field: 'measured', type: 'quantitative'}, ...looks,
+        encoding: {x: {field: 'estimated', type: 'quantitative'}, y: {field: 'measured', type: 'quantitative'},
+          ...looksOf(planned.map(({name}) => name), place.clientWidth),
           tooltip: [{field: 'name'}, {field: 'estimated', format: '.4f'}, {field: 'measured', format: '.4f'}]}},
     ]});
-  }
+  });
 }
 
 function drawBits(study) {
@@ -91,7 +93,7 @@ function drawStudy() {
   if (!study) return missing('study', `apreqel study ${model}`);
   for (const draw of [drawFronts, drawErrors, drawBits, drawOrders]) draw(study);
   for (const {title, rows, note} of data.tables ?? [])
-    $('tables').append(element('h3', {}, title), element('div', {className: 'scroll'}, table(rows)),
-      element('p', {className: 'note'}, note));
+    $('tables').append(element('details', {open: rows.length <= kLong}, element('summary', {}, title),
+      element('div', {className: 'scroll'}, table(rows)), element('p', {className: 'note'}, note)));
 }
 
