@@ -34,7 +34,8 @@ struct Machines : Lab {
     /// A shard, written and read back.
     ShardFile shard(Share share, const SenseSettings& sensing)
     {
-        const std::string place = std::format("machine {} of {} in round {}", share.number, share.count, sensing.joined ? 2 : 1);
+        const std::string place =
+            std::format("machine {} of {} in round {}", share.number, share.count, sensing.joined ? 2 : 1);
         const auto made = sense_shard(study(place), sensing, share);
         if (!made) FAIL(made.error().message);
         return {place, parse_shard(to_json(*made)).value()};
@@ -164,8 +165,8 @@ TEST_CASE("shards of different sensitivities are refused, and in what they diffe
     lab.runtime->here.offloading = "all on a card";
     CHECK(refusal(lab.shard({2, 2}, {})).contains("all on a card"));
     lab.runtime->here.offloading = "none";
-    lab.model = make_tiny_model(lab.folder.path(),
-                                {.blocks = 8, .width = 32, .ffn = 64, .vocabulary = 64, .type = 0, .seed = 2, .file = "b.gguf"});
+    lab.model = make_tiny_model(
+        lab.folder.path(), {.blocks = 8, .width = 32, .ffn = 64, .vocabulary = 64, .type = 0, .seed = 2, .file = "b.gguf"});
     CHECK(refusal(lab.shard({2, 2}, {})).contains("it is of model "));
 }
 
