@@ -167,12 +167,12 @@ Result<Sensitivity> merge(const SensitivityShard& joined)
     const ProbeChoice::Second second = choice.second(standing);
     if (const std::size_t missing = count_missing(standing, second.cells); missing > 0)
         return std::unexpected(more(
-            std::format("{} more probes are needed: {}", missing, describe(second)),
+            std::format("more probes are needed, {}: {}", missing, describe(second)),
             "sense MODEL --with SHARD… --shard NUMBER/COUNT -o … spreads them, to be merged then; without --shard, one machine "
             "makes them"));
     if (const auto again = choice.again(standing); !again.empty())
         return std::unexpected(
-            more(std::format("{} probes are unlike those around them, and are to be made again on other text", again.size()),
+            more(std::format("probes that are unlike those around them are to be made again on other text: {}", again.size()),
                  "sense MODEL --with SHARD… makes them, and sensitivity.json"));
     const ProbeChoice::Comparison compared = choice.comparison(second);
     if (auto done = complete(all, standing, choice.tokens(standing), compared.known, compared.held); !done)
