@@ -107,7 +107,10 @@ void fields(Archive& archive, SensitivityShard& shard)
 
 std::string to_json(const SensitivityShard& shard) { return write_record(kShardSchema, shard); }
 Result<SensitivityShard> parse_shard(std::string_view text) { return parse_record<SensitivityShard>(text, kShardSchema); }
-Result<SensitivityShard> read_shard(const std::filesystem::path& path) { return read_record<SensitivityShard>(path, kShardSchema); }
+Result<SensitivityShard> read_shard(const std::filesystem::path& path)
+{
+    return read_record<SensitivityShard>(path, kShardSchema);
+}
 
 std::string to_json(const Sensitivity& sensitivity, std::string_view key)
 {

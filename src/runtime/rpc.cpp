@@ -21,6 +21,8 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <ranges>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -31,6 +33,7 @@ namespace {
 constexpr std::chrono::milliseconds kConnecting{3000};
 constexpr std::chrono::milliseconds kAnswering{5000};
 constexpr std::chrono::milliseconds kLost{300};
+constexpr int kTries = 10;
 
 /// Those that were added, or are about to be. Written before libggml knows of them.
 std::vector<std::string> servers;
@@ -91,7 +94,8 @@ void guard_connections(const std::stop_token& stop, const std::vector<sockaddr_i
             sockaddr_in peer{};
             socklen_t size = sizeof peer;
             const int descriptor = std::atoi(entry->path().filename().c_str());
-            if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || peer.sin_family != AF_INET) continue;
+            if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || peer.sin_family != AF_INET)
+                continue;
             if (std::ranges::any_of(peers, [&](const sockaddr_in& server) {
                     return server.sin_addr.s_addr == peer.sin_addr.s_addr && server.sin_port == peer.sin_port;
                 }))
@@ -99,6 +103,20 @@ void guard_connections(const std::stop_token& stop, const std::vector<sockaddr_i
         }
         never.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
     }
+}
+
+std::string joined(std::span<const std::string> names, std::string_view between)
+{
+    return std::views::join_with(names, between) | std::ranges::to<std::string>();
+}
+
+/// Those where nobody listens.
+std::string lost_servers()
+{
+    std::vector<std::string> lost;
+    for (const std::string& server : servers)
+        if (unreachable(server, kLost)) lost.push_back(server);
+    return joined(lost, ", ");
 }
 
 /// The registry of a server's devices; none: it did not answer in time. It answers one client after the other, and nothing but
@@ -159,7 +177,8 @@ Result<> add_servers(const std::vector<std::string>& endpoints)
     for (const std::string& endpoint : endpoints) {
         ggml_backend_reg_t devices = ask(reinterpret_cast<AddServer>(found), endpoint);
         if (devices == nullptr)
-            return std::unexpected(Error{ErrorCode::failed, std::format("connect to RPC server {}: it does not answer", endpoint),
+            return std::unexpected(Error{ErrorCode::failed,
+                                         std::format("connect to RPC server {}: it does not answer", endpoint),
                                          "it serves one client at a time: end the other, or start a second server"});
         ggml_backend_register(devices);
     }
@@ -173,13 +192,13 @@ Error abort_error(std::string_view message)
     const std::size_t place = message.find(": ");
     const bool remote = !servers.empty() && place != std::string_view::npos && message.substr(0, place).contains("rpc");
     if (!remote) return {ErrorCode::failed, std::format("libggml stopped: {}", message)};
-    std::string all;
-    std::string gone;
-    for (const std::string& server : servers) {
-        all += (all.empty() ? "" : " or ") + server;
-        if (unreachable(server, kLost)) gone += (gone.empty() ? "" : ", ") + server;
+    std::string who = lost_servers();
+    // A process that is killed closes its sockets one after the other.
+    for (int waited = 0; who.empty() && !is_connecting && waited < kTries; ++waited) {
+        std::this_thread::sleep_for(kLost / kTries);
+        who = lost_servers();
     }
-    const std::string& who = gone.empty() ? all : gone;
+    if (who.empty()) who = joined(servers, " or ");
     const std::string_view said = message.substr(place + 2);
     if (is_connecting)
         return {ErrorCode::failed, std::format("connect to RPC server {}: {}", who, said),

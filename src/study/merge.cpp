@@ -101,8 +101,8 @@ void learn(Probe& probe, const Probe& other)
 Result<> check_joins(const ShardFile& one, const ShardFile& other)
 {
     const auto refuse = [&](std::string_view own, std::string_view others) {
-        return std::unexpected(Error{ErrorCode::failed,
-                                     std::format("merge {}: it is of {}, {} is of {}", other.name, others, one.name, own), kAlike});
+        return std::unexpected(Error{
+            ErrorCode::failed, std::format("merge {}: it is of {}, {} is of {}", other.name, others, one.name, own), kAlike});
     };
     const SensitivityShard& a = one.shard;
     const SensitivityShard& b = other.shard;
@@ -133,8 +133,7 @@ Result<SensitivityShard> join(std::span<const ShardFile> shards)
         there.insert(file.shard.share.number);
     }
     if (there.size() < all.share.count)
-        return std::unexpected(Error{ErrorCode::failed,
-                                     std::format("merge: {} missing", name_missing(there, all.share.count)),
+        return std::unexpected(Error{ErrorCode::failed, std::format("merge: {} missing", name_missing(there, all.share.count)),
                                      "sense --shard NUMBER/COUNT makes it, with the flags of the others"});
     all.share = {};
     return all;
@@ -167,13 +166,13 @@ Result<Sensitivity> merge(const SensitivityShard& joined)
         return std::unexpected(complete_first.error());
     const ProbeChoice::Second second = choice.second(standing);
     if (const std::size_t missing = count_missing(standing, second.cells); missing > 0)
-        return std::unexpected(
-            more(std::format("{} more probes are needed: {}", missing, describe(second)),
-                 "sense MODEL --with SHARD… --shard NUMBER/COUNT -o … spreads them, to be merged then; without --shard, one machine "
-                 "makes them"));
+        return std::unexpected(more(
+            std::format("more probes are needed, {}: {}", missing, describe(second)),
+            "sense MODEL --with SHARD… --shard NUMBER/COUNT -o … spreads them, to be merged then; without --shard, one machine "
+            "makes them"));
     if (const auto again = choice.again(standing); !again.empty())
         return std::unexpected(
-            more(std::format("{} probes are unlike those around them, and are to be made again on other text", again.size()),
+            more(std::format("probes that are unlike those around them are to be made again on other text: {}", again.size()),
                  "sense MODEL --with SHARD… makes them, and sensitivity.json"));
     const ProbeChoice::Comparison compared = choice.comparison(second);
     if (auto done = complete(all, standing, choice.tokens(standing), compared.known, compared.held); !done)

@@ -124,9 +124,8 @@ ProbeChoice::Second ProbeChoice::second(const Sensitivity& standing) const
 {
     const Separability found = held_out(standing, known_, held_);
     if (found.median_factor <= kPromisedFactor) return {.factor = found.median_factor};
-    const Cell farthest = *std::ranges::max_element(held_, {}, [&](const Cell& cell) {
-        return held_out(standing, known_, std::span(&cell, 1)).worst_factor;
-    });
+    const Cell farthest = *std::ranges::max_element(
+        held_, {}, [&](const Cell& cell) { return held_out(standing, known_, std::span(&cell, 1)).worst_factor; });
     return {.factor = found.median_factor, .cells = like(farthest)};
 }
 

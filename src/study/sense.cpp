@@ -237,10 +237,10 @@ Result<Beginning> begin(const Study& study, const SenseSettings& settings)
     const auto form = fastest_form(study);
     if (!form) return std::unexpected(form.error());
     const int granularity = static_cast<int>(settings.granularity);
-    std::string how = settings.thorough ? std::format("context {} chunks {} granularity {}", study.settings.quality.context,
-                                                      settings.chunks, granularity)
-                                        : std::format("anchors granularity {} weighted by {}", granularity,
-                                                      importance_digest(study.inventory));
+    std::string how =
+        settings.thorough
+            ? std::format("context {} chunks {} granularity {}", study.settings.quality.context, settings.chunks, granularity)
+            : std::format("anchors granularity {} weighted by {}", granularity, importance_digest(study.inventory));
     ProbeTable table(study, groups_of(study.inventory, settings.granularity), facts_of(study, *text, *form, std::move(how)),
                      *form);
     table.read();
@@ -264,7 +264,8 @@ ProbeSession thorough_session(const Study& study, const SenseSettings& settings,
 ProbeSession anchor_session(const Study& study, const SenseSettings& settings, Beginning& begun, const ProbeChoice& choice)
 {
     return {study, settings, begun.table,
-            Probing{.form = begun.form, .sequences = choice.sequences(), .chunks = 0, .logits = {}, .identity = {}}, begun.text};
+            Probing{.form = begun.form, .sequences = choice.sequences(), .chunks = 0, .logits = {}, .identity = {}},
+            begun.text};
 }
 
 constexpr std::string_view kFirstStep = "sensitivity";
@@ -311,7 +312,8 @@ std::vector<Cell> part_of(std::span<const Cell> cells, Share share)
 Result<SensitivityShard> shard_all(const Study& study, const SenseSettings& settings, Share share, Beginning& begun)
 {
     const std::vector<Cell> part = part_of(all_cells(study, begun.table), share);
-    if (auto made = thorough_session(study, settings, begun).make(kFirstStep, part); !made) return std::unexpected(made.error());
+    if (auto made = thorough_session(study, settings, begun).make(kFirstStep, part); !made)
+        return std::unexpected(made.error());
     return begun.table.cut(share, study.settings.quality.context, part, settings.joined);
 }
 

@@ -31,5 +31,17 @@ TEST_CASE("a scratch folder is new, and goes with what is in it", "[base]")
     CHECK(nowhere.error().message.contains("absent: No such file"));
 }
 
+TEST_CASE("a program that ends in the middle takes its scratch folders with it", "[base]")
+{
+    const TempDir parent;
+    const auto one = ScratchFolder::create(parent.path());
+    const auto two = ScratchFolder::create(parent.path());
+    REQUIRE(one);
+    REQUIRE(two);
+    REQUIRE(write_text(one->path() / "file", "text"));
+    remove_scratch_folders();
+    CHECK(std::filesystem::is_empty(parent.path()));
+}
+
 }  // namespace
 }  // namespace apreqel

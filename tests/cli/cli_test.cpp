@@ -143,6 +143,42 @@ TEST_CASE("a plan takes another device's speeds, and no other model's", "[cli]")
     check_error(apreqel(folder, {"plan", "-C", ".", "-w", "0,1,0", "--device", "other.json"}), 1, "are of def (other.json)");
 }
 
+TEST_CASE("a sensitivity is spread over machines and merged to the same bytes", "[cli][slow]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.file = "m.gguf"});
+    std::string words;
+    for (int i = 0; i < 600; ++i) words += std::format("word {} ", i * i);
+    REQUIRE(write_text(folder / "text.txt", words));
+    const auto sense = [&](const std::string& workspace, const std::vector<std::string>& more) {
+        std::vector<std::string> all{"sense", "m.gguf", "--calibration", "text.txt", "--types", "q3_K,q4_K", "-C", workspace};
+        all.append_range(more);
+        return apreqel(folder, all);
+    };
+    CHECK(sense("one", {}).exit_code == 0);
+    const std::string whole = read_text(folder / "one/sensitivity.json").value();
+    for (const int count : {1, 2, 3}) {
+        std::vector<std::string> merge{"merge", "-o", std::format("of{}.json", count)};
+        for (int number = 1; number <= count; ++number) {
+            const std::string share = std::format("{}/{}", number, count);
+            merge.push_back(std::format("shard-{}-{}.json", number, count));
+            CHECK(sense("work" + merge.back(), {"--shard", share, "-o", merge.back()}).exit_code == 0);
+        }
+        CHECK(apreqel(folder, merge).exit_code == 0);
+        CHECK(read_text(folder / merge[2]).value() == whole);
+    }
+    check_error(apreqel(folder, {"merge", "shard-1-3.json", "shard-3-3.json", "-o", "x.json"}), 1, "shard 2 of 3 is missing");
+    check_error(apreqel(folder, {"merge", "of1.json", "-o", "x.json"}), 1, "apreqel.shard/1");
+    check_error(sense("bad", {"--shard", "4/3", "-o", "x.json"}), 2, "4/3 is not NUMBER/COUNT");
+    check_error(sense("bad", {"--shard", "1/3"}), 2, "--shard requires --output");
+    check_error(sense("bad", {"-o", "x.json"}), 2, "--output requires --shard");
+    const auto finished = sense("last", {"--with", "shard-1-2.json", "shard-2-2.json"});
+    CHECK(finished.exit_code == 0);
+    CHECK(!finished.err.contains("probes ("));  // none was made
+    CHECK(read_text(folder / "last/sensitivity.json").value() == whole);
+    check_error(sense("last", {"--with", "shard-1-2.json", "shard-2-2.json", "--form", "f32"}), 1, "it is of form f16");
+}
+
 TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]")
 {
     const TempDir folder;

@@ -138,7 +138,7 @@ struct Place {
     {
         model = make_tiny_model(folder.path(), {.blocks = blocks, .type = 0, .file = "m.gguf"});
         std::string words;
-        for (int i = 0; i < 400; ++i) words += std::format("word {} ", i * i);
+        for (int i = 0; i < 800; ++i) words += std::format("word {} ", i * i);
         REQUIRE(write_text(folder / "text.txt", words));
         REQUIRE(write_text(folder / "prompts.txt", "some words\nand others\n"));
     }
@@ -146,7 +146,7 @@ struct Place {
     /// `arguments` after the verb and the model.
     [[nodiscard]] std::vector<std::string> command(const std::string& verb, const std::vector<std::string>& arguments) const
     {
-        std::vector<std::string> all{APREQEL_PROGRAM, verb, model.string(), "--threads", "1"};
+        std::vector<std::string> all{APREQEL_PROGRAM, verb, model.string()};
         all.append_range(arguments);
         return all;
     }
@@ -161,8 +161,8 @@ struct Place {
     fs::path model;
 };
 
-#define APREQEL_NEEDS_RPC()                                                     \
-    if (server_program().empty()) SKIP("ggml-rpc-server is not installed");     \
+#define APREQEL_NEEDS_RPC()                                                 \
+    if (server_program().empty()) SKIP("ggml-rpc-server is not installed"); \
     if (!have_backend()) SKIP("libggml's RPC backend is not installed")
 
 TEST_CASE("a server that cannot be reached is named, and nothing is begun", "[cli]")
@@ -208,6 +208,7 @@ TEST_CASE("everything that runs a model runs it on two servers, and finds what t
     const Server two(place.folder.path());
     const std::vector<std::string> servers{"--rpc", one.endpoint + "," + two.endpoint};
     const auto run = [&](const std::string& verb, std::vector<std::string> arguments, bool remote) {
+        arguments.append_range(std::vector<std::string>{"--threads", "1"});
         if (remote) arguments.append_range(servers);
         const int code = place.run(verb, arguments);
         INFO(place.out());
@@ -227,9 +228,10 @@ TEST_CASE("everything that runs a model runs it on two servers, and finds what t
     for (std::size_t g = 0; g < sensed[0].groups.size(); ++g)
         CHECK_THAT(sensed[1].groups[g].probes[0].kld, WithinRel(sensed[0].groups[g].probes[0].kld, 0.02));
     run("imatrix", {"--calibration", place.in("text.txt"), "--context", "64", "-o", place.in("imatrix.gguf")}, true);
-    run("measure", {"--text", place.in("text.txt"), "--context", "64", "-r", "1", "--generate", "2", "--prompt-tokens", "4"}, true);
+    run("measure", {"--text", place.in("text.txt"), "--context", "64", "-r", "1", "--generate", "2", "--prompt-tokens", "4"},
+        true);
     CHECK(place.out().contains(one.endpoint + " + " + two.endpoint));
-    run("inspect", {"-o", place.in("shape.json")}, false);
+    CHECK(place.run("inspect", {"-o", place.in("shape.json")}) == 0);
     place.model = place.folder / "shape.json";
     run("bench", {"-o", place.in("latency.json"), "--types", "q4_K", "-r", "1", "--generate", "2"}, true);
     CHECK(read_device_profile(place.folder / "latency.json")->device.contains(two.endpoint));
@@ -238,12 +240,26 @@ TEST_CASE("everything that runs a model runs it on two servers, and finds what t
 TEST_CASE("a server that is lost is an error, and the same command goes on to the same result", "[cli][slow]")
 {
     APREQEL_NEEDS_RPC();
-    Place place(8);
+    Place place;
     const Server one(place.folder.path());
     Server two(place.folder.path());
     const auto sensing = [&](const std::string& workspace) {
-        return std::vector<std::string>{"--calibration", place.in("text.txt"), "--context", "64", "--thorough", "--types",
-                                        "q3_K,q4_K,q5_K,q6_K,q8_0", "-C", place.in(workspace), "--rpc", one.endpoint, "--rpc",
+        return std::vector<std::string>{"--threads",
+                                        "1",
+                                        "--calibration",
+                                        place.in("text.txt"),
+                                        "--context",
+                                        "64",
+                                        "--thorough",
+                                        "--probe-chunks",
+                                        "2",
+                                        "--types",
+                                        "q3_K,q4_K,q5_K",
+                                        "-C",
+                                        place.in(workspace),
+                                        "--rpc",
+                                        one.endpoint,
+                                        "--rpc",
                                         two.endpoint};
     };
     CHECK(place.run("sense", sensing("whole")) == 0);

@@ -34,7 +34,8 @@ struct Machines : Lab {
     /// A shard, written and read back.
     ShardFile shard(Share share, const SenseSettings& sensing)
     {
-        const std::string place = std::format("machine {} of {} in round {}", share.number, share.count, sensing.joined ? 2 : 1);
+        const std::string place =
+            std::format("machine {} of {} in round {}", share.number, share.count, sensing.joined ? 2 : 1);
         const auto made = sense_shard(study(place), sensing, share);
         if (!made) FAIL(made.error().message);
         return {place, parse_shard(to_json(*made)).value()};
@@ -82,7 +83,7 @@ TEST_CASE("a second type that is asked for is spread in a second round, to the s
     SenseSettings second{.joined = join(all).value()};
     const auto early = merge(*second.joined);
     REQUIRE(!early);
-    CHECK(early.error().message.contains("more probes are needed: one type tells of the others within a factor of"));
+    CHECK(early.error().message.contains("more probes are needed, "));
     CHECK(early.error().hint.contains("sense MODEL --with SHARD"));
     const std::vector<ShardFile> rest = lab.shards(count, second);
     CHECK(merged(join(rest).value()) == whole);
@@ -107,7 +108,7 @@ TEST_CASE("one machine finishes what shards began, to the same bytes", "[study][
     const auto joined = join(lab.shards(2, {.joined = begun})).value();
     const auto early = merge(joined);
     REQUIRE(!early);
-    CHECK(early.error().message.contains("probes are unlike those around them"));
+    CHECK(early.error().message.contains("probes that are unlike those around them"));
     lab.runtime->start_again();
     REQUIRE(sense(lab.study("last"), {.joined = joined}));
     CHECK(lab.runtime->done("probe") <= 1 + kAgain);  // one of them changes nothing
@@ -164,8 +165,8 @@ TEST_CASE("shards of different sensitivities are refused, and in what they diffe
     lab.runtime->here.offloading = "all on a card";
     CHECK(refusal(lab.shard({2, 2}, {})).contains("all on a card"));
     lab.runtime->here.offloading = "none";
-    lab.model = make_tiny_model(lab.folder.path(),
-                                {.blocks = 8, .width = 32, .ffn = 64, .vocabulary = 64, .type = 0, .seed = 2, .file = "b.gguf"});
+    lab.model = make_tiny_model(
+        lab.folder.path(), {.blocks = 8, .width = 32, .ffn = 64, .vocabulary = 64, .type = 0, .seed = 2, .file = "b.gguf"});
     CHECK(refusal(lab.shard({2, 2}, {})).contains("it is of model "));
 }
 
