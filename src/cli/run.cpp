@@ -84,7 +84,8 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     }
     return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: llama-cli -m {}\n",
                        format_plan(result.plan), printable_line(result.device), printable_line(result.text),
-                       format_table(rows) + format_energy(measured), compare(result) + better, output.filename().string(), output.string());
+                       format_table(rows) + format_energy(measured), compare(result) + better, output.filename().string(),
+                       output.string());
 }
 
 /// What a stranger would have downloaded.
