@@ -36,9 +36,9 @@ struct Quality {
 
 /// What a generated token takes of the energy that a machine's sensors count, that of the idle machine included.
 struct Energy {
-    Sampled joules{};        ///< per generated token; no samples: not measured
-    double idle_watts = 0;   ///< before the models ran
-    std::string source{};    ///< what was counted: "RAPL package-0, dram"
+    Sampled joules{};       ///< per generated token; no samples: not measured
+    double idle_watts = 0;  ///< before the models ran
+    std::string source{};   ///< what was counted: "RAPL package-0, dram"
 };
 
 /// Speed on one device, as llama-bench defines tg and pp.

@@ -137,9 +137,9 @@ struct DimensionFlag {
     std::string_view type;
     std::span<const Unit> units;
 };
-constexpr std::array kDimensions{DimensionFlag{"SIZE", kSizeUnits}, DimensionFlag{"TIME", kTimeUnits},
+constexpr std::array kDimensions{DimensionFlag{"SIZE", kSizeUnits},     DimensionFlag{"TIME", kTimeUnits},
                                  DimensionFlag{"ENERGY", kEnergyUnits}, DimensionFlag{"NUMBER", kNoUnits},
-                                 DimensionFlag{"NUMBER", kNoUnits}, DimensionFlag{"SHARE", kShareUnits}};
+                                 DimensionFlag{"NUMBER", kNoUnits},     DimensionFlag{"SHARE", kShareUnits}};
 
 void add_limits(CLI::App& verb, Limits& limits)
 {

@@ -47,9 +47,8 @@ Result<> run_measure(MeasureFlags flags)
     if (flags.json) return print_result(to_json(*measurements, device, text_source(*study)), flags.json);
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     for (const Measurement& measurement : *measurements) rows.push_back(measurement_row(measurement));
-    return print_result(
-        std::format("{}\ntext: {}\n\n{}{}", printable_line(device), printable_line(text_source(*study)), format_table(rows),
-                    format_energy(*measurements)));
+    return print_result(std::format("{}\ntext: {}\n\n{}{}", printable_line(device), printable_line(text_source(*study)),
+                                    format_table(rows), format_energy(*measurements)));
 }
 
 }  // namespace

@@ -100,8 +100,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
 }};
 static_assert(kTable[kMemory].name == "memory" && kTable[kLatency].name == "latency" &&
               kTable[kPromptLatency].name == "prompt latency" && kTable[kEnergy].name == "energy" &&
-              kTable[kDivergence].name == "KL divergence" &&
-              kTable[kPerplexity].name == "perplexity" && kTable[kPerplexityIncrease].name == "increase of perplexity");
+              kTable[kDivergence].name == "KL divergence" && kTable[kPerplexity].name == "perplexity" &&
+              kTable[kPerplexityIncrease].name == "increase of perplexity");
 
 /// The names that three bare numbers weigh.
 constexpr std::array<std::string_view, 3> kPaperWeights{"memory", "latency", "accuracy"};

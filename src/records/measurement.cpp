@@ -74,7 +74,8 @@ void fields(Archive& archive, Speed& speed)
     sampled_fields(archive, "prompt_tokens_per_second", speed.prompt_tokens_per_second, "median, processing a prompt");
     Energy& energy = speed.energy;
     const bool counted = archive.documenting() || energy.joules.median != 0;
-    sampled_fields(archive, "energy_j", energy.joules, "median, joules per generated token, those of the idle machine included");
+    sampled_fields(archive, "energy_j", energy.joules,
+                   "median, joules per generated token, those of the idle machine included");
     archive.optional("idle_power_w", energy.idle_watts, "watts before the models ran",
                      {.rule = Rule::not_negative, .written = counted});
     archive.optional("energy_source", energy.source, "what was counted", {.written = counted});

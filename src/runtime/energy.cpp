@@ -102,8 +102,8 @@ Result<std::unique_ptr<EnergyMeter>> EnergyMeter::open(std::shared_ptr<Sensors> 
         const Result<> hwmon = rapl ? meter->find_hwmon() : rapl;
         if (meter->source_.empty() && !hwmon) return std::unexpected(hwmon.error());
         if (meter->source_.empty())
-            return fail("energy: nothing on this machine tells it: no RAPL (/sys/{}), no sensor of power (/sys/{}){}", kPowercap,
-                        kHwmon, accelerators ? ", no NVML" : "");
+            return fail("energy: nothing on this machine tells it: no RAPL (/sys/{}), no sensor of power (/sys/{}){}",
+                        kPowercap, kHwmon, accelerators ? ", no NVML" : "");
     }
     meter->time_ = meter->sensors_->seconds();
     return meter;
@@ -169,7 +169,8 @@ std::vector<EnergyMeter::Channel> EnergyMeter::channels_of(const std::string& ch
 
 Result<> EnergyMeter::find_hwmon()
 {
-    constexpr std::array<std::string_view, 5> kSupplies{"Battery", "Mains", "USB", "UPS", "Wireless"};  // power_supply's own hwmon chips
+    constexpr std::array<std::string_view, 5> kSupplies{"Battery", "Mains", "USB", "UPS",
+                                                        "Wireless"};  // power_supply's own hwmon chips
     struct Found {
         Channel channel;
         std::string name;
@@ -236,7 +237,7 @@ Result<double> EnergyMeter::value(const Power& power) const
 
 double EnergyMeter::interval() const
 {
-    constexpr double kPower = 0.05;   // INA3221 averages over about as long
+    constexpr double kPower = 0.05;  // INA3221 averages over about as long
     constexpr double kCounter = 60;  // of 32 bits at 15.3 µJ it begins again after 65 kJ: three minutes of 350 W
     return powers_.empty() ? kCounter : kPower;
 }

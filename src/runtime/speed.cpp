@@ -197,8 +197,8 @@ Result<std::size_t> tokens_of_sample(Runner& runner, const SpeedSettings& settin
     if (settings.sample_ms <= 0 || settings.generated <= kFewest) return settings.generated;
     const auto one = runner.generate(kFewest);
     if (!one) return std::unexpected(one.error());
-    return static_cast<std::size_t>(
-        std::clamp(settings.sample_ms / one->latency_ms, static_cast<double>(kFewest), static_cast<double>(settings.generated)));
+    return static_cast<std::size_t>(std::clamp(settings.sample_ms / one->latency_ms, static_cast<double>(kFewest),
+                                               static_cast<double>(settings.generated)));
 }
 
 /// `context_bytes`: of one model.
@@ -227,9 +227,9 @@ bool uses_accelerator(const RunSettings& run)
 
 std::unexpected<Error> too_brief(std::size_t tokens, const EnergyMeter& meter)
 {
-    return std::unexpected(Error{ErrorCode::failed,
-                                 std::format("energy: {} tells nothing of {} tokens: they take too short", meter.source(), tokens),
-                                 "generate more of them in a round: --generate"});
+    return std::unexpected(Error{
+        ErrorCode::failed, std::format("energy: {} tells nothing of {} tokens: they take too short", meter.source(), tokens),
+        "generate more of them in a round: --generate"});
 }
 
 /// The meter of a session, and what the machine takes while nothing runs.

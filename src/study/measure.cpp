@@ -182,10 +182,9 @@ Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::
     auto speeds = study.runtime->measure_speed(models, study.settings.run, study.settings.speed, study.monitor);
     if (!speeds) return speeds;
     for (const Speed& speed : *speeds) {
-        const auto finite = check_figures("latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median,
-                                                      speed.energy.joules.median});
-        if (!finite)
-            return std::unexpected(finite.error());
+        const auto finite = check_figures(
+            "latency", {speed.latency_ms.median, speed.prompt_tokens_per_second.median, speed.energy.joules.median});
+        if (!finite) return std::unexpected(finite.error());
     }
     return speeds;
 }

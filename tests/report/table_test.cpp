@@ -30,9 +30,10 @@ TEST_CASE("fallbacks are told once, by role and type", "[report]")
 TEST_CASE("energy is told of those it was measured of, with what was counted and the idle power", "[report]")
 {
     Measurement counted{.name = "q4_0"};
-    counted.speed.energy = {.joules = {.median = 0.25, .low = 0.2, .high = 0.3, .confidence = 0.975, .samples = {0.2, 0.25, 0.3}},
-                            .idle_watts = 12.34,
-                            .source = "RAPL package-0"};
+    counted.speed.energy = {
+        .joules = {.median = 0.25, .low = 0.2, .high = 0.3, .confidence = 0.975, .samples = {0.2, 0.25, 0.3}},
+        .idle_watts = 12.34,
+        .source = "RAPL package-0"};
     CHECK(format_energy({counted, {.name = "full precision"}}) ==
           "\nenergy     J/token [interval] coverage\n"
           "q4_0    0.2500 [0.2000, 0.3000] 97.5 %\n"

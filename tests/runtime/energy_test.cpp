@@ -99,7 +99,8 @@ TEST_CASE("where nothing tells the energy, one line says where it was looked for
     const auto meter = EnergyMeter::open(std::make_shared<FakeSensors>(), true);
     REQUIRE(!meter);
     CHECK(meter.error().message ==
-          "energy: nothing on this machine tells it: no RAPL (/sys/class/powercap), no sensor of power (/sys/class/hwmon), no NVML");
+          "energy: nothing on this machine tells it: no RAPL (/sys/class/powercap), no sensor of power (/sys/class/hwmon), no "
+          "NVML");
 }
 
 TEST_CASE("GPUs count beside the processor where models run on them", "[runtime]")
@@ -131,15 +132,21 @@ TEST_CASE("power is integrated over the times it was read at", "[runtime]")
     CHECK_THAT(joules(*meter), WithinRel(8.0 + 5.0, 1e-12));  // from 4 to 6 W
 }
 
-TEST_CASE("a chip without power multiplies voltage by current; what enters the board stands for the rails behind it", "[runtime]")
+TEST_CASE("a chip without power multiplies voltage by current; what enters the board stands for the rails behind it",
+          "[runtime]")
 {
     const auto sensors = std::make_shared<FakeSensors>();
     const std::string chip = "class/hwmon/hwmon1/";
-    sensors->files = {{chip + "name", "ina3221"},        {chip + "in1_input", "5000"},
-                      {chip + "curr1_input", "1200"},    {chip + "in1_label", "VDD_IN"},
-                      {chip + "in2_input", "5000"},      {chip + "curr2_input", "400"},
-                      {chip + "in2_label", "VDD_CPU_GPU_CV"}, {chip + "in3_input", "5000"},
-                      {chip + "in3_label", "VDD_SOC"},   {chip + "in4_input", "12"}};
+    sensors->files = {{chip + "name", "ina3221"},
+                      {chip + "in1_input", "5000"},
+                      {chip + "curr1_input", "1200"},
+                      {chip + "in1_label", "VDD_IN"},
+                      {chip + "in2_input", "5000"},
+                      {chip + "curr2_input", "400"},
+                      {chip + "in2_label", "VDD_CPU_GPU_CV"},
+                      {chip + "in3_input", "5000"},
+                      {chip + "in3_label", "VDD_SOC"},
+                      {chip + "in4_input", "12"}};
     const auto board = opened(sensors);
     CHECK(board->source() == "hwmon ina3221 VDD_IN");
     sensors->now += 1;
@@ -156,8 +163,9 @@ TEST_CASE("of a chip its counters of energy go before power, and that of a socke
 {
     const auto sensors = std::make_shared<FakeSensors>();
     const std::string chip = "class/hwmon/hwmon0/";
-    sensors->files = {{chip + "name", "amd_energy"},    {chip + "energy1_input", "100"},  {chip + "energy1_label", "Ecore000"},
-                      {chip + "energy2_input", "1000"}, {chip + "energy2_label", "Esocket0"}, {chip + "power1_input", "9000000"}};
+    sensors->files = {{chip + "name", "amd_energy"},        {chip + "energy1_input", "100"},
+                      {chip + "energy1_label", "Ecore000"}, {chip + "energy2_input", "1000"},
+                      {chip + "energy2_label", "Esocket0"}, {chip + "power1_input", "9000000"}};
     const auto meter = opened(sensors);
     CHECK(meter->source() == "hwmon amd_energy Esocket0");
     sensors->now += 10;
