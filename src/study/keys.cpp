@@ -32,8 +32,6 @@ Facts Facts::of(const Study& study)
 {
     const StudySettings& settings = study.settings;
     const Platform platform = study.platform();
-    const auto& [k, v] = std::tie(settings.run.cache_type_k, settings.run.cache_type_v);
-    const std::string cache = k == kCacheType && v == kCacheType ? "" : std::format(", cache {} {}", k, v);
     std::string types;
     for (const Variant& variant : settings.types) types += made_with(study.inventory, variant) + " ";
     Facts facts = of(study.inventory, settings.embedding_type);
@@ -42,14 +40,16 @@ Facts Facts::of(const Study& study)
          {Input::gamma, std::format("{}", settings.gamma)},
          {Input::quality, std::format("context {} chunks {} compared {}", settings.quality.context, settings.quality.chunks,
                                       settings.quality.kld_chunks)},
-         {Input::speed, std::format("{} rounds of {} + {} tokens behind {}, order {}, {} ms to {}{}", settings.speed.repetitions,
+         {Input::speed, std::format("{} rounds of {} + {} tokens behind {}, order {}, {} ms to {}", settings.speed.repetitions,
                                     settings.speed.prompt, settings.speed.generated, settings.speed.depth, settings.speed.seed,
-                                    settings.speed.sample_ms, settings.speed.precision, cache)},
+                                    settings.speed.sample_ms, settings.speed.precision)},
          {Input::types, digest({types})},
          {Input::offload, platform.offloading},
          {Input::threads, std::to_string(platform.threads)},
          {Input::device, digest({platform.machine})},
          {Input::libllama, platform.libllama}});
+    const auto& [k, v] = std::tie(settings.run.cache_type_k, settings.run.cache_type_v);
+    if (k != kCacheType || v != kCacheType) facts.values_[Input::speed] += std::format(", cache {} {}", k, v);
     return facts;
 }
 
