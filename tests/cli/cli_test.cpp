@@ -707,6 +707,10 @@ TEST_CASE("one thing has one name, and the old one tells it", "[cli]")
     const TempDir folder;
     check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--text", "t"}), 2, "called --calibration");
     check_error(apreqel(folder, {"sense", "m.gguf", "--text", "t"}), 2, "called --calibration");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "o.gguf", "--device", "CUDA0"}), 2, "called --devices");
+    check_error(apreqel(folder, {"inspect", "m.gguf", "--context", "512"}), 2, "called --kv-context");
+    check_error(apreqel(folder, {"bench", "shape.json", "-o", "l.json", "--context", "512"}), 2, "called --kv-context");
+    check_error(apreqel(folder, {"plan", "--context", "512"}), 2, "called --kv-context");
 }
 
 TEST_CASE("numbers and lists are read as people type them, and nonsense is refused", "[cli]")
