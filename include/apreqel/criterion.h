@@ -97,11 +97,11 @@ inline constexpr std::string_view kCacheType = "f16";
 
 /// What a running model keeps in memory beside its weights.
 struct ContextMemory {
-    std::uint64_t tokens = 0;               ///< of its context; 0: the weights alone are counted
-    std::string cache_type_k{kCacheType};   ///< of the keys in the KV cache
-    std::string cache_type_v{kCacheType};   ///< of the values
-    std::uint64_t cache_bytes = 0;          ///< KV cache, and what recurrent blocks keep instead
-    std::uint64_t buffer_bytes = 0;         ///< of computing; 0: not known
+    std::uint64_t tokens = 0;              ///< of its context; 0: the weights alone are counted
+    std::string cache_type_k{kCacheType};  ///< of the keys in the KV cache
+    std::string cache_type_v{kCacheType};  ///< of the values
+    std::uint64_t cache_bytes = 0;         ///< KV cache, and what recurrent blocks keep instead
+    std::uint64_t buffer_bytes = 0;        ///< of computing; 0: not known
 
     [[nodiscard]] std::uint64_t bytes() const { return cache_bytes + buffer_bytes; }
     bool operator==(const ContextMemory&) const = default;

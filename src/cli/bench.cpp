@@ -92,6 +92,7 @@ void add_bench(CLI::App& app, Action& chosen)
     add_speed(*verb, *flags);
     verb->get_option("--prompt-tokens")->default_str("0");
     add_context(*verb, *flags);
+    add_renamed(*verb, "--context", "--kv-context");
     add_running(*verb, *flags);
     add_common(*verb, *flags);
     verb->callback([&chosen, flags, verb] {

@@ -201,6 +201,7 @@ std::string joined(std::span<const std::string_view> names, std::string_view sep
 /// What goes where, as llama-bench has it.
 void add_placement(CLI::App& verb, RunSettings& run)
 {
+    add_renamed(verb, "--device", "--devices");
     verb.add_option("--devices", run.devices,
                     "Accelerators to use, by the names of llama-bench --list-devices; none: the processor alone [all]")
         ->type_name("NAME,…")

@@ -240,6 +240,7 @@ void add_inspect(CLI::App& app, Action& chosen)
     add_imatrix_file(*verb, *flags);
     add_palette(*verb, *flags, UsualTypes::fitting);
     add_context(*verb, *flags);
+    add_renamed(*verb, "--context", "--kv-context");
     add_cache_types(*verb, *flags);
     verb->add_flag("--tensors", flags->tensors, "List every tensor instead of one row per role");
     add_output(*verb, *flags, "Write the model's shape here, kilobytes without weights: all that bench needs of it");

@@ -315,6 +315,7 @@ void add_plan(CLI::App& app, Action& chosen)
     add_weights(*verb, *flags);
     add_method(*verb, *flags, flags->request, "paper, or front where there is a sensitivity and are no scores");
     add_context(*verb, *flags);
+    add_renamed(*verb, "--context", "--kv-context");
     add_cache_types(*verb, *flags);
     verb->add_option("--runners-up", flags->request.runners_up, "Next-best distributions to show")
         ->type_name("N")

@@ -12,10 +12,9 @@ std::string describe(const Profile& profile)
 {
     const std::string quality = profile.model.text.empty() ? "quality: not measured, nothing was quantized"
                                                            : "text: " + printable_line(profile.model.text);
-    const std::string text =
-        std::format("{} on {}\n{}\nembedding and output: {} in every variant\n{}\n\n", printable_line(profile.model.model_name),
-                    printable_line(profile.device.device), quality, profile.model.embedding_type,
-                    format_context(profile.device.context));
+    const std::string text = std::format("{} on {}\n{}\nembedding and output: {} in every variant\n{}\n\n",
+                                         printable_line(profile.model.model_name), printable_line(profile.device.device),
+                                         quality, profile.model.embedding_type, format_context(profile.device.context));
     std::vector<std::vector<std::string>> rows{measurement_header("type")};
     std::vector<Measurement> measured;
     for (const UniformVariant& variant : profile.model.types) {

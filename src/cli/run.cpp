@@ -161,7 +161,8 @@ Result<> run_run(RunFlags flags)
     auto result = run(*study, request, flags.sensing, *output, flags.goal);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
     if (auto published = publish(flags, flags.publishing, *study, *result, *output); !published) return published;
-    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output, flags.settings.run), flags.json); !printed)
+    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output, flags.settings.run), flags.json);
+        !printed)
         return printed;
     if (result->limits_kept || (!result->rivals.empty() && !flags.goal.asked_for_rivals)) return {};
     return std::unexpected(Error{

@@ -118,7 +118,8 @@ void fields(Archive& archive, InventoryDocument& document)
     archive.optional("tied_embeddings", inventory.tied_embeddings, "the embedding serves as output too");
     archive.optional("residual", residual, "`sequential`, `parallel` or `other`: how sub-layers hang on the residual stream");
     archive.optional("residual_reason", inventory.residual_reason, "why it is not sequential");
-    archive.optional("kv_bytes_per_token", inventory.kv_bytes_per_token, "of an f16 KV cache; 0: not the same for all, or not known");
+    archive.optional("kv_bytes_per_token", inventory.kv_bytes_per_token,
+                     "of an f16 KV cache; 0: not the same for all, or not known");
     context_fields(archive, document.context);
     archive.optional("importance", inventory.importance, "the importance matrix, and how many weights it covers",
                      {.written = !inventory.importance.empty()});

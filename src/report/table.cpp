@@ -241,7 +241,8 @@ std::string format_limits(const Limits& limits)
         if (limits.most[c] == kUnlimited) continue;
         text += std::format("{}{} at most {}{}", text.empty() ? "" : ", ", criteria()[c].name,
                             format_criterion(c, limits.most[c]), unit_of(criteria()[c].dimension));
-        if (c == kMemory && limits.context.tokens > 0) text += std::format(" with a context of {} tokens", limits.context.tokens);
+        if (c == kMemory && limits.context.tokens > 0)
+            text += std::format(" with a context of {} tokens", limits.context.tokens);
     }
     return text.empty() ? "none" : text;
 }

@@ -30,8 +30,8 @@ std::string listed(const std::vector<std::string>& names)
 
 std::unexpected<Error> unknown(std::string_view what, std::string_view name, const std::vector<std::string>& known)
 {
-    return std::unexpected(
-        Error{ErrorCode::usage, std::format("run: {} {}: there is none of that name here", what, name), "there are: " + listed(known)});
+    return std::unexpected(Error{ErrorCode::usage, std::format("run: {} {}: there is none of that name here", what, name),
+                                 "there are: " + listed(known)});
 }
 
 Result<ggml_backend_dev_t> accelerator(const std::string& name)

@@ -126,7 +126,8 @@ std::string machine_identity(const std::filesystem::path& machine_id)
 std::string offloading(const RunSettings& settings)
 {
     std::string text = settings.gpu_layers < 0 ? "all" : std::to_string(settings.gpu_layers);
-    for (ggml_backend_dev_t device : accelerators(settings)) text += std::format(" on {}", ggml_backend_dev_description(device));
+    for (ggml_backend_dev_t device : accelerators(settings))
+        text += std::format(" on {}", ggml_backend_dev_description(device));
     if (settings.split_mode != RunSettings().split_mode) text += std::format(", split by {}", settings.split_mode);
     if (!settings.offload_cache) text += ", KV cache in main memory";
     for (const auto& [pattern, buffer] : settings.overrides) text += std::format(", {}={}", pattern, buffer);

@@ -49,6 +49,8 @@ Facts Facts::of(const Study& study)
          {Input::device, digest({platform.machine})},
          {Input::libllama, platform.libllama}});
     if (settings.speed.energy) facts.values_[Input::speed] += ", energy";
+    const auto& [k, v] = std::tie(settings.run.cache_type_k, settings.run.cache_type_v);
+    if (k != kCacheType || v != kCacheType) facts.values_[Input::speed] += std::format(", cache {} {}", k, v);
     return facts;
 }
 

@@ -42,8 +42,8 @@ struct StudySettings {
     std::uint64_t seed = 1;  ///< of everything sampled
     Mixes mixes = Mixes::none;
     std::optional<QuantType>
-        form{};              ///< full-precision type that probes run in; nothing: the one this machine computes fastest
-    bool remeasure = false;  ///< measure again what the workspace already holds
+        form{};                 ///< full-precision type that probes run in; nothing: the one this machine computes fastest
+    bool remeasure = false;     ///< measure again what the workspace already holds
     std::uint64_t context = 0;  ///< tokens of a context that profiles tell the memory of; 0: of none
     RunSettings run;
     QualitySettings quality;

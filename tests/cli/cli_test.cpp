@@ -188,8 +188,8 @@ TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]
     check_error(apreqel(folder, {"inspect", "m.gguf", "-o", "shape.json"}), 2, "shape.json: it exists");
     std::filesystem::rename(folder / "shape.json", device / "shape.json");
     const auto bench = [&](const std::string& output, const std::vector<std::string>& more) {
-        std::vector<std::string> flags{"bench", "shape.json", "-o", output, "--types", "q4_0,q8_0", "--embedding-type", "q8_0",
-                                       "--workload", "8:4@16", "-t", "1"};
+        std::vector<std::string> flags{"bench", "shape.json", "-o",     output, "--types", "q4_0,q8_0", "--embedding-type",
+                                       "q8_0",  "--workload", "8:4@16", "-t",   "1"};
         flags.append_range(more);
         return apreqel(device, flags);
     };
@@ -223,7 +223,8 @@ TEST_CASE("a model is timed where it is not, and planned from its shape", "[cli]
     CHECK(plan({"--device", "latency.json", "--kv-context", "8192"}).out.contains("8192 tokens: KV cache 4.00 MiB"));
     CHECK(plan({"--device", "latency.json", "--max-memory", "2MiB"}).exit_code == 0);
     check_error(plan({"--device", "latency.json", "--max-memory", "2MiB", "--kv-context", "4096"}), 3, "the context included");
-    check_error(plan({"--device", "latency.json", "--cache-type-k", "q8_0"}), 2, "a KV cache of f16 and f16, not of q8_0 and f16");
+    check_error(plan({"--device", "latency.json", "--cache-type-k", "q8_0"}), 2,
+                "a KV cache of f16 and f16, not of q8_0 and f16");
     CHECK(bench("quantized.json", {"--cache-type-k", "q8_0", "--cache-type-v", "Q4_0"}).exit_code == 0);
     CHECK(read_text(device / "quantized.json").value().contains("\"cache_type_v\": \"q4_0\""));
     check_error(plan({"--device", "latency.json", "--device", "quantized.json"}), 1, "other types of KV cache");
@@ -298,8 +299,10 @@ TEST_CASE("a place or type that there is none of is a usage error", "[cli]")
 {
     const TempDir folder;
     make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
-    const std::vector<std::pair<std::string, std::string>> wrong{{"--devices", "CUDA77"},      {"--split-mode", "column"},
-                                                                 {"--override-tensor", "exps"}, {"--override-tensor", "a=CUDA77"},
+    const std::vector<std::pair<std::string, std::string>> wrong{{"--devices", "CUDA77"},
+                                                                 {"--split-mode", "column"},
+                                                                 {"--override-tensor", "exps"},
+                                                                 {"--override-tensor", "a=CUDA77"},
                                                                  {"--override-tensor", "(=CPU"}};
     for (const auto& [flag, value] : wrong) {
         CAPTURE(flag, value);
@@ -826,6 +829,10 @@ TEST_CASE("one thing has one name, and the old one tells it", "[cli]")
     const TempDir folder;
     check_error(apreqel(folder, {"imatrix", "m.gguf", "-o", "i.gguf", "--text", "t"}), 2, "called --calibration");
     check_error(apreqel(folder, {"sense", "m.gguf", "--text", "t"}), 2, "called --calibration");
+    check_error(apreqel(folder, {"run", "m.gguf", "-o", "o.gguf", "--device", "CUDA0"}), 2, "called --devices");
+    check_error(apreqel(folder, {"inspect", "m.gguf", "--context", "512"}), 2, "called --kv-context");
+    check_error(apreqel(folder, {"bench", "shape.json", "-o", "l.json", "--context", "512"}), 2, "called --kv-context");
+    check_error(apreqel(folder, {"plan", "--context", "512"}), 2, "called --kv-context");
 }
 
 TEST_CASE("numbers and lists are read as people type them, and nonsense is refused", "[cli]")

@@ -7,11 +7,11 @@
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
+#include <ggml.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
-#include <ggml.h>
 
 #include <algorithm>
 #include <map>
