@@ -290,7 +290,10 @@ Result<Evaluation> evaluate(const Study& study, const EvaluationSettings& settin
     const RivalFiles rivals(all_types, settings.rivals);
     std::vector<PlanBeside> beside;
     if (!settings.rivals.empty()) {
-        auto plans = plans_beside(all_types, *profiled, *sensitivity,
+        std::vector<Variant> offered = weighted;  // as `run`: with the importance matrix, if there is one
+        offered.append_range(settings.palette);
+        const Profile profile_beside = weighted.empty() ? *profiled : restricted(*profiled, offered);
+        auto plans = plans_beside(all_types, profile_beside, *sensitivity,
                                   {.rivals = settings.rivals, .asked_for_rivals = settings.asked_for_rivals});
         if (!plans) return std::unexpected(plans.error());
         beside = std::move(*plans);

@@ -73,11 +73,11 @@ function scaleOf(values) {
   return {zero: false, nice: false, domain: [low - room, high + room]};
 }
 
-/// The same of values above 0 that go over decades.
+/// The same of values above 0 that go over decades; where they do not, a logarithmic axis would have no labels.
 function logScaleOf(values) {
   const above = values.filter(value => value > 0);
   const low = Math.min(...above), high = Math.max(...above), room = Math.max(1.05, (high / low) ** 0.06);
-  return {type: 'log', nice: false, domain: [low / room, high * room]};
+  return high / low < 2 ? scaleOf(above) : {type: 'log', nice: false, domain: [low / room, high * room]};
 }
 
 /// 1, 2 and 5 times the powers of 10: over decades, a logarithmic axis has lines without labels else.

@@ -13,11 +13,12 @@ function runSession(run) {
 
 function studySession(study) {
   const sets = (study.sets ?? []).map(set => ({...set, measured: set.models.map(m => study.models[m])}));
-  const rivals = sets.flatMap(set => set.rivals ?? []), beside = sets.filter(set => set.rivals);
-  const known = sets.filter(({name}) => series.domain.includes(name));
+  // The names of rivals need room: where there are some, only they and ours are shown; the study's own pictures show all.
+  const rivals = sets.flatMap(set => set.rivals ?? []);
+  const shown = sets.filter(set => rivals.length ? set.rivals : series.domain.includes(set.name));
   return {contests: contestsOf(rivals), models: [['rival', rivals],
-    ...(beside.length ? beside : known).map(({name, measured}) => [name, measured]),
-    ...(beside.length ? [] : [['mixed', study.orders[0].models.map(m => study.models[m])], ['uniform', study.uniform]])]};
+    ...shown.map(({name, measured}) => [name, measured]),
+    ...(rivals.length ? [] : [['mixed', study.orders[0].models.map(m => study.models[m])], ['uniform', study.uniform]])]};
 }
 
 /// Timed in rounds before those of the others, without weights: their times do not compare.
