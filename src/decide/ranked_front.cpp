@@ -63,7 +63,8 @@ Result<RankedFront> rank_front(const Prediction& prediction, const AdditiveCosts
         kept = all;
         ranked.ranks.push_back({.point = nearest, .apart = {}, .closeness = 0});
     } else if (kept.empty()) {
-        return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess.second, request.limits.context);
+        return infeasible(candidate_of(prediction, ranked.front.points[nearest]), nearest_excess.second,
+                          request.limits.context);
     }
 
     // Norms are those of the whole front: limits must not change how its costs compare.

@@ -158,8 +158,8 @@ Result<> time_attempts(const Study& study, Session& session)
 
 /// Measures what was planned last. Where time is short, plans that would take longer than is left are passed over; never the first
 /// of all.
-Result<> measure_plans(const Study& study, const RivalFiles& rivals, const Budget& budget, std::vector<Plan> plans, LastMix& mix,
-                       Progress& found)
+Result<> measure_plans(const Study& study, const RivalFiles& rivals, const Budget& budget, std::vector<Plan> plans,
+                       LastMix& mix, Progress& found)
 {
     Session& session = found.session;
     double longest = 0;
@@ -209,8 +209,8 @@ Result<> meet_rivals(const Study& study, const PlanRequest& request, const RunGo
 }
 
 /// Builds and measures what promises to be better, until nothing does.
-Result<Ship> search(const Study& study, const PlanRequest& request, const RivalFiles& rivals, const Budget& budget, LastMix& mix,
-                    Progress& found)
+Result<Ship> search(const Study& study, const PlanRequest& request, const RivalFiles& rivals, const Budget& budget,
+                    LastMix& mix, Progress& found)
 {
     for (;;) {
         auto decision = refine(*found.profile, *found.sensitivity, request, found.session);

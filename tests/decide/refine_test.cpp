@@ -232,8 +232,10 @@ TEST_CASE("where a rival cannot be beaten, what comes nearest is shipped and sai
 
 TEST_CASE("an attempt is compared with a rival in its own rounds", "[decide]")
 {
-    Session session{.attempts = {}, .rivals = {Case::uniform({.name = "Q4_K_M", .bits = 4.8, .bytes = 1810, .latency = 2, .kld = 0.02})}};
-    Attempt attempt{.plan = {}, .measurement = Case::uniform({.name = "", .bits = 4.8, .bytes = 1800, .latency = 3, .kld = 0.01})};
+    Session session{.attempts = {},
+                    .rivals = {Case::uniform({.name = "Q4_K_M", .bits = 4.8, .bytes = 1810, .latency = 2, .kld = 0.02})}};
+    Attempt attempt{.plan = {},
+                    .measurement = Case::uniform({.name = "", .bits = 4.8, .bytes = 1800, .latency = 3, .kld = 0.01})};
     CHECK(!contest(attempt, session, 0).no_slower());
     attempt.beside = {{.latency_ms = {.median = 4}}};
     CHECK(contest(attempt, session, 0).won());

@@ -188,8 +188,8 @@ TEST_CASE("a rival is measured beside the plans, and beaten where it can be", "[
 TEST_CASE("nothing is taken from rivals where types are named", "[study][fake]")
 {
     Lab lab;
-    const auto result = run(lab.study(), front_request(), kProbing, lab.folder / "mixed.gguf",
-                            {.rivals = {"Q4_0"}, .take_from_rivals = false});
+    const auto result =
+        run(lab.study(), front_request(), kProbing, lab.folder / "mixed.gguf", {.rivals = {"Q4_0"}, .take_from_rivals = false});
     REQUIRE(result);
     CHECK(std::ranges::none_of(result->plan.types, [](const std::string& type) { return type.starts_with("as-"); }));
 }
