@@ -36,7 +36,7 @@ Look look_of(const Criterion& criterion)
     constexpr double kMebi = 1024 * 1024;
     switch (criterion.dimension) {
         case Dimension::bytes: return {"MiB", 1 / kMebi, criterion.digits};
-        case Dimension::milliseconds: return {criterion.heading, 1, criterion.digits};
+        case Dimension::milliseconds:
         case Dimension::joules: return {criterion.heading, 1, criterion.digits};
         case Dimension::nats: return {"nats", 1, criterion.digits};
         case Dimension::share: return {"%", 100, criterion.digits - 2};

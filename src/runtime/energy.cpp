@@ -155,11 +155,11 @@ std::vector<EnergyMeter::Channel> EnergyMeter::channels_of(const std::string& ch
             if (number && std::ranges::contains(files, std::format("power{}_input", *number))) continue;
         }
         if (!number) continue;
-        Channel channel{.files = {chip + "/" + file}, .label = {}};
+        Channel channel{.files = {std::format("{}/{}", chip, file)}, .label = {}};
         if (kind == "in") {
             const std::string current = std::format("curr{}_input", *number);
             if (!std::ranges::contains(files, current)) continue;
-            channel.files.push_back(chip + "/" + current);
+            channel.files.push_back(std::format("{}/{}", chip, current));
         }
         channel.label = sensors_->read(std::format("{}/{}{}_label", chip, kind, *number)).value_or(kind + *number);
         channels.push_back(std::move(channel));
@@ -298,7 +298,7 @@ MeterWatch::MeterWatch(EnergyMeter& meter)
           std::unique_lock lock(mutex_);
           // What cannot be read is said to who asks next.
           while (!waiting_.wait_for(lock, stop, interval, [] { return false; }) && !stop.stop_requested())
-              static_cast<void>(meter.joules());
+              if (const auto joules = meter.joules(); !joules) continue;
       })
 {
 }

@@ -20,13 +20,14 @@ public:
         if (init == nullptr || count == nullptr || device == nullptr || energy_ == nullptr) return;
         if (init() != 0 || count(&devices) != 0) return;
         for (unsigned d = 0; d < devices; ++d) {
-            void* handle = nullptr;
+            void* handle = nullptr;  // NOLINT(misc-const-correctness): it is filled in
             if (device(d, &handle) == 0) handles_.push_back(handle);
         }
     }
 
     [[nodiscard]] std::vector<double> millijoules() const
     {
+        if (energy_ == nullptr) return {};
         std::vector<double> all;
         for (void* handle : handles_) {
             unsigned long long energy = 0;

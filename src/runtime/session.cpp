@@ -72,7 +72,7 @@ std::optional<std::filesystem::path> own_backends()
     std::error_code error;
     const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
     for (const auto& entry : std::filesystem::directory_iterator(folder, error))
-        if (entry.path().filename().string().starts_with("libggml-cpu")) return folder;
+        if (entry.path().filename().string().starts_with("libggml-cpu")) return std::filesystem::path(folder);
     return std::nullopt;
 }
 
