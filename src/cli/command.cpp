@@ -1,5 +1,7 @@
 #include "cli/command.h"
 
+#include "base/joined.h"
+
 #include <format>
 #include <string_view>
 
@@ -24,13 +26,6 @@ std::string overrides_of(const RunSettings& settings)
     return text;
 }
 
-std::string devices_of(const RunSettings& settings)
-{
-    std::string text;
-    for (const std::string& name : settings.devices) text += (text.empty() ? "" : ",") + name;
-    return text;
-}
-
 }  // namespace
 
 std::string llama_command(const std::filesystem::path& model, const RunSettings& settings, std::uint64_t context)
@@ -47,7 +42,7 @@ std::string llama_command(const std::filesystem::path& model, const RunSettings&
     add(settings.cache_type_v != usual.cache_type_v, "-ctv", settings.cache_type_v);
     add(settings.threads > 0, "-t", std::to_string(settings.threads));
     add(settings.gpu_layers >= 0, "-ngl", std::to_string(settings.gpu_layers));
-    add(!settings.devices.empty(), "-dev", devices_of(settings));
+    add(!settings.devices.empty(), "-dev", joined(settings.devices, ","));
     add(settings.split_mode != usual.split_mode, "-sm", settings.split_mode);
     add(!settings.overrides.empty(), "-ot", overrides_of(settings));
     if (!settings.offload_cache) command += " -nkvo";

@@ -1,6 +1,7 @@
 #include "cli/flags.h"
 
 #include "base/file.h"
+#include "base/joined.h"
 #include "base/printable.h"
 #include "cli/quantity.h"
 #include "model/importance.h"
@@ -190,13 +191,6 @@ void add_method(CLI::App& verb, Flags& flags, PlanRequest& request, const std::s
 }
 
 namespace {
-
-std::string joined(std::span<const std::string_view> names, std::string_view separator)
-{
-    std::string text;
-    for (const std::string_view name : names) text += std::string(text.empty() ? "" : separator) + std::string(name);
-    return text;
-}
 
 /// What goes where, as llama-bench has it.
 void add_placement(CLI::App& verb, RunSettings& run)

@@ -1,5 +1,6 @@
 #include "cli/generate.h"
 
+#include "base/joined.h"
 #include "cli/verbs.h"
 
 #include <apreqel/version.h>
@@ -55,13 +56,6 @@ std::vector<Argument> arguments_of(const CLI::App& app)
 std::vector<const CLI::App*> verbs_of(const CLI::App& app)
 {
     return app.get_subcommands([](const CLI::App* verb) { return !verb->get_group().empty(); });
-}
-
-std::string joined(const std::vector<std::string>& parts, std::string_view separator)
-{
-    std::string text;
-    for (const std::string& part : parts) text += (text.empty() ? "" : std::string(separator)) + part;
-    return text;
 }
 
 std::vector<std::string> flag_names(const CLI::App& app)

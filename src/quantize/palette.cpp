@@ -1,5 +1,6 @@
 #include "quantize/palette.h"
 
+#include "base/joined.h"
 #include "quantize/assign_types.h"
 
 #include <algorithm>
@@ -42,13 +43,6 @@ std::vector<QuantType> stored_types(const Inventory& inventory, const Variant& v
     std::vector<QuantType> types;
     for (const Tensor* tensor : layer_tensors(inventory)) types.push_back(storage_of(*tensor, variant).type);
     return types;
-}
-
-std::string joined(const std::vector<std::string>& parts, std::string_view separator)
-{
-    std::string text;
-    for (const std::string& part : parts) text += (text.empty() ? "" : std::string(separator)) + part;
-    return text;
 }
 
 }  // namespace

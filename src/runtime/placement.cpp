@@ -1,5 +1,6 @@
 #include "runtime/placement.h"
 
+#include "base/joined.h"
 #include "runtime/context.h"
 #include "runtime/runtime.h"
 
@@ -21,17 +22,10 @@ std::vector<ggml_backend_dev_t> all_devices()
     return devices;
 }
 
-std::string listed(const std::vector<std::string>& names)
-{
-    std::string text;
-    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-    return text;
-}
-
 std::unexpected<Error> unknown(std::string_view what, std::string_view name, const std::vector<std::string>& known)
 {
     return std::unexpected(Error{ErrorCode::usage, std::format("run: {} {}: there is none of that name here", what, name),
-                                 "there are: " + listed(known)});
+                                 "there are: " + joined(known, ", ")});
 }
 
 Result<ggml_backend_dev_t> accelerator(const std::string& name)

@@ -1,5 +1,6 @@
 #include "runtime/rpc.h"
 
+#include "base/joined.h"
 #include "runtime/context.h"
 
 #include <ggml-backend.h>
@@ -21,8 +22,6 @@
 #include <future>
 #include <memory>
 #include <mutex>
-#include <ranges>
-#include <span>
 #include <thread>
 #include <utility>
 
@@ -103,11 +102,6 @@ void guard_connections(const std::stop_token& stop, const std::vector<sockaddr_i
         }
         never.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
     }
-}
-
-std::string joined(std::span<const std::string> names, std::string_view between)
-{
-    return std::views::join_with(names, between) | std::ranges::to<std::string>();
 }
 
 /// Those where nobody listens.

@@ -1,5 +1,6 @@
 #include "study/merge.h"
 
+#include "base/joined.h"
 #include "study/probe_choice.h"
 
 #include <algorithm>
@@ -110,10 +111,8 @@ Result<> check_joins(const ShardFile& one, const ShardFile& other)
         const auto [own, others] = difference(a.key, b.key);
         return refuse(own, others);
     }
-    const auto joined = [](const SensitivityShard& shard) {
-        return "types " + (std::views::join_with(shard.probes.types, std::string_view(",")) | std::ranges::to<std::string>());
-    };
-    if (a.probes.types != b.probes.types || a.choices != b.choices) return refuse(joined(a), joined(b));
+    const auto types_of = [](const SensitivityShard& shard) { return "types " + joined(shard.probes.types, ","); };
+    if (a.probes.types != b.probes.types || a.choices != b.choices) return refuse(types_of(a), types_of(b));
     if (a.context != b.context || bare(a.probes) != bare(b.probes)) return refuse("other groups", "its own");
     return {};
 }
