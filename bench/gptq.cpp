@@ -106,12 +106,14 @@ void observe(const char* source, const char* text_path, InputObserver& observer)
     params.cb_eval_user_data = &observer;
     const llama_context_ptr context(llama_init_from_model(model.get(), params));
     if (!context) stop(source, "libllama cannot make a context");
+    std::vector<std::int8_t> outputs(kContext, 1);  // of all tokens, as the last block only keeps the rows of outputs
     for (std::size_t begin = 0; begin + kContext <= tokens.size(); begin += kContext) {
         if (llama_vocab_get_add_bos(vocabulary)) tokens[begin] = llama_vocab_bos(vocabulary);
         llama_memory_clear(llama_get_memory(context.get()), true);
         observer.forget_input();
-        if (llama_decode(context.get(), llama_batch_get_one(tokens.data() + begin, kContext)) != 0)
-            stop(source, "libllama fails");
+        llama_batch batch = llama_batch_get_one(tokens.data() + begin, kContext);
+        batch.logits = outputs.data();
+        if (llama_decode(context.get(), batch) != 0) stop(source, "libllama fails");
     }
 }
 
