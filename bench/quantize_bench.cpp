@@ -56,7 +56,8 @@ void variants(const std::filesystem::path& folder)
 void mixes(const std::filesystem::path& folder, int count)
 {
     const auto inventory = read_inventory(folder / "llama.gguf");
-    const auto donors = variant_paths(folder);
+    std::vector<DonorFile> donors;
+    for (auto& path : variant_paths(folder)) donors.emplace_back(std::move(path));
     std::mt19937_64 random(1);
     for (int mix = 0; mix < count; ++mix) {
         std::vector<Variant> types;

@@ -23,6 +23,8 @@ enum class TensorPlace {
     fixed,      ///< norms, biases, routers, rope factors, and what is not known: always kept as they are
 };
 
+struct HessianFactor;
+
 struct Tensor {
     std::string name;                     ///< "blk.3.attn_q.weight"
     std::string role;                     ///< "attn_q": the name without block and suffix, as in GGUF
@@ -34,6 +36,8 @@ struct Tensor {
     TensorPlace place = TensorPlace::fixed;
     /// Weight of each column in the quantization error, one row of columns per matrix (expert); null: all count alike.
     std::shared_ptr<const std::vector<float>> importance;
+    /// What rounding one of its weights does to the layer's output, for error feedback; null: not known.
+    std::shared_ptr<const HessianFactor> hessian;
     /// Quantized, and what it is dequantized to is what it is compared with and made other types from.
     bool requantize = false;
 
@@ -110,6 +114,7 @@ struct Inventory {
     std::vector<Group> layers;         ///< the groups of Granularity::layer in the blocks, attention before FFN
     std::string importance;            ///< name, digest, coverage of the importance matrix its tensors carry; empty: none
     ImportanceSource importance_source{};
+    std::string hessian{};    ///< digest, coverage of the Hessians its tensors carry; empty: none
     std::string fingerprint;  ///< identifies metadata and weights, independent of the path: 32 hex digits
 
     /// True if it is quantized already and is itself what quality is relative to.

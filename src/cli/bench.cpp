@@ -49,7 +49,7 @@ Result<> run_bench(const BenchFlags& flags)
     if (!scratch) return std::unexpected(scratch.error());
     auto inventory = open_shape(*shape, flags.model, scratch->path() / "model.gguf");
     if (!inventory) return std::unexpected(inventory.error());
-    auto types = flags.types ? parse_types(*flags.types, true, true) : fitting_types(*inventory);
+    auto types = flags.types ? parse_types(*flags.types, true, kWithImportance) : fitting_types(*inventory);
     if (!types) return std::unexpected(types.error());
     const auto embedding = embedding_type_of(flags, *inventory);
     if (!embedding) return std::unexpected(embedding.error());

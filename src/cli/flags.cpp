@@ -411,13 +411,13 @@ Result<> check_method(const PlanRequest& request)
     return {};
 }
 
-Result<std::vector<Variant>> parse_types(const std::string& names, bool has_importance, bool weigh)
+Result<std::vector<Variant>> parse_types(const std::string& names, bool has_importance, std::string_view suffix)
 {
     std::vector<Variant> types;
     for (const auto part : std::views::split(names, ',')) {
         std::string name{trimmed(std::string_view(part))};
         if (name.empty()) return usage_error("quantization types \"{}\": one of the names is empty", names);
-        if (weigh && has_importance && !name.contains('+') && name != kSource) name += kWithImportance;
+        if (!name.contains('+') && name != kSource) name += suffix;
         auto variant = parse_variant(name, has_importance);
         if (!variant) {
             Error error = variant.error();
@@ -460,6 +460,12 @@ Result<Inventory> open_model(const Flags& flags)
     return inventory;
 }
 
+std::string_view suffix_of(const Flags& flags)
+{
+    if (flags.feedback) return kWithFeedback;
+    return flags.weigh_types && has_importance(flags) ? kWithImportance : std::string_view();
+}
+
 bool has_importance(const Flags& flags) { return !flags.imatrix.empty() && flags.imatrix != kWithoutImportance; }
 
 Result<std::vector<Variant>> types_of(const Flags& flags, const Inventory& model)
@@ -468,7 +474,7 @@ Result<std::vector<Variant>> types_of(const Flags& flags, const Inventory& model
         auto fitting = fitting_types(model);
         if (!fitting.empty()) return fitting;
     }
-    return parse_types(flags.types.value_or(std::string(kPaperTypes)), has_importance(flags), flags.weigh_types);
+    return parse_types(flags.types.value_or(std::string(kPaperTypes)), has_importance(flags), suffix_of(flags));
 }
 
 Result<std::vector<Variant>> with_source(std::vector<Variant> types, const Inventory& model, Monitor& monitor)
@@ -543,6 +549,9 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::functi
             return std::unexpected(with_resume_hint(collected.error(), study));
         report_coverage(study.inventory, monitor);
     }
+    if (flags.feedback || (flags.types && flags.types->contains(kWithFeedback)))
+        if (auto collected = use_own_hessian(study); !collected)
+            return std::unexpected(with_resume_hint(collected.error(), study));
     auto types = types_of(flags, study.inventory);
     if (!types) return std::unexpected(types.error());
     if (!flags.types && flags.usual_types == UsualTypes::paper) {

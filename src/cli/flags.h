@@ -40,6 +40,7 @@ struct Flags {
     std::filesystem::path imatrix;      ///< or kOwnImportance, kWithoutImportance
     std::vector<std::string> variants;  ///< NAME=FILE
     bool from_quantized = false;        ///< a quantized model is taken as the reference
+    bool feedback = false;              ///< types without a suffix are rounded with error feedback
     bool weigh_types = true;            ///< types without a suffix are quantized with the importance matrix, if there is one
     UsualTypes usual_types = UsualTypes::unused;
     std::optional<std::string> types;           ///< empty: the usual ones
@@ -111,9 +112,13 @@ void settle_method(PlanRequest& request, const Flags& flags, Method usual);
 /// The type named, or the usual one, as this model stores it. Error: no target for quantization.
 [[nodiscard]] Result<Variant> embedding_type_of(const Flags& flags, const Inventory& model);
 
-/// Types by name, separated by commas, spaces around them do not matter, all with importance if `weigh`. Errors: unknown, listed twice, not a target for
-/// quantization.
-[[nodiscard]] Result<std::vector<Variant>> parse_types(const std::string& names, bool has_importance, bool weigh);
+/// Types by name, separated by commas, spaces around them do not matter; `suffix`: of those that have none. Errors: unknown, listed
+/// twice, not a target for quantization.
+[[nodiscard]] Result<std::vector<Variant>> parse_types(const std::string& names, bool has_importance,
+                                                       std::string_view suffix = {});
+
+/// What types without a suffix are to have.
+[[nodiscard]] std::string_view suffix_of(const Flags& flags);
 
 /// The variants of `model` named by --variant.
 [[nodiscard]] Result<std::vector<Variant>> open_variants(const Flags& flags, const Inventory& model);
@@ -121,8 +126,8 @@ void settle_method(PlanRequest& request, const Flags& flags, Method usual);
 /// The model, with its importance matrix if that is a file.
 [[nodiscard]] Result<Inventory> open_model(const Flags& flags);
 
-/// Reads the model and makes its workspace; collects its importance matrix if that is asked for, after `check`, which the study
-/// reaches without types. Says so where the paper's types do not fit the model.
+/// Reads the model and makes its workspace; collects its importance matrix and its Hessians if they are asked for, after `check`,
+/// which the study reaches without types. Says so where the paper's types do not fit the model.
 [[nodiscard]] Result<Study> open_study(const Flags& flags, Monitor& monitor,
                                        const std::function<Result<>(const Study&)>& check = {});
 

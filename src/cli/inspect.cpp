@@ -133,7 +133,7 @@ std::string palette(const Inventory& inventory)
 {
     std::string names;
     for (const Variant& variant : fitting_types(inventory)) names += (names.empty() ? "" : ",") + variant.name;
-    const std::string misfits = describe_misfits(inventory, *parse_types(std::string(kPaperTypes), false, false));
+    const std::string misfits = describe_misfits(inventory, *parse_types(std::string(kPaperTypes), false));
     return std::format("Types that fit: {}\n{}", names, misfits.empty() ? "" : misfits + "\n");
 }
 

@@ -33,8 +33,9 @@ Card card_of(const Inventory& inventory, const Plan& plan, const Provenance& pro
 {
     std::error_code unknown;  // then it says 0 bytes
     const std::uintmax_t bytes = fs::file_size(output, unknown);
-    const bool weighed =
-        std::ranges::any_of(plan.allocation, [](const GroupType& entry) { return entry.type.ends_with(kWithImportance); });
+    const auto has = [&](std::string_view suffix) {
+        return std::ranges::any_of(plan.allocation, [&](const GroupType& entry) { return entry.type.ends_with(suffix); });
+    };
     return {.file = output.filename().string(),
             .model = inventory.name,
             .architecture = inventory.architecture,
@@ -47,7 +48,8 @@ Card card_of(const Inventory& inventory, const Plan& plan, const Provenance& pro
             .parameters = inventory.parameters(),
             .file_bytes = unknown ? 0 : static_cast<std::uint64_t>(bytes),
             .bits_per_weight = 0,
-            .importance = weighed ? inventory.importance : "",
+            .importance = has(kWithImportance) ? inventory.importance : "",
+            .calibration = has(kWithFeedback) ? inventory.hessian : "",
             .embedding_type = plan.embedding_type.empty() ? std::string(kEmbeddingType) : plan.embedding_type,
             .allocation = plan.allocation,
             .fallbacks = plan.fallbacks,

@@ -22,11 +22,12 @@ struct QuantizeFlags : Flags {
     bool dry_run = false;
 };
 
-/// The model. Only a matrix to be collected needs a workspace to be made.
+/// The model. Only what is to be collected needs a workspace to be made.
 Result<Inventory> open(const QuantizeFlags& flags, Monitor& monitor)
 {
-    if (flags.imatrix != kOwnImportance) {
-        if (!flags.settings.calibration.empty()) return usage_error("quantize: --calibration is the text of --imatrix auto");
+    if (flags.imatrix != kOwnImportance && !flags.feedback) {
+        if (!flags.settings.calibration.empty())
+            return usage_error("quantize: --calibration is the text of --imatrix auto, and of types with +gptq");
         auto inventory = open_model(flags);
         if (inventory) {
             report_coverage(*inventory, monitor);
@@ -83,6 +84,13 @@ Result<GivenPlan> read_given_plan(const QuantizeFlags& flags)
     return read_plan(flags.plan);
 }
 
+bool uses_feedback(const GivenPlan& given)
+{
+    const auto feedback = [](const auto& entry) { return entry.type.ends_with(kWithFeedback); };
+    if (const auto* layout = std::get_if<Layout>(&given)) return std::ranges::any_of(layout->runs, feedback);
+    return std::ranges::any_of(std::get<Plan>(given).allocation, feedback);
+}
+
 Result<Plan> plan_for(const QuantizeFlags& flags, const Inventory& inventory, const GivenPlan& given,
                       std::span<const Variant> variants)
 {
@@ -102,7 +110,7 @@ Result<Plan> plan_for(const QuantizeFlags& flags, const Inventory& inventory, co
     return plan;
 }
 
-Result<> run_quantize(const QuantizeFlags& flags)
+Result<> run_quantize(QuantizeFlags flags)
 {
     if (!flags.dry_run) {
         if (flags.output.empty()) return usage_error("quantize: --output FILE is needed");
@@ -114,6 +122,7 @@ Result<> run_quantize(const QuantizeFlags& flags)
     if (flags.plan.empty()) return usage_error("quantize: --plan FILE is needed");
     const auto given = read_given_plan(flags);
     if (!given) return std::unexpected(given.error());
+    flags.feedback = uses_feedback(*given) && !flags.dry_run;
     Terminal terminal(flags.quiet);
     const auto inventory = open(flags, terminal);
     if (!inventory) return std::unexpected(inventory.error());

@@ -88,6 +88,10 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
 /// What a stranger would have downloaded.
 constexpr std::string_view kUsualRival = "Q4_K_M";
 
+/// What --rounding is one of.
+constexpr std::string_view kFeedback = "gptq";
+constexpr std::string_view kNearest = "nearest";
+
 struct RunFlags : Flags {
     PlanRequest request;
     SenseSettings sensing;
@@ -95,6 +99,7 @@ struct RunFlags : Flags {
     Publishing publishing;
     bool prompt_given = false;  ///< --prompt-tokens
     bool chunks_given = false;  ///< --chunks
+    std::string rounding{kFeedback};
 };
 
 /// What measuring costs is what makes people wait: nothing is timed that decides nothing, and no more text is read than tells
@@ -135,6 +140,7 @@ Result<> run_run(RunFlags flags)
     if (request.method == Method::paper) flags.usual_types = UsualTypes::paper;
     if (request.method == Method::front) {
         if (flags.imatrix.empty()) flags.imatrix = kOwnImportance;
+        flags.goal.feedback = flags.feedback = flags.rounding == kFeedback;
         spare(flags);
     } else if (flags.goal.minutes > 0) {
         return usage_error("run: --minutes is for the front method; the paper's takes the time it takes");
@@ -209,6 +215,12 @@ void add_run(CLI::App& app, Action& chosen)
     add_types(*verb, *flags, UsualTypes::fitting);
     verb->get_option("--types")->default_str(std::format("those that fit the model; with --method paper {}", kPaperTypes));
     verb->get_option("--imatrix")->default_str("auto; with --method paper none");
+    verb->add_option("--rounding", flags->rounding,
+                     "How types without a suffix are rounded: gptq, so that what rounding one weight does to its layer's output is made "
+                     "good by others, on the calibration text; or each weight to its nearest; method front")
+        ->type_name("gptq|nearest")
+        ->check(CLI::IsMember({std::string(kFeedback), std::string(kNearest)}))
+        ->capture_default_str();
     add_scoring(*verb, *flags);
     add_measuring(*verb, *flags);
     add_sampling(*verb, *flags);

@@ -27,7 +27,8 @@ struct StudyFlags : Flags {
 /// The types that the front method may use beside those of the study; where it has rivals, those that `run` would use.
 Result<std::vector<Variant>> palette_of(const StudyFlags& flags, const Study& study)
 {
-    if (!flags.palette.empty()) return parse_types(flags.palette, !study.inventory.importance.empty(), true);
+    const bool weighted = !study.inventory.importance.empty();
+    if (!flags.palette.empty()) return parse_types(flags.palette, weighted, weighted ? kWithImportance : std::string_view());
     return flags.rivals.empty() ? std::vector<Variant>() : fitting_types(study.inventory);
 }
 

@@ -6,15 +6,15 @@
 namespace apreqel {
 namespace {
 
-/// "q4_K" of "q4_K+imatrix".
-std::string_view without_importance(std::string_view type) { return type.substr(0, type.find('+')); }
+/// "q4_K" of "q4_K+imatrix" and of "q4_K+gptq": how weights are rounded takes no time.
+std::string_view without_suffix(std::string_view type) { return type.substr(0, type.find('+')); }
 
-/// What the model calls a type of the device, where it has that with or without an importance matrix only.
+/// What the model calls a type of the device, where it has that made in one way only.
 std::string name_in(const ModelProfile& model, const std::string& type)
 {
     if (std::ranges::contains(model.types, type, &UniformVariant::type)) return type;
-    const auto same = std::ranges::find(model.types, without_importance(type),
-                                        [](const UniformVariant& variant) { return without_importance(variant.type); });
+    const auto same = std::ranges::find(model.types, without_suffix(type),
+                                        [](const UniformVariant& variant) { return without_suffix(variant.type); });
     return same == model.types.end() ? type : same->type;
 }
 
@@ -33,8 +33,8 @@ Result<Profile> join(ModelProfile model, DeviceProfile device)
     }
     const auto times = [&](std::string_view type, bool exactly) {
         return std::ranges::find_if(device.models, [&](const TimedModel& timed) {
-            const std::string_view name = exactly ? std::string_view(timed.name) : without_importance(timed.name);
-            return timed.allocation.empty() && name == (exactly ? type : without_importance(type));
+            const std::string_view name = exactly ? std::string_view(timed.name) : without_suffix(timed.name);
+            return timed.allocation.empty() && name == (exactly ? type : without_suffix(type));
         });
     };
     for (const UniformVariant& variant : model.types) {  // both of a type are chosen from, and one was timed

@@ -80,6 +80,12 @@ Error refusal(const Inventory& inventory, const std::string& variant, const std:
 
 }  // namespace
 
+bool is_rounded_with_feedback(const Tensor& tensor, QuantType type, const TensorOrigin& origin)
+{
+    return origin.feedback && tensor.hessian && is_quantized(type) && type != tensor.type &&
+           tensor.columns() % block_size(type) == 0 && check_target_type(type, true);
+}
+
 std::string obstacle_to(const Tensor& tensor, QuantType type, const TensorOrigin& origin)
 {
     if (origin.foreign) {
@@ -105,7 +111,9 @@ Storage storage_of(const Tensor& tensor, const Variant& variant)
 {
     if (variant.as_it_is) return {.type = tensor.type, .origin = {}, .fallback = false, .obstacle = {}};
     Storage storage{.type = variant.type,
-                    .origin = {.importance = variant.importance, .foreign = variant.foreign},
+                    .origin = {.importance = variant.importance || variant.foreign,
+                               .feedback = variant.feedback,
+                               .foreign = variant.foreign},
                     .fallback = false,
                     .obstacle = {}};
     if (variant.foreign) {

@@ -16,8 +16,12 @@ namespace apreqel {
 /// Where the bytes of a tensor come from.
 struct TensorOrigin {
     bool importance = true;                    ///< quantized with the tensor's importance, if it has one
-    std::shared_ptr<const Inventory> foreign;  ///< not quantized but taken over from this model
+    bool feedback = false;                     ///< rounded with error feedback, if the tensor has a Hessian
+    std::shared_ptr<const Inventory> foreign;  ///< taken over from this model, unless it is rounded with error feedback
 };
+
+/// True if the weights of `tensor` are rounded with error feedback to be of `type`.
+[[nodiscard]] bool is_rounded_with_feedback(const Tensor& tensor, QuantType type, const TensorOrigin& origin);
 
 /// How a tensor is stored.
 struct Storage {

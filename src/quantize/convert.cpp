@@ -47,11 +47,16 @@ Result<> RowConverter::load(const Tensor& tensor, std::span<const std::byte> sto
     return {};
 }
 
+Result<> RowConverter::check_range(QuantType type) const
+{
+    if (largest_ > kLargest && type.id != GGML_TYPE_F32 && type.id != GGML_TYPE_BF16)
+        return fail("quantize {}: weights as large as {:g} do not fit {}", tensor_->name, largest_, type_name(type));
+    return {};
+}
+
 Result<std::span<const std::byte>> RowConverter::convert(QuantType type, bool importance)
 {
-    if (largest_ > kLargest && type.id != GGML_TYPE_F32 && type.id != GGML_TYPE_BF16) {
-        return fail("quantize {}: weights as large as {:g} do not fit {}", tensor_->name, largest_, type_name(type));
-    }
+    if (auto fits = check_range(type); !fits) return std::unexpected(fits.error());
     const std::size_t bytes = static_cast<std::size_t>(rows_) * row_bytes(type, tensor_->columns());
     converted_.resize(bytes);
     const auto id = static_cast<ggml_type>(type.id);
@@ -68,6 +73,16 @@ Result<std::span<const std::byte>> RowConverter::convert(QuantType type, bool im
         row = end;
     }
     if (written != bytes) return fail("quantize {}: libggml cannot make {}", tensor_->name, type_name(type));
+    return converted_;
+}
+
+Result<std::span<const std::byte>> RowConverter::round(QuantType type)
+{
+    if (auto fits = check_range(type); !fits) return std::unexpected(fits.error());
+    converted_.resize(static_cast<std::size_t>(rows_) * row_bytes(type, tensor_->columns()));
+    rounded_ = weights_;
+    if (auto done = rounder_.round(tensor_->hessian, type, rounded_, static_cast<std::size_t>(rows_), converted_); !done)
+        return std::unexpected(done.error());
     return converted_;
 }
 

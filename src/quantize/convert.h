@@ -1,6 +1,8 @@
 // Rows of a tensor from one type to another.
 #pragma once
 
+#include "quantize/error_feedback.h"
+
 #include <apreqel/inventory.h>
 
 #include <cstddef>
@@ -19,6 +21,9 @@ public:
     /// The rows in `type`, valid until the next call: the bytes llama-quantize writes, however the rows are cut into pieces.
     /// `importance`: with the tensor's, if it has one. Error: the type cannot represent weights that large.
     [[nodiscard]] Result<std::span<const std::byte>> convert(QuantType type, bool importance = true);
+
+    /// The same with error feedback: the tensor has a Hessian, and the type is quantized and fits it.
+    [[nodiscard]] Result<std::span<const std::byte>> round(QuantType type);
 
     /// What quantization costs: Σ‖w − ŵ‖² and Σ‖w‖² over the rows; and both with every column weighted by the tensor's
     /// importance, if it has one.
@@ -40,12 +45,16 @@ public:
                                                       Distortion& distortion);
 
 private:
+    [[nodiscard]] Result<> check_range(QuantType type) const;
+
     const Tensor* tensor_ = nullptr;
     std::int64_t first_row_ = 0;
     std::int64_t rows_ = 0;
     float largest_ = 0;
     std::vector<float> weights_;
     std::vector<std::byte> converted_;
+    FeedbackRounder rounder_;
+    std::vector<float> rounded_;  ///< the weights, as error feedback changes them
     std::vector<float> image_;
     std::vector<std::byte> stored_;
 };

@@ -8,9 +8,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Nothing: it is of another importance matrix.
-Result<std::optional<Donor>> open_donor(const Inventory& inventory, const fs::path& path)
+/// Nothing: it is of another importance matrix, or of other Hessians.
+Result<std::optional<Donor>> open_donor(const Inventory& inventory, const DonorFile& donor_file)
 {
+    const fs::path& path = donor_file.path;
     auto file = InputFile::open(path);
     if (!file) return std::unexpected(file.error());
     const auto container = Container::read(*file);
@@ -20,7 +21,11 @@ Result<std::optional<Donor>> open_donor(const Inventory& inventory, const fs::pa
         return fail("read {}: not made by this program from {}", path.string(), inventory.files.front().string());
     const auto importance = container->text(kImportanceKey);
     if (importance && *importance != inventory.importance) return std::nullopt;
-    Donor donor{.file = std::move(*file), .tensors = {}, .digests = {}, .importance = importance.has_value()};
+    const auto hessian = container->text(kHessianKey);
+    if (hessian && *hessian != inventory.hessian) return std::nullopt;
+    Donor donor{.file = std::move(*file), .tensors = {}, .digests = {}, .origins = donor_file.origins};
+    const TensorOrigin alike{.importance = importance.has_value(), .feedback = hessian.has_value(), .foreign = {}};
+    if (donor.origins.empty()) donor.origins.assign(inventory.tensors.size(), alike);
     for (std::size_t t = 0; t < container->tensors().size(); ++t) {
         const StoredTensor& tensor = container->tensors()[t];
         donor.tensors.emplace(tensor.name, tensor);
@@ -55,21 +60,26 @@ Result<Sources> open_sources(const Inventory& inventory)
     return sources;
 }
 
-std::vector<Donor> open_donors(const Inventory& inventory, std::span<const fs::path> paths, Monitor& monitor)
+std::vector<Donor> open_donors(const Inventory& inventory, std::span<const DonorFile> files, Monitor& monitor)
 {
     std::vector<Donor> donors;
-    for (const fs::path& path : paths) {
-        auto donor = open_donor(inventory, path);
+    for (const DonorFile& file : files) {
+        auto donor = open_donor(inventory, file);
         if (!donor) monitor.warn(donor.error().message + "; it is not used");
         if (donor && *donor) donors.push_back(std::move(**donor));
     }
     return donors;
 }
 
-const Donor* find_donor(const std::vector<Donor>& donors, const Tensor& tensor, QuantType wanted, bool importance)
+const Donor* find_donor(const std::vector<Donor>& donors, const Inventory& inventory, std::size_t t, QuantType wanted,
+                        const TensorOrigin& origin)
 {
+    const Tensor& tensor = inventory.tensors[t];
+    const bool feedback = is_rounded_with_feedback(tensor, wanted, origin);
     for (const Donor& donor : donors) {
-        if (tensor.importance && donor.importance != importance) continue;
+        const TensorOrigin& made = donor.origins[t];
+        if (is_rounded_with_feedback(tensor, wanted, made) != feedback) continue;
+        if (!feedback && (made.foreign || (tensor.importance && made.importance != origin.importance))) continue;
         const auto found = donor.tensors.find(tensor.name);
         if (found != donor.tensors.end() && found->second.type == wanted && found->second.shape == tensor.shape) return &donor;
     }

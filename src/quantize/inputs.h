@@ -17,7 +17,7 @@ struct Donor {
     InputFile file;
     std::unordered_map<std::string, StoredTensor> tensors;
     std::unordered_map<std::string, std::uint64_t> digests;  ///< what the bytes of each tensor were when they were written
-    bool importance = false;                                 ///< quantized with the importance matrix
+    std::vector<TensorOrigin> origins;                       ///< one per Inventory::tensors
 };
 
 /// The open files of the models made elsewhere.
@@ -31,14 +31,13 @@ struct Sources {
 /// Error: a file is not there or has changed since the inventory was read.
 [[nodiscard]] Result<Sources> open_sources(const Inventory& inventory);
 
-/// Those of `paths` that can be spliced from; the others are named in warnings, but for those made with another importance
-/// matrix.
-[[nodiscard]] std::vector<Donor> open_donors(const Inventory& inventory, std::span<const std::filesystem::path> paths,
-                                             Monitor& monitor);
+/// Those of `files` that can be spliced from; the others are named in warnings, but for those made with another importance
+/// matrix or other Hessians.
+[[nodiscard]] std::vector<Donor> open_donors(const Inventory& inventory, std::span<const DonorFile> files, Monitor& monitor);
 
-/// Where the donors have `tensor` as wanted; nullptr: none has.
-[[nodiscard]] const Donor* find_donor(const std::vector<Donor>& donors, const Tensor& tensor, QuantType wanted,
-                                      bool importance);
+/// Where the donors have `tensor`, one of the inventory's, as wanted; nullptr: none has.
+[[nodiscard]] const Donor* find_donor(const std::vector<Donor>& donors, const Inventory& inventory, std::size_t tensor,
+                                      QuantType wanted, const TensorOrigin& origin);
 
 [[nodiscard]] Result<Foreign> open_foreign(std::span<const ModelSpec> specs);
 

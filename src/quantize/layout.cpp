@@ -74,8 +74,17 @@ bool uses_importance(const Inventory& inventory, const ModelSpec& spec)
     for (std::size_t i = 0; i < inventory.tensors.size(); ++i) {
         const TensorOrigin origin = spec.origin(i);
         const Tensor& tensor = inventory.tensors[i];
+        if (is_rounded_with_feedback(tensor, spec.types[i], origin)) continue;
         if (tensor.importance && origin.importance && !origin.foreign && spec.types[i] != tensor.type) return true;
     }
+    return false;
+}
+
+/// Whether any tensor of `spec` is rounded with error feedback.
+bool uses_feedback(const Inventory& inventory, const ModelSpec& spec)
+{
+    for (std::size_t i = 0; i < inventory.tensors.size(); ++i)
+        if (is_rounded_with_feedback(inventory.tensors[i], spec.types[i], spec.origin(i))) return true;
     return false;
 }
 
@@ -133,6 +142,7 @@ HeaderLayout lay_out(const Inventory& inventory, const Container& source, const 
     notes[std::string(kSourceKey)] = inventory.fingerprint;
     const bool importance = uses_importance(inventory, spec);
     if (importance) notes[std::string(kImportanceKey)] = inventory.importance;
+    if (uses_feedback(inventory, spec)) notes[std::string(kHessianKey)] = inventory.hessian;
     if (inventory.from_quantized()) notes[std::string(kQuantizedSourceKey)] = inventory.name;
 
     HeaderWriter writer(source.alignment());

@@ -12,6 +12,8 @@ inline constexpr std::string_view kSourceKey = "apreqel.source";
 inline constexpr std::string_view kQuantizedSourceKey = "apreqel.quantized_source";
 /// Metadata naming the importance matrix, where one was used.
 inline constexpr std::string_view kImportanceKey = "apreqel.importance";
+/// Metadata naming the Hessians, where weights were rounded with error feedback.
+inline constexpr std::string_view kHessianKey = "apreqel.hessian";
 
 /// The header of `spec`, with the metadata of `source`, the first file of the inventory. `digests`: see kDigestsKey; zeros, in
 /// the same place, if there are none yet.

@@ -55,7 +55,9 @@ std::vector<Variant> fitting_types(const Inventory& inventory)
     const Variant source = *parse_variant(kSource, false);
     if (inventory.from_quantized()) stored.insert(stored_types(inventory, source));
     for (const std::string_view name : wide ? std::span<const std::string_view>(kWide) : kNarrow) {
-        const Variant variant(*parse_type(name), !inventory.importance.empty());
+        const bool weighted = !inventory.importance.empty();
+        const QuantType type = *parse_type(name);
+        const Variant variant = inventory.hessian.empty() ? Variant(type, weighted) : Variant::with_feedback(type, weighted);
         if (fits(inventory, variant) && stored.insert(stored_types(inventory, variant)).second) types.push_back(variant);
     }
     if (inventory.from_quantized() && !types.empty()) types.push_back(source);

@@ -10,7 +10,7 @@
 namespace apreqel {
 
 /// At most 12 types, by bits per weight, that every layer can have without a fallback, so that a name is what is stored; with
-/// the model's importance matrix, if it has one. Of a model that is quantized already: those that make a layer smaller, and as it
+/// error feedback or the importance matrix, if the model has what they need. Of a model that is quantized already: those that make a layer smaller, and as it
 /// is. Where the blocks of K types fit all rows: these and the others that are smaller, faster or more accurate than any of them
 /// somewhere. Else: those in blocks of 32. No two give the same bytes.
 /// Tensors that no quantized type fits are f16 in all of them. Empty: nothing can be quantized.

@@ -85,6 +85,14 @@ bool can_be_read(QuantType type)
 
 }  // namespace
 
+Variant Variant::with_feedback(QuantType of, bool with_importance)
+{
+    Variant variant(of, with_importance);
+    variant.name = type_name(of) + std::string(kWithFeedback);
+    variant.feedback = true;
+    return variant;
+}
+
 Result<Variant> parse_variant(std::string_view name, bool has_importance)
 {
     if (name == kSource) {
@@ -93,8 +101,11 @@ Result<Variant> parse_variant(std::string_view name, bool has_importance)
         variant.as_it_is = true;
         return variant;
     }
-    const bool importance = name.ends_with(kWithImportance);
-    if (importance) name.remove_suffix(kWithImportance.size());
+    const bool feedback = name.ends_with(kWithFeedback);
+    if (feedback) name.remove_suffix(kWithFeedback.size());
+    const bool weighted = !feedback && name.ends_with(kWithImportance);
+    if (weighted) name.remove_suffix(kWithImportance.size());
+    const bool importance = weighted || (feedback && has_importance);
     const auto type = parse_type(name);
     if (!type) return std::unexpected(type.error());
     if (importance && !has_importance)
@@ -104,7 +115,7 @@ Result<Variant> parse_variant(std::string_view name, bool has_importance)
             possible.error().hint = std::format("with the importance matrix it is {}{}", name, kWithImportance);
         return std::unexpected(possible.error());
     }
-    return Variant(*type, importance);
+    return feedback ? Variant::with_feedback(*type, importance) : Variant(*type, importance);
 }
 
 Result<Variant> parse_embedding_type(std::string_view name)

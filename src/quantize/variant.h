@@ -12,11 +12,16 @@ namespace apreqel {
 /// Follows the name of a type that is quantized with the importance matrix: "q4_K+imatrix".
 inline constexpr std::string_view kWithImportance = "+imatrix";
 
+/// Follows the name of a type whose weights are rounded with error feedback: "q4_K+gptq". Where a tensor has no Hessian, it is as
+/// with the importance matrix.
+inline constexpr std::string_view kWithFeedback = "+gptq";
+
 /// One way to store the weights of a layer. Its name stands for it in profiles, sensitivities and plans.
 struct Variant {
     std::string name;                          ///< "q4_K", "q4_K+imatrix", kSource, or the user's own for a file made elsewhere
     QuantType type{};                          ///< of every tensor; of a file made elsewhere, whatever it has
     bool importance = false;                   ///< quantized with the model's importance matrix
+    bool feedback = false;                     ///< rounded with error feedback; of a file made elsewhere: in its types, from the model
     std::shared_ptr<const Inventory> foreign;  ///< a file made elsewhere from the same model
     bool as_it_is = false;                     ///< every tensor as it is in the model's own file; kSource
 
@@ -26,10 +31,12 @@ struct Variant {
         : name(type_name(of) + std::string(with_importance ? kWithImportance : "")), type(of), importance(with_importance)
     {
     }
+    /// The same type with error feedback.
+    [[nodiscard]] static Variant with_feedback(QuantType of, bool with_importance);
     bool operator==(const Variant& other) const { return name == other.name; }
 };
 
-/// kSource, "q4_K" or "q4_K+imatrix". Errors: no such type; not a target of quantization; importance without a matrix to take it from.
+/// kSource, "q4_K", "q4_K+imatrix" or "q4_K+gptq". Errors: no such type; not a target of quantization; importance without a matrix to take it from.
 [[nodiscard]] Result<Variant> parse_variant(std::string_view name, bool has_importance);
 
 /// What embedding and output tensors are to be: kSource, or any type there is.

@@ -55,7 +55,7 @@ Result<std::uint64_t> file_bytes(const Inventory& inventory, const ModelSpec& sp
     return lay_out(inventory, *source, spec).file_bytes;
 }
 
-Result<> write_models(const Inventory& inventory, std::span<const ModelSpec> specs, std::span<const fs::path> donors,
+Result<> write_models(const Inventory& inventory, std::span<const ModelSpec> specs, std::span<const DonorFile> donors,
                       unsigned threads, Monitor& monitor)
 {
     for (const ModelSpec& spec : specs) {

@@ -48,19 +48,20 @@ void Writer::plan_tensor(std::size_t tensor, std::size_t output)
     const Tensor& wanted = inventory_.tensors[tensor];
     const QuantType type = outputs_[output].spec->types[tensor];
     const TensorOrigin origin = outputs_[output].spec->origin(tensor);
-    const bool importance = origin.importance && wanted.importance;
+    const bool feedback = is_rounded_with_feedback(wanted, type, origin);
+    const bool importance = !feedback && origin.importance && wanted.importance;
     Work& work = work_[tensor];
     work.bytes_per_row += row_bytes(type, wanted.columns());
-    if (origin.foreign) {
+    if (origin.foreign && !feedback) {
         const Tensor& other = *std::ranges::find(origin.foreign->tensors, wanted.name, &Tensor::name);
         work.copies[{&foreign_.at(origin.foreign.get())[other.file], other.offset, type}].push_back(output);
     } else if (type == wanted.type) {
         work.copies[{&sources_.files[wanted.file], wanted.offset, type}].push_back(output);
-    } else if (const Donor* donor = find_donor(donors_, wanted, type, importance)) {
+    } else if (const Donor* donor = find_donor(donors_, inventory_, tensor, type, origin)) {
         work.copies[{&donor->file, donor->tensors.at(wanted.name).offset, type}].push_back(output);
         spliced_.push_back({output, tensor, donor});
     } else {
-        work.conversions[{type, importance}].push_back(output);
+        work.conversions[{type, importance, feedback}].push_back(output);
     }
 }
 
@@ -130,7 +131,8 @@ Result<> Writer::convert(const Block& block, Bench& bench)
     if (auto read = sources_.files[tensor.file].read_at(offset, bench.stored); !read) return read;
     if (auto loaded = bench.converter.load(tensor, bench.stored, block.first_row, block.rows); !loaded) return loaded;
     for (const auto& [encoding, outputs] : conversions) {
-        const auto converted = bench.converter.convert(encoding.type, encoding.importance);
+        const auto converted = encoding.feedback ? bench.converter.round(encoding.type)
+                                                 : bench.converter.convert(encoding.type, encoding.importance);
         if (!converted) return std::unexpected(converted.error());
         if (auto written = put(block, encoding.type, *converted, outputs); !written) return written;
     }

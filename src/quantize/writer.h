@@ -35,6 +35,7 @@ private:
     struct Encoding {
         QuantType type;
         bool importance = false;
+        bool feedback = false;
         auto operator<=>(const Encoding&) const = default;
     };
 

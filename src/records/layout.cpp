@@ -27,7 +27,7 @@ void fields(Archive& archive, LayoutRun& run)
                      {.rule = Rule::group});
     archive.required("first", run.first, "block, from 0 on");
     archive.required("last", run.last, "block, not before `first`");
-    archive.required("type", run.type, "`q4_K`, or `q4_K+imatrix`", {.rule = Rule::name});
+    archive.required("type", run.type, "`q4_K`, `q4_K+imatrix` or `q4_K+gptq`", {.rule = Rule::name});
 }
 
 void fields(Archive& archive, Layout& layout)

@@ -143,6 +143,9 @@ std::string types_section(const Card& card)
     std::string text = "\n## Types\n\n" + markdown_table(rows, "|---");
     if (!card.importance.empty())
         text += std::format("\n`+imatrix`: with the importance matrix {}.\n", markdown(card.importance));
+    if (!card.calibration.empty())
+        text += std::format("\n`+gptq`: rounded with error feedback (GPTQ) on inputs of the model's layers, {}.\n",
+                            markdown(card.calibration));
     if (!card.fallbacks.empty()) text += "\n";
     for (const auto line : std::views::split(format_fallbacks(card.fallbacks), '\n'))
         if (!line.empty()) text += std::format("- {}\n", markdown(std::string_view(line)));

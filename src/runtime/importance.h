@@ -16,8 +16,4 @@ namespace apreqel {
                                                           std::span<const Token> tokens, const ImportanceSettings& settings,
                                                           Monitor& monitor);
 
-/// The name of the tensor that `name` is, or is a copy of: where a weight lies on another device than the operation, libggml
-/// computes with a copy named "CUDA0#blk.3.attn_q.weight#0".
-[[nodiscard]] std::string_view name_of_original(std::string_view name);
-
 }  // namespace apreqel

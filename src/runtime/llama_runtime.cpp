@@ -1,6 +1,7 @@
 #include "runtime/context_memory.h"
 #include "runtime/contribution.h"
 #include "runtime/importance.h"
+#include "runtime/moments.h"
 #include "runtime/probing.h"
 #include "runtime/quality.h"
 #include "runtime/runtime.h"
@@ -34,6 +35,18 @@ public:
                                                 const ImportanceSettings& settings, Monitor& monitor) override
     {
         return apreqel::collect_importance(model_, inventory, tokens, settings, monitor);
+    }
+
+    Result<std::vector<SharedInput>> find_shared_inputs(const Inventory& inventory, Monitor& monitor) override
+    {
+        return apreqel::find_shared_inputs(model_, inventory, monitor);
+    }
+
+    Result<std::vector<InputMoments>> collect_moments(const Inventory& inventory, std::span<const SharedInput> inputs,
+                                                      std::span<const Token> tokens, const ImportanceSettings& settings,
+                                                      std::string_view part, Monitor& monitor) override
+    {
+        return apreqel::collect_moments(model_, inventory, inputs, tokens, settings, part, monitor);
     }
 
     Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,

@@ -92,9 +92,11 @@ std::string importance_digest(const Inventory& inventory)
 
 std::string made_with(const Inventory& inventory, const Variant& variant)
 {
-    if (variant.foreign) return std::format("{} of {}", variant.name, variant.foreign->fingerprint);
-    if (!variant.importance) return variant.name;
-    return std::format("{} of {}", variant.name, importance_digest(inventory));
+    std::string made = variant.name;
+    if (variant.foreign) made += " of " + variant.foreign->fingerprint;
+    if (variant.importance || variant.feedback) made += " of " + importance_digest(inventory);
+    if (variant.feedback) made += " and " + inventory.hessian.substr(0, inventory.hessian.find(' '));
+    return made;
 }
 
 std::string made_with(const Inventory& inventory, const std::vector<Variant>& types, const std::vector<GroupType>& allocation)

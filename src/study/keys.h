@@ -73,6 +73,8 @@ inline constexpr Artifact kScores{"scores.json", on(Input::model, Input::prompts
 inline constexpr Artifact kForm{"form.txt", on(Input::model, Input::threads, Input::device) | kComputed};
 inline constexpr Artifact kImatrix{"imatrix.gguf",
                                    on(Input::model, Input::calibration, Input::form, Input::collecting) | kComputed};
+inline constexpr Artifact kHessian{"hessian.gguf",
+                                   on(Input::model, Input::calibration, Input::form, Input::collecting) | kComputed};
 inline constexpr Artifact kVariant{"variants/*.gguf", on(Input::type) | kQuantized};
 inline constexpr Artifact kMix{"mixes/mix.gguf", on(Input::allocation) | kQuantized};
 inline constexpr Artifact kReferenceLogits{"reference.logits", kCompared};
@@ -90,7 +92,7 @@ inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types,
 inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
 inline constexpr std::array kArtifacts{
-    kSampledText, kSampledPrompts, kSampledCalibration, kScores,  kForm,  kImatrix,     kVariant,
+    kSampledText, kSampledPrompts, kSampledCalibration, kScores,  kForm,  kImatrix,     kHessian, kVariant,
     kMix,         kPlanQuality,    kReferenceLogits,    kQuality, kSpeed, kProbes,      kProbeLogits,
     kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook, kStock, kStockQuality};
 
@@ -121,7 +123,7 @@ private:
 /// What tells the inventory's importance matrix from others, whatever its file is called: "3f…", or "none".
 [[nodiscard]] std::string importance_digest(const Inventory& inventory);
 
-/// "q4_K+imatrix of 3f…", "mine of 3f…": a variant, and what it is made with.
+/// "q4_K+imatrix of 3f…", "q4_K+gptq of 3f… and 5a…", "mine of 3f…": a variant, and what it is made with.
 [[nodiscard]] std::string made_with(const Inventory& inventory, const Variant& variant);
 
 /// The same for the types of an allocation, of which `types` are known.

@@ -97,7 +97,7 @@ ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::files
 
 Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
                   unsigned threads, Monitor& monitor, std::span<const Variant> foreign,
-                  std::span<const std::filesystem::path> mixes)
+                  std::span<const BuiltMix> mixes)
 {
     const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());
@@ -105,13 +105,17 @@ Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace&
     for (const GroupVariant& group : blueprint->groups)
         if (!group.variant.foreign)
             variants.insert(variant_path(workspace, inventory, group.variant, blueprint->embedding_type));
-    std::vector<std::filesystem::path> donors;
+    std::vector<DonorFile> donors;
     for (const auto& variant : variants) {
         const auto whole = workspace.offers(variant, monitor);
         if (!whole) return std::unexpected(whole.error());
-        if (*whole) donors.push_back(variant);
+        if (*whole) donors.emplace_back(variant);
     }
-    donors.append_range(mixes);
+    for (const BuiltMix& mix : mixes) {
+        auto made = read_blueprint(inventory, mix.plan, foreign);
+        if (!made) return std::unexpected(made.error());
+        donors.emplace_back(mix.path, std::move(made->assignment.origins));
+    }
     const ModelSpec spec = spec_of(plan, *blueprint, output);
     return write_models(inventory, std::span(&spec, 1), donors, threads, monitor);
 }

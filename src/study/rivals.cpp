@@ -154,10 +154,10 @@ Result<std::vector<Variant>> RivalFiles::types() const
         if (!file) continue;  // said where it is measured
         auto type = read_foreign_variant(type_name_of(rival), file->front(), study_.inventory);
         if (!type && type.error().code == ErrorCode::interrupted) return std::unexpected(type.error());
-        if (!type)
-            study_.monitor.warn(std::format("run: nothing of {} is taken: {}", rival, type.error().message));
-        else if (!std::ranges::contains(types, *type))
-            types.push_back(std::move(*type));
+        if (!type) study_.monitor.warn(std::format("run: nothing of {} is taken: {}", rival, type.error().message));
+        if (!type || std::ranges::contains(types, *type)) continue;
+        type->feedback = !study_.inventory.hessian.empty();
+        types.push_back(std::move(*type));
     }
     return types;
 }

@@ -59,20 +59,25 @@ public:
     explicit LastMix(const Study& study) : study_(study) {}
     LastMix(const LastMix&) = delete;
     LastMix& operator=(const LastMix&) = delete;
-    ~LastMix() { remove_mixes(study_, paths_); }
+    ~LastMix() { remove(); }
 
     Result<std::filesystem::path> replace(const Plan& plan)
     {
-        auto built = build_mix(study_, plan, study_.monitor, paths_);
+        auto built = build_mix(study_, plan, study_.monitor, mixes_);
         if (!built) return built;
-        if (std::erase(paths_, *built) == 0) remove_mixes(study_, paths_);
-        paths_ = {*built};
+        if (!std::ranges::contains(mixes_, *built, &BuiltMix::path)) remove();
+        mixes_ = {{*built, plan}};
         return built;
     }
 
 private:
+    void remove()
+    {
+        for (const BuiltMix& mix : mixes_) remove_mixes(study_, {mix.path});
+    }
+
     const Study& study_;
-    std::vector<std::filesystem::path> paths_;  ///< one or none
+    std::vector<BuiltMix> mixes_;  ///< one or none
 };
 
 /// What is known of a plan without its speed. It is built for that.

@@ -87,6 +87,9 @@ struct Study {
 /// Gives the study's inventory the workspace's own importance matrix, collected first if it is not there yet. → imatrix.gguf
 [[nodiscard]] Result<> use_own_importance(Study& study);
 
+/// Gives it the workspace's own second moments of the inputs of its layers, which error feedback needs. → hessian.gguf
+[[nodiscard]] Result<> use_own_hessian(Study& study);
+
 /// → scores.json
 [[nodiscard]] Result<Scores> score(const Study& study);
 
@@ -101,12 +104,17 @@ struct Study {
 /// called without their importance matrix, which there is none of. Nothing is kept.
 [[nodiscard]] Result<Profile> bench(const Study& study);
 
+/// A mixed model that was made.
+struct BuiltMix {
+    std::filesystem::path path;
+    Plan plan;
+};
+
 /// The mixed model of `plan`, spliced from the workspace's variants as far as they exist. `foreign`: variants the plan may name
-/// that were made elsewhere. `mixes`: models to splice from too, all quantized with importance or none. Error: the plan does not
-/// fit the model.
+/// that were made elsewhere. `mixes`: models to splice from too. Error: the plan does not fit the model.
 [[nodiscard]] Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace,
                                 const std::filesystem::path& output, unsigned threads, Monitor& monitor,
-                                std::span<const Variant> foreign = {}, std::span<const std::filesystem::path> mixes = {});
+                                std::span<const Variant> foreign = {}, std::span<const BuiltMix> mixes = {});
 
 /// The shape of the file that `quantize` would write: see write_shape.
 [[nodiscard]] Result<> write_plan_shape(const Inventory& inventory, const Plan& plan, const std::filesystem::path& output,
@@ -187,6 +195,7 @@ struct RunGoal {
     /// full precision.
     std::vector<std::string> rivals{};
     bool take_from_rivals = true;  ///< what they have is one more type of every layer
+    bool feedback = false;         ///< its types are rounded with error feedback
     bool asked_for_rivals = true;  ///< else those that cannot be had are left out with a warning
 };
 

@@ -88,7 +88,7 @@ Result<> build_variants(const Study& study)
 }
 
 Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor,
-                                        std::span<const std::filesystem::path> mixes)
+                                        std::span<const BuiltMix> mixes)
 {
     auto path = Facts::of(study.inventory, study.settings.embedding_type)
                     .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation))
@@ -96,15 +96,10 @@ Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Mo
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) return path;
+    const unsigned threads = study.platform().threads;
     const std::vector<Variant>& types = study.settings.types;
-    const bool weighted = std::ranges::any_of(types, &Variant::importance);
-    const bool alike = std::ranges::none_of(
-        types, [&](const Variant& type) { return type.foreign || (!type.as_it_is && type.importance != weighted); });
-    if (!alike) mixes = {};
-    if (auto built = quantize(study.inventory, plan, study.workspace, path, study.platform().threads, monitor, types, mixes);
-        !built) {
+    if (auto built = quantize(study.inventory, plan, study.workspace, path, threads, monitor, types, mixes); !built)
         return std::unexpected(built.error());
-    }
     if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return std::unexpected(sealed.error());
     return path;
 }

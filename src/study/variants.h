@@ -22,10 +22,10 @@ namespace apreqel {
 /// Builds the missing and the damaged variants of the study's types, all in one read of the source.
 [[nodiscard]] Result<> build_variants(const Study& study);
 
-/// The mixed model of `plan` as an artifact of the workspace, spliced if it is not there yet. `mixes`: of the same study's types, to
-/// splice from beside the variants.
+/// The mixed model of `plan` as an artifact of the workspace, spliced if it is not there yet. `mixes`: to splice from beside the
+/// variants.
 [[nodiscard]] Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor,
-                                                      std::span<const std::filesystem::path> mixes = {});
+                                                      std::span<const BuiltMix> mixes = {});
 
 /// Splices the mixes that are missing into the workspace; they stay there until `remove_mixes`.
 [[nodiscard]] Result<std::vector<std::filesystem::path>> build_mixes(const Study& study,

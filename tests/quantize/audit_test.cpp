@@ -22,7 +22,7 @@ struct Written {
     Inventory inventory = read_inventory(make_tiny_model(folder.path(), {.width = 224, .vocabulary = 321})).value();
     std::filesystem::path path = folder / "out.gguf";
 
-    explicit Written(unsigned threads = 2, const std::vector<std::filesystem::path>& donors = {})
+    explicit Written(unsigned threads = 2, const std::vector<DonorFile>& donors = {})
     {
         Monitor monitor;
         const ModelSpec spec{path, assign_types(inventory, type("q5_0"), type("q8_0")).types, {}};

@@ -30,7 +30,7 @@ ModelSpec uniform(const Inventory& inventory, const std::filesystem::path& path,
 }
 
 /// The error of writing, after checking that the folder is as it was.
-Error refused(const Inventory& inventory, const ModelSpec& spec, const std::vector<std::filesystem::path>& donors = {},
+Error refused(const Inventory& inventory, const ModelSpec& spec, const std::vector<DonorFile>& donors = {},
               Monitor&& monitor = {})
 {
     const auto folder = inventory.files.front().parent_path();
@@ -139,7 +139,8 @@ TEST_CASE("a donor that is damaged, of another model or no such file is named on
         Warned monitor;
         const ModelSpec spec = uniform(inventory, folder / "out.gguf");
         const auto before = files_in(folder.path());
-        const auto written = write_models(inventory, std::span(&spec, 1), std::span(&donor, 1), 2, monitor);
+        const DonorFile file(donor);
+        const auto written = write_models(inventory, std::span(&spec, 1), std::span(&file, 1), 2, monitor);
         INFO((written ? "" : written.error().message));
         REQUIRE(written);
         CHECK(same_bytes(folder / "direct.gguf", folder / "out.gguf"));

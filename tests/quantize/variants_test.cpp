@@ -37,7 +37,7 @@ ModelSpec uniform(const Inventory& inventory, const std::filesystem::path& path,
 }
 
 void write(const Inventory& inventory, const std::vector<ModelSpec>& specs,
-           const std::vector<std::filesystem::path>& donors = {}, unsigned threads = 2)
+           const std::vector<DonorFile>& donors = {}, unsigned threads = 2)
 {
     Monitor monitor;
     const auto written = write_models(inventory, specs, donors, threads, monitor);
@@ -306,11 +306,11 @@ TEST_CASE("a spliced mix equals the mix quantized directly and by llama-quantize
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.architecture = "qwen3", .blocks = 3});
     const Inventory inventory = inventory_of(model);
-    std::vector<std::filesystem::path> donors;
+    std::vector<DonorFile> donors;
     std::vector<ModelSpec> specs;
     for (const std::string name : {"q3_K", "q4_K", "q8_0"}) {
-        donors.push_back(folder / (name + ".gguf"));
-        specs.push_back(uniform(inventory, donors.back(), name));
+        donors.emplace_back(folder / (name + ".gguf"));
+        specs.push_back(uniform(inventory, donors.back().path, name));
     }
     write(inventory, specs);
 
@@ -415,7 +415,7 @@ TEST_CASE("layers with and without the importance matrix are spliced from the ri
 
     const std::vector<Variant> layers{plain, weighted, weighted, plain};
     write(inventory, {spec("direct.gguf", assign_types(inventory, layers, embedding))});
-    write(inventory, {spec("spliced.gguf", assign_types(inventory, layers, embedding))}, donors);
+    write(inventory, {spec("spliced.gguf", assign_types(inventory, layers, embedding))}, {donors[0], donors[1]});
     CHECK(same_bytes(folder / "direct.gguf", folder / "spliced.gguf"));
     // Each layer has the bytes of its own variant.
     const auto bytes_of = [&](const std::filesystem::path& path, const std::string& name) {

@@ -2,6 +2,7 @@
 #include "runtime/importance.h"
 
 #include "gguf/container.h"
+#include "runtime/inputs.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"

@@ -157,6 +157,37 @@ public:
         return matrix;
     }
 
+    /// Every weight has an input of its own.
+    Result<std::vector<SharedInput>> find_shared_inputs(const Inventory& inventory, Monitor& monitor) override
+    {
+        if (auto begun = runtime_.begin("find inputs", &monitor); !begun) return std::unexpected(begun.error());
+        std::vector<SharedInput> inputs;
+        for (std::size_t t = 0; t < inventory.tensors.size(); ++t)
+            if (inventory.tensors[t].place == TensorPlace::layer && inventory.tensors[t].shape[2] == 1 &&
+                !spans_of(inventory.tensors[t].columns()).empty())
+                inputs.push_back({t});
+        return inputs;
+    }
+
+    /// Of inputs that have nothing to do with each other: errors are fed back to no other weight.
+    Result<std::vector<InputMoments>> collect_moments(const Inventory& inventory, std::span<const SharedInput> inputs,
+                                                      std::span<const Token> /*tokens*/, const ImportanceSettings& /*settings*/,
+                                                      std::string_view /*part*/, Monitor& monitor) override
+    {
+        if (auto begun = runtime_.begin("moments", &monitor); !begun) return std::unexpected(begun.error());
+        std::vector<InputMoments> all;
+        for (const SharedInput& input : inputs) {
+            const std::int64_t columns = inventory.tensors[input.front()].columns();
+            InputMoments& moments = all.emplace_back(span_elements(columns));
+            float* next = moments.data();
+            for (const Span& span : spans_of(columns)) {
+                for (std::int64_t c = 0; c < span.width; ++c) next[c * span.width + c] = static_cast<float>(1 + c % 5);
+                next += span.width * span.width;
+            }
+        }
+        return all;
+    }
+
     Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,
                                      const std::filesystem::path& logits, std::string_view identity, Monitor& monitor) override
     {

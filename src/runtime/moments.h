@@ -1,0 +1,26 @@
+// Collects the second moments of what weights are multiplied with: what error feedback needs.
+#pragma once
+
+#include "base/monitor.h"
+#include "model/hessian.h"
+#include "runtime/session.h"
+
+#include <span>
+#include <vector>
+
+namespace apreqel {
+
+/// Which weights of the layers are multiplied with one and the same input, as a graph of one token shows. Weights of experts, those
+/// that take no part, and those with rows that no quantized type fits are left out.
+[[nodiscard]] Result<std::vector<SharedInput>> find_shared_inputs(const LoadedModel& model, const Inventory& inventory,
+                                                                  Monitor& monitor);
+
+/// Runs the text as collect_importance does, and sums up the second moments of each of `inputs`. `part`, to tell people: "2 of 3",
+/// or empty. Errors: fewer tokens than one context; inputs that are not finite.
+[[nodiscard]] Result<std::vector<InputMoments>> collect_moments(const LoadedModel& model, const Inventory& inventory,
+                                                                std::span<const SharedInput> inputs,
+                                                                std::span<const Token> tokens,
+                                                                const ImportanceSettings& settings, std::string_view part,
+                                                                Monitor& monitor);
+
+}  // namespace apreqel
