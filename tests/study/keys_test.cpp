@@ -26,10 +26,10 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{"scores.json",       "imatrix.gguf",       "reference.logits",    "quality/quality.json",
-                 "speed/models.json", "quality/plan.json",  "sense/*.json",        "sense/reference.logits",
-                 "sensitivity.json",  "profile/model.json", "profile/device.json", "profile/outlook.json",
-                 "rivals/*.json"};
+const Names kRun{
+    "scores.json",        "imatrix.gguf",        "hessian.gguf",         "reference.logits",       "quality/quality.json",
+    "speed/models.json",  "quality/plan.json",   "sense/*.json",         "sense/reference.logits", "sensitivity.json",
+    "profile/model.json", "profile/device.json", "profile/outlook.json", "rivals/*.json"};
 const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
 const Names kProfiles{"profile/model.json", "profile/device.json", "profile/outlook.json"};
 const Names kForms{"form.txt"};
@@ -88,10 +88,11 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::samples, kTexts},
         {Input::text, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json", "rivals/*.json"}},
         {Input::prompts, {"scores.json"}},
-        {Input::calibration, {"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
-        {Input::form, kTexts + Names{"imatrix.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
+        {Input::calibration, {"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
+        {Input::form,
+         kTexts + Names{"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::gamma, {"scores.json"}},
-        {Input::collecting, {"imatrix.gguf"}},
+        {Input::collecting, {"imatrix.gguf", "hessian.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::quality,
          {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json", "rivals/*.json"}},
@@ -182,6 +183,28 @@ TEST_CASE("a variant depends on its importance matrix or its file, and on nothin
     other.fingerprint = "other";
     foreign.foreign = std::make_shared<const Inventory>(other);
     CHECK(made_with(inventory, foreign) != before[2]);
+}
+
+TEST_CASE("a variant with error feedback depends on the Hessians and on the importance matrix", "[study]")
+{
+    Fixture fixture;
+    Inventory& inventory = fixture.study->inventory;
+    const Variant rounded = Variant::with_feedback(*parse_type("q5_K"), true);
+    Variant lent(rounded);
+    lent.name = "mine";
+    lent.foreign = std::make_shared<const Inventory>(inventory);
+    const auto names = [&] { return std::vector{made_with(inventory, rounded), made_with(inventory, lent)}; };
+    inventory.hessian = "3333 covers 4 of 4 weights";
+    const auto before = names();
+    inventory.hessian = "4444 covers 4 of 4 weights";
+    auto after = names();
+    CHECK(after[0] != before[0]);
+    CHECK(after[1] != before[1]);
+    inventory.hessian = "3333 covers 4 of 4 weights";
+    inventory.importance = "a.gguf 2222";
+    after = names();
+    CHECK(after[0] != before[0]);
+    CHECK(after[1] != before[1]);
 }
 
 TEST_CASE("machines of one processor have names of their own", "[study]")
