@@ -215,11 +215,12 @@ void add_run(CLI::App& app, Action& chosen)
     add_types(*verb, *flags, UsualTypes::fitting);
     verb->get_option("--types")->default_str(std::format("those that fit the model; with --method paper {}", kPaperTypes));
     verb->get_option("--imatrix")->default_str("auto; with --method paper none");
-    verb->add_option("--rounding", flags->rounding,
-                     "How types without a suffix are rounded: gptq, so that what rounding one weight does to its layer's output is made "
-                     "good by others, on the calibration text; or each weight to its nearest; method front")
+    verb->add_option(
+            "--rounding", flags->rounding,
+            "How types without a suffix are rounded: gptq, so that what rounding one weight does to its layer's output is made "
+            "good by others, on the calibration text; or each weight to its nearest; method front")
         ->type_name("gptq|nearest")
-        ->check(CLI::IsMember({std::string(kFeedback), std::string(kNearest)}))
+        ->check(CLI::IsMember({std::string(kFeedback), std::string(kNearest)}).description(""))
         ->capture_default_str();
     add_scoring(*verb, *flags);
     add_measuring(*verb, *flags);

@@ -1,5 +1,7 @@
 #include "quantize/convert.h"
 
+#include "quantize/dequantize.h"
+
 #include <ggml.h>
 
 #include <algorithm>
@@ -24,15 +26,6 @@ float largest_magnitude(std::span<const float> weights)
 
 bool is_finite(float magnitude) { return magnitude <= std::numeric_limits<float>::max(); }
 
-void to_float(QuantType type, const void* from, float* to, std::int64_t count)
-{
-    if (type.id == GGML_TYPE_F32) {
-        std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
-    } else {
-        ggml_get_type_traits(static_cast<ggml_type>(type.id))->to_float(from, to, count);
-    }
-}
-
 }  // namespace
 
 Result<> RowConverter::load(const Tensor& tensor, std::span<const std::byte> stored, std::int64_t first_row, std::int64_t rows)
@@ -41,7 +34,7 @@ Result<> RowConverter::load(const Tensor& tensor, std::span<const std::byte> sto
     first_row_ = first_row;
     rows_ = rows;
     weights_.resize(static_cast<std::size_t>(rows * tensor.columns()));
-    to_float(tensor.type, stored.data(), weights_.data(), rows * tensor.columns());
+    dequantize(tensor.type, stored, weights_);
     largest_ = largest_magnitude(weights_);
     if (!is_finite(largest_)) return fail("quantize {}: it holds weights that are infinite or not a number", tensor.name);
     return {};
@@ -107,7 +100,7 @@ std::span<const std::byte> RowConverter::image_of(QuantType type, std::span<cons
 {
     const auto count = static_cast<std::int64_t>(weights_.size());
     image_.resize(weights_.size());
-    to_float(type, quantized.data(), image_.data(), count);
+    dequantize(type, quantized, image_);
     distortion = {};
     const auto columns = static_cast<std::size_t>(tensor_->columns());
     for (std::size_t row = 0; row < static_cast<std::size_t>(rows_); ++row) {

@@ -1,12 +1,13 @@
 #include "quantize/error_feedback.h"
 
+#include "quantize/dequantize.h"
+
 #include <ggml.h>
 
 #include <Eigen/Dense>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <random>
 
@@ -17,12 +18,6 @@ namespace {
 constexpr std::size_t kMostLevels = 64;
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-void to_float(QuantType type, std::span<const std::byte> block, std::span<float> weights)
-{
-    ggml_get_type_traits(static_cast<ggml_type>(type.id))
-        ->to_float(block.data(), weights.data(), static_cast<std::int64_t>(weights.size()));
-}
 
 constexpr std::byte mask_of(std::size_t bit) { return std::byte{1} << (bit % 8); }
 
@@ -35,7 +30,7 @@ void set_bit(std::span<std::byte> block, std::size_t bit, bool on)
 /// For every bit of a block of `type` the weights that it changes in one of some random blocks.
 std::vector<std::vector<bool>> changes_of(QuantType type)
 {
-    constexpr int kBlocks = 8;  // some bits change nothing in some blocks
+    constexpr int kBlocks = 8;          // some bits change nothing in some blocks
     constexpr float kPlausible = 1e4F;  // random bits of a scale may be no number
     const auto width = static_cast<std::size_t>(block_size(type));
     std::vector<std::byte> block(row_bytes(type, block_size(type)));
@@ -45,12 +40,12 @@ std::vector<std::vector<bool>> changes_of(QuantType type)
     std::mt19937 random(1);
     for (int found = 0; found < kBlocks;) {
         std::ranges::generate(block, [&] { return static_cast<std::byte>(random()); });
-        to_float(type, block, before);
+        dequantize(type, block, before);
         if (!std::ranges::all_of(before, [](float weight) { return std::abs(weight) < kPlausible; })) continue;
         ++found;
         for (std::size_t bit = 0; bit < changed.size(); ++bit) {
             block[bit / 8] ^= mask_of(bit);
-            to_float(type, block, after);
+            dequantize(type, block, after);
             block[bit / 8] ^= mask_of(bit);
             for (std::size_t i = 0; i < width; ++i)
                 if (before[i] != after[i]) changed[bit][i] = true;
@@ -165,8 +160,7 @@ Result<> FeedbackRounder::round(const std::shared_ptr<const HessianFactor>& hess
         for (std::size_t begin = 0; begin < span_width; begin += width) {
             const std::size_t at = static_cast<std::size_t>(span.begin) + begin;
             const BlockFactor factor = factor_of(span, factors, begin);
-            for (std::size_t row = 0; row < rows; ++row)
-                std::copy_n(&weights[row * columns + at], width, &exact_[row * width]);
+            for (std::size_t row = 0; row < rows; ++row) std::copy_n(&weights[row * columns + at], width, &exact_[row * width]);
             // The library finds the scales; then every weight is rounded anew within them.
             ggml_quantize_chunk(static_cast<ggml_type>(type.id), exact_.data(), column_.data(), 0,
                                 static_cast<std::int64_t>(rows), static_cast<std::int64_t>(width), factor.importance.data());
@@ -198,7 +192,7 @@ void FeedbackRounder::round_block(const BlockFactor& factor, std::span<std::byte
             std::ranges::copy(block, trial_.begin());
         else
             codes_->set_all(block, level, trial_);
-        to_float(type_, trial_, std::span(values_).subspan(level * width, width));
+        dequantize(type_, trial_, std::span(values_).subspan(level * width, width));
     }
     for (std::size_t i = 0; i < width; ++i) {
         std::size_t nearest = 0;

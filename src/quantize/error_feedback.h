@@ -27,8 +27,8 @@ public:
     void set(std::span<std::byte> block, std::size_t weight, std::size_t level) const;
 
 private:
-    std::vector<std::vector<std::size_t>> bits_;  ///< by weight, from the least to the most of the level's number
-    std::vector<std::byte> others_;               ///< the bits of a block that are of no code
+    std::vector<std::vector<std::size_t>> bits_;    ///< by weight, from the least to the most of the level's number
+    std::vector<std::byte> others_;                 ///< the bits of a block that are of no code
     std::vector<std::vector<std::byte>> patterns_;  ///< by level
 };
 

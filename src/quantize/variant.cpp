@@ -2,12 +2,12 @@
 
 #include "base/file.h"
 #include "quantize/audit.h"
+#include "quantize/dequantize.h"
 
 #include <ggml.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <execution>
 #include <map>
 #include <numeric>
@@ -17,16 +17,6 @@
 namespace apreqel {
 namespace {
 
-void to_floats(QuantType type, std::span<const std::byte> stored, std::span<float> values)
-{
-    if (type_name(type) == "f32") {
-        std::memcpy(values.data(), stored.data(), stored.size());
-    } else {
-        ggml_get_type_traits(static_cast<ggml_type>(type.id))
-            ->to_float(stored.data(), values.data(), static_cast<std::int64_t>(values.size()));
-    }
-}
-
 /// The values of a small tensor that is kept as it is.
 Result<std::vector<float>> read_values(const Inventory& model, const Tensor& tensor)
 {
@@ -35,7 +25,7 @@ Result<std::vector<float>> read_values(const Inventory& model, const Tensor& ten
     std::vector<std::byte> stored(tensor.size_bytes);
     if (auto read = file->read_at(tensor.offset, stored); !read) return std::unexpected(read.error());
     std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
-    to_floats(tensor.type, stored, values);
+    dequantize(tensor.type, stored, values);
     return values;
 }
 
@@ -53,7 +43,7 @@ Result<bool> has_only_numbers(const Inventory& model, const Tensor& tensor)
         values.resize(static_cast<std::size_t>(rows * tensor.columns()));
         const std::uint64_t offset = tensor.offset + static_cast<std::uint64_t>(first) * row;
         if (auto read = file->read_at(offset, stored); !read) return std::unexpected(read.error());
-        to_floats(tensor.type, stored, values);
+        dequantize(tensor.type, stored, values);
         if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) return false;
     }
     return true;

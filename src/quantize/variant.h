@@ -21,7 +21,7 @@ struct Variant {
     std::string name;                          ///< "q4_K", "q4_K+imatrix", kSource, or the user's own for a file made elsewhere
     QuantType type{};                          ///< of every tensor; of a file made elsewhere, whatever it has
     bool importance = false;                   ///< quantized with the model's importance matrix
-    bool feedback = false;                     ///< rounded with error feedback; of a file made elsewhere: in its types, from the model
+    bool feedback = false;                     ///< rounded with error feedback; a file made elsewhere then lends its types
     std::shared_ptr<const Inventory> foreign;  ///< a file made elsewhere from the same model
     bool as_it_is = false;                     ///< every tensor as it is in the model's own file; kSource
 

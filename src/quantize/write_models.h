@@ -28,7 +28,8 @@ struct ModelSpec {
 /// A GGUF file that write_models made from the same source, to splice from.
 struct DonorFile {
     std::filesystem::path path;
-    std::vector<TensorOrigin> origins{};  ///< one per Inventory::tensors; empty: all as the file says, and quantized from the source
+    std::vector<TensorOrigin>
+        origins{};  ///< one per Inventory::tensors; empty: all as the file says, and quantized from the source
 
     /// NOLINTNEXTLINE(google-explicit-constructor): most were made alike in all tensors
     DonorFile(std::filesystem::path made_alike) : path(std::move(made_alike)) {}

@@ -144,7 +144,8 @@ void fields(Archive& archive, GroupType& entry)
 {
     archive.required("layer", entry.group, "or some of its tensors (`blk.0.attn_q`, `blk.0.ffn_gate+ffn_up`), or `embedding`",
                      {.rule = Rule::group});
-    archive.required("type", entry.type, "`q4_K`, `q4_K+imatrix`, `q4_K+gptq`, or the name of a `--variant`", {.rule = Rule::name});
+    archive.required("type", entry.type, "`q4_K`, `q4_K+imatrix`, `q4_K+gptq`, or the name of a `--variant`",
+                     {.rule = Rule::name});
 }
 
 void fields(Archive& archive, Candidate& candidate, std::span<const std::string> types, const Objectives& known)

@@ -14,7 +14,8 @@ bool distinct(std::span<const std::string> names) { return std::set(names.begin(
 void fields(Archive& archive, UniformVariant& variant)
 {
     archive.required("type", variant.type,
-                     "ggml's name; with the importance matrix, `q4_K+imatrix`, or error feedback, `q4_K+gptq`; `source`: as in the model's file; or the name "
+                     "ggml's name; with the importance matrix, `q4_K+imatrix`, or error feedback, `q4_K+gptq`; `source`: as in "
+                     "the model's file; or the name "
                      "of a `--variant`",
                      {.rule = Rule::name});
     archive.optional("bits_per_weight", variant.bits_per_weight,

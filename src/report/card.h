@@ -35,7 +35,7 @@ struct Card {
     std::uint64_t parameters = 0;
     std::uint64_t file_bytes = 0;
     double bits_per_weight = 0;
-    std::string importance;  ///< the importance matrix, where one was used
+    std::string importance;     ///< the importance matrix, where one was used
     std::string calibration{};  ///< what weights were rounded with error feedback on, where they were
     std::string embedding_type;
     std::vector<GroupType> allocation;

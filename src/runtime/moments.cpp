@@ -48,7 +48,8 @@ public:
 private:
     void add(std::size_t tensor, const ggml_tensor& node) override
     {
-        const bool known = std::ranges::any_of(by_node_, [&](const auto& i) { return std::ranges::contains(i.second, tensor); });
+        const bool known =
+            std::ranges::any_of(by_node_, [&](const auto& i) { return std::ranges::contains(i.second, tensor); });
         if (!known) by_node_[node.src[1]].push_back(tensor);
     }
 

@@ -91,10 +91,27 @@ inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) |
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
-inline constexpr std::array kArtifacts{
-    kSampledText, kSampledPrompts, kSampledCalibration, kScores,  kForm,  kImatrix,     kHessian, kVariant,
-    kMix,         kPlanQuality,    kReferenceLogits,    kQuality, kSpeed, kProbes,      kProbeLogits,
-    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook, kStock, kStockQuality};
+inline constexpr std::array kArtifacts{kSampledText,
+                                       kSampledPrompts,
+                                       kSampledCalibration,
+                                       kScores,
+                                       kForm,
+                                       kImatrix,
+                                       kHessian,
+                                       kVariant,
+                                       kMix,
+                                       kPlanQuality,
+                                       kReferenceLogits,
+                                       kQuality,
+                                       kSpeed,
+                                       kProbes,
+                                       kProbeLogits,
+                                       kSensitivity,
+                                       kModelProfile,
+                                       kDeviceProfile,
+                                       kOutlook,
+                                       kStock,
+                                       kStockQuality};
 
 /// The inputs that are known, as text.
 class Facts {

@@ -96,8 +96,7 @@ ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::files
 }  // namespace
 
 Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
-                  unsigned threads, Monitor& monitor, std::span<const Variant> foreign,
-                  std::span<const BuiltMix> mixes)
+                  unsigned threads, Monitor& monitor, std::span<const Variant> foreign, std::span<const BuiltMix> mixes)
 {
     const auto blueprint = read_blueprint(inventory, plan, foreign);
     if (!blueprint) return std::unexpected(blueprint.error());

@@ -87,8 +87,7 @@ Result<> build_variants(const Study& study)
     return {};
 }
 
-Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor,
-                                        std::span<const BuiltMix> mixes)
+Result<std::filesystem::path> build_mix(const Study& study, const Plan& plan, Monitor& monitor, std::span<const BuiltMix> mixes)
 {
     auto path = Facts::of(study.inventory, study.settings.embedding_type)
                     .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation))

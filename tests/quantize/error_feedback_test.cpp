@@ -84,8 +84,9 @@ struct World {
     std::vector<std::byte> round(const Rows& rows, QuantType to, std::int64_t first = 0) const
     {
         RowConverter converter;
-        REQUIRE(converter.load(inventory.tensors[0], std::as_bytes(std::span(rows.data(), static_cast<std::size_t>(rows.size()))),
-                               first, rows.rows()));
+        REQUIRE(converter.load(inventory.tensors[0],
+                               std::as_bytes(std::span(rows.data(), static_cast<std::size_t>(rows.size()))), first,
+                               rows.rows()));
         const auto rounded = converter.round(to);
         REQUIRE(rounded);
         return {rounded->begin(), rounded->end()};
@@ -136,9 +137,18 @@ TEST_CASE("the factor of the inverse is what GPTQ takes", "[quantize]")
 
 TEST_CASE("codes of weights are found where they have any", "[quantize]")
 {
-    for (const auto& [name, levels] :
-         {std::pair("q2_K", 4), {"q3_K", 8}, {"q4_0", 16}, {"q4_1", 16}, {"q4_K", 16}, {"iq4_nl", 16}, {"iq4_xs", 16},
-          {"mxfp4", 16}, {"q5_0", 32}, {"q5_1", 32}, {"q5_K", 32}, {"q6_K", 64}}) {
+    for (const auto& [name, levels] : {std::pair("q2_K", 4),
+                                       {"q3_K", 8},
+                                       {"q4_0", 16},
+                                       {"q4_1", 16},
+                                       {"q4_K", 16},
+                                       {"iq4_nl", 16},
+                                       {"iq4_xs", 16},
+                                       {"mxfp4", 16},
+                                       {"q5_0", 32},
+                                       {"q5_1", 32},
+                                       {"q5_K", 32},
+                                       {"q6_K", 64}}) {
         INFO(name);
         CHECK(BlockCodes(type(name)).levels() == static_cast<std::size_t>(levels));
     }

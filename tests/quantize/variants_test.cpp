@@ -36,8 +36,8 @@ ModelSpec uniform(const Inventory& inventory, const std::filesystem::path& path,
     return {path, assign_types(inventory, type(name), type(name)).types, {}};
 }
 
-void write(const Inventory& inventory, const std::vector<ModelSpec>& specs,
-           const std::vector<DonorFile>& donors = {}, unsigned threads = 2)
+void write(const Inventory& inventory, const std::vector<ModelSpec>& specs, const std::vector<DonorFile>& donors = {},
+           unsigned threads = 2)
 {
     Monitor monitor;
     const auto written = write_models(inventory, specs, donors, threads, monitor);

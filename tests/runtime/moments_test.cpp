@@ -60,7 +60,8 @@ TEST_CASE("the diagonal of the second moments is the importance matrix", "[runti
     }
     const auto matrices = std::ranges::count_if(importance->tensors, [](const InputSums& s) { return s.inputs.size() == 1; });
     CHECK(covered == static_cast<std::size_t>(matrices));
-    if (architecture == "llama") CHECK(inputs->size() == 4 * inventory->blocks);  // attn_qkv, attn_output, ffn_gate+up, ffn_down
+    if (architecture == "llama")
+        CHECK(inputs->size() == 4 * inventory->blocks);  // attn_qkv, attn_output, ffn_gate+up, ffn_down
     CHECK_FALSE(collect_moments(*model, *inventory, *inputs, std::span(*tokens).first(63), settings, "", quiet));
 }
 
