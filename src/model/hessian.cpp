@@ -53,7 +53,7 @@ bool factor_inverse(Eigen::Map<Matrix> moments)
 std::vector<Span> spans_of(std::int64_t columns)
 {
     const std::int64_t unit = std::gcd(columns, std::int64_t{256});  // the widest block there is
-    if (unit < 32) return {};
+    if (columns <= 0 || unit < 32) return {};
     const std::int64_t count = (columns + kWidest - 1) / kWidest;
     const std::int64_t width = (columns / unit + count - 1) / count * unit;
     std::vector<Span> spans;
