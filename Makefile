@@ -54,9 +54,14 @@ sources = $(shell git ls-files --cached --others --exclude-standard '*.cpp' '*.h
 format:
 	$(ENV) clang-format -i $(sources)
 
+# Where several sources are compiled as one, what includes them is checked: clang's analyzer must be told to look into them, and
+# how long, as it takes four fifths of the time.
+analyzer = -analyzer-opt-analyze-headers -analyzer-config max-nodes=30000
+
 lint: build
 	$(ENV) clang-format --dry-run --Werror $(sources)
-	$(ENV) run-clang-tidy -quiet -p build/$(PRESET) '/src/'
+	$(ENV) run-clang-tidy -quiet -p build/$(PRESET) $(foreach word,$(analyzer),-extra-arg=-Xclang -extra-arg=$(word)) \
+		'/src/|build/$(PRESET)/CMakeFiles/'
 
 install: build
 	$(ENV) cmake --install build/$(PRESET) --prefix $(PREFIX)

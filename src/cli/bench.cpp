@@ -17,7 +17,7 @@ struct BenchFlags : Flags {
     bool prompts = false;  ///< a prompt to time was named
 };
 
-std::string describe(const Profile& profile)
+std::string describe_timed(const Profile& profile)
 {
     constexpr std::size_t kTimed = 6;  // what measurement rows have before the quality
     const auto cut = [](std::vector<std::string> row) {
@@ -67,7 +67,7 @@ Result<> run_bench(const BenchFlags& flags)
     if (!profile) return std::unexpected(profile.error());
     const std::string json = to_json(profile->device);
     if (auto written = write_text(flags.output, json); !written) return written;
-    return print_result(flags.json ? json : describe(*profile), flags.json);
+    return print_result(flags.json ? json : describe_timed(*profile), flags.json);
 }
 
 }  // namespace

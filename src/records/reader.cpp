@@ -142,8 +142,8 @@ private:
 
     static std::string quoted(std::string_view text)
     {
-        constexpr std::size_t kMostQuoted = 80;
-        return escaped(text, kMostQuoted);
+        constexpr std::size_t kMostOfText = 80;
+        return escaped(text, kMostOfText);
     }
 
     [[noreturn]] void wrong(std::string_view must) const

@@ -13,8 +13,8 @@ namespace apreqel {
 namespace {
 
 /// Tokens per decode call. Every call outputs all its tokens, so that the last block keeps all rows; this bounds the
-/// logits to kSlice × vocabulary.
-constexpr std::size_t kSlice = 256;
+/// logits to kCallTokens × vocabulary.
+constexpr std::size_t kCallTokens = 256;
 
 /// "ffn_inp-12" → {"ffn_inp", 12}; no block: nothing.
 struct NodeName {
@@ -149,7 +149,7 @@ Result<> visit_hidden_states(const LoadedModel& model, std::size_t blocks, std::
         longest = model.trained_context();
         monitor.warn(std::format("prompts longer than the model's context of {} tokens are cut", longest));
     }
-    const std::size_t slice = std::min(kSlice, longest);
+    const std::size_t slice = std::min(kCallTokens, longest);
     ResidualStream stream(blocks, visit);
     llama_context_params params = context_params(model);
     params.n_ctx = static_cast<uint32_t>(longest);

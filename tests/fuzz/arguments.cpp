@@ -20,13 +20,13 @@ bool accepts_type(std::string_view input)
     return true;
 }
 
-constexpr std::array kTargets{
+constexpr std::array kArgumentTargets{
     Target{"weights", accepts_weights},
     Target{"type", accepts_type},
 };
 
 }  // namespace
 
-std::span<const Target> argument_targets() { return kTargets; }
+std::span<const Target> argument_targets() { return kArgumentTargets; }
 
 }  // namespace apreqel::fuzz

@@ -60,7 +60,7 @@ bool accepts_importance(std::string_view input)
     return read_importance(file.path(), inventory).has_value();
 }
 
-constexpr std::array kTargets{
+constexpr std::array kGgufTargets{
     Target{"container", accepts_container},
     Target{"model", accepts_model},
     Target{"importance", accepts_importance},
@@ -68,6 +68,6 @@ constexpr std::array kTargets{
 
 }  // namespace
 
-std::span<const Target> gguf_targets() { return kTargets; }
+std::span<const Target> gguf_targets() { return kGgufTargets; }
 
 }  // namespace apreqel::fuzz

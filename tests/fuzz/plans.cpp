@@ -61,13 +61,13 @@ bool accepts_front(std::string_view input)
     return accepted;
 }
 
-constexpr std::array kTargets{
+constexpr std::array kPlanTargets{
     Target{"paper", accepts_paper},
     Target{"front", accepts_front},
 };
 
 }  // namespace
 
-std::span<const Target> plan_targets() { return kTargets; }
+std::span<const Target> plan_targets() { return kPlanTargets; }
 
 }  // namespace apreqel::fuzz

@@ -27,7 +27,7 @@ Result<Evaluation> parse_study(std::string_view input)
     return parse_evaluation(input, profile, scores);
 }
 
-constexpr std::array kTargets{
+constexpr std::array kRecordTargets{
     Target{"scores", accepts<parse_scores>},
     Target{"profile", accepts<parse_profile>},
     Target{"model-profile", accepts<parse_model_profile>},
@@ -46,6 +46,6 @@ constexpr std::array kTargets{
 
 }  // namespace
 
-std::span<const Target> record_targets() { return kTargets; }
+std::span<const Target> record_targets() { return kRecordTargets; }
 
 }  // namespace apreqel::fuzz

@@ -1,6 +1,7 @@
 #include <apreqel/inventory.h>
 
 #include "support/compare.h"
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
@@ -18,14 +19,6 @@ using namespace apreqel;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
-
-Inventory tiny(const TempDir& folder, const TinyModelOptions& options)
-{
-    auto inventory = read_inventory(make_tiny_model(folder.path(), options));
-    INFO((inventory ? "" : inventory.error().message));
-    REQUIRE(inventory);
-    return *inventory;
-}
 
 /// The roles of a layer, in file order.
 std::vector<std::string> roles(const Inventory& inventory, std::string_view layer)

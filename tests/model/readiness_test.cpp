@@ -3,6 +3,7 @@
 #include "quantize/check_weights.h"
 
 #include "support/compare.h"
+#include "support/inventory.h"
 #include "support/recorder.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
@@ -16,17 +17,6 @@
 
 using namespace apreqel;
 using Catch::Matchers::ContainsSubstring;
-
-namespace {
-
-Inventory tiny(const TempDir& folder, const TinyModelOptions& options)
-{
-    auto inventory = read_inventory(make_tiny_model(folder.path(), options));
-    REQUIRE(inventory);
-    return *inventory;
-}
-
-}  // namespace
 
 TEST_CASE("what cannot be done with a model is known from its header", "[model]")
 {

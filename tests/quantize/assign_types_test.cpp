@@ -1,6 +1,7 @@
 // What a tensor can be stored as is known before anything is read or measured.
 #include "quantize/assign_types.h"
 
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -10,13 +11,6 @@
 
 namespace apreqel {
 namespace {
-
-QuantType type(const std::string& name) { return parse_type(name).value(); }
-
-const Tensor& tensor(const Inventory& inventory, std::string_view name)
-{
-    return *std::ranges::find(inventory.tensors, name, &Tensor::name);
-}
 
 /// Gives a matrix to the layers' tensors of which `covers` is true; embedding and output have nothing, as usual.
 Inventory weighted(const std::filesystem::path& model, bool (*covers)(const Tensor&))

@@ -3,6 +3,7 @@
 
 #include "quantize/layout.h"
 #include "support/compare.h"
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -13,8 +14,6 @@
 
 namespace apreqel {
 namespace {
-
-QuantType type(const std::string& name) { return parse_type(name).value(); }
 
 struct Written {
     TempDir folder;

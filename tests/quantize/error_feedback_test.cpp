@@ -5,6 +5,7 @@
 #include "quantize/convert.h"
 #include "quantize/write_models.h"
 #include "support/compare.h"
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -22,8 +23,6 @@ namespace {
 
 using Catch::Matchers::WithinAbs;
 using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-QuantType type(const std::string& name) { return parse_type(name).value(); }
 
 Rows normal_rows(Eigen::Index rows, Eigen::Index columns, unsigned seed)
 {

@@ -1,6 +1,7 @@
 // What write_models refuses, and that it leaves nothing behind.
 #include "quantize/write_models.h"
 #include "support/compare.h"
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -15,18 +16,11 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-QuantType type(const std::string& name) { return parse_type(name).value(); }
-
 std::set<std::string> files_in(const std::filesystem::path& folder)
 {
     std::set<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(folder)) names.insert(entry.path().filename().string());
     return names;
-}
-
-ModelSpec uniform(const Inventory& inventory, const std::filesystem::path& path, const std::string& name = "q4_K")
-{
-    return {path, assign_types(inventory, type(name), type(name)).types, {}};
 }
 
 /// The error of writing, after checking that the folder is as it was.
@@ -49,11 +43,6 @@ void set_weight(const Tensor& tensor, const std::filesystem::path& path, T value
     std::string bytes = slurp(path);
     bytes.replace(tensor.offset, sizeof value, reinterpret_cast<const char*>(&value), sizeof value);
     spill(path, bytes);
-}
-
-const Tensor& tensor(const Inventory& inventory, std::string_view name)
-{
-    return *std::ranges::find(inventory.tensors, name, &Tensor::name);
 }
 
 struct Warned : Monitor {

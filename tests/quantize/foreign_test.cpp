@@ -3,6 +3,7 @@
 #include "quantize/variant.h"
 #include "quantize/write_models.h"
 #include "support/compare.h"
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
@@ -13,8 +14,6 @@
 
 namespace apreqel {
 namespace {
-
-QuantType type(const char* name) { return parse_type(name).value(); }
 
 TEST_CASE("a file made by llama-quantize is spliced in as it is", "[quantize]")
 {

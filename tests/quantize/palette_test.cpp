@@ -2,6 +2,7 @@
 #include "quantize/palette.h"
 
 #include "quantize/assign_types.h"
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -17,11 +18,6 @@ using Names = std::vector<std::string>;
 
 const Names kNarrow{"mxfp4", "q4_0", "iq4_nl", "q4_1", "q5_0", "q5_1", "q8_0"};
 const Names kWide{"q2_K", "q3_K", "iq3_s", "iq4_xs", "q4_0", "iq4_nl", "q4_K", "q5_K", "q6_K", "q8_0"};
-
-Inventory tiny(const TempDir& folder, const TinyModelOptions& options)
-{
-    return read_inventory(make_tiny_model(folder.path(), options)).value();
-}
 
 /// Gives a matrix to the layers' tensors of which `covers` is true.
 Inventory weighted(Inventory inventory, bool (*covers)(const Tensor&))

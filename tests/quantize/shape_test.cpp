@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "runtime/runtime.h"
 #include "support/compare.h"
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -15,8 +16,6 @@
 
 namespace apreqel {
 namespace {
-
-QuantType type(const std::string& name) { return parse_type(name).value(); }
 
 struct Shape {
     TempDir folder;

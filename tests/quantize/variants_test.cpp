@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "runtime/importance.h"
 #include "support/compare.h"
+#include "support/inventory.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
@@ -21,19 +22,12 @@ using namespace apreqel;
 
 namespace {
 
-QuantType type(const std::string& name) { return parse_type(name).value(); }
-
 Inventory inventory_of(const std::filesystem::path& path)
 {
     auto inventory = read_inventory(path);
     INFO((inventory ? "" : inventory.error().message));
     REQUIRE(inventory);
     return *inventory;
-}
-
-ModelSpec uniform(const Inventory& inventory, const std::filesystem::path& path, const std::string& name)
-{
-    return {path, assign_types(inventory, type(name), type(name)).types, {}};
 }
 
 void write(const Inventory& inventory, const std::vector<ModelSpec>& specs, const std::vector<DonorFile>& donors = {},

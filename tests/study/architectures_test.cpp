@@ -20,7 +20,7 @@
 namespace apreqel {
 namespace {
 
-Study small_study(const std::filesystem::path& model, Monitor& monitor)
+Study architecture_study(const std::filesystem::path& model, Monitor& monitor)
 {
     StudySettings settings{.types = {*parse_type("q4_0"), *parse_type("q8_0")}, .embedding_type = *parse_type("q8_0")};
     settings.run.threads = 1;
@@ -76,7 +76,7 @@ TEST_CASE("every architecture goes the whole way", "[study][architectures]")
     const TempDir folder(fast_folder());
     const auto model = make_architecture(folder.path(), architecture);
     Monitor quiet;
-    Study study = small_study(model, quiet);
+    Study study = architecture_study(model, quiet);
     CHECK(roles(study.inventory, "blk.1.attn") == architecture.attention);
     CHECK(roles(study.inventory, "blk.1.ffn") == architecture.ffn);
     CHECK(study.inventory.unknown.empty());

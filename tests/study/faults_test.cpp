@@ -23,7 +23,7 @@ std::string words(int count)
 }
 
 /// A study of seconds, on text it writes itself.
-Study small_study(const std::filesystem::path& model, Monitor& monitor, const std::filesystem::path& directory = {})
+Study faulty_study(const std::filesystem::path& model, Monitor& monitor, const std::filesystem::path& directory = {})
 {
     StudySettings settings{.types = {*parse_type("q4_K"), *parse_type("q8_0")}, .embedding_type = *parse_type("q6_K")};
     settings.run.threads = 1;
@@ -79,7 +79,7 @@ TEST_CASE("whatever is damaged in a workspace is named once, set aside, and made
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.blocks = 1, .context = 64});
     const auto all_stages = [&](Monitor& monitor) {
-        Study study = small_study(model, monitor);
+        Study study = faulty_study(model, monitor);
         REQUIRE(use_own_importance(study));
         auto result = run(study, kEqual, {}, folder / "out.gguf");
         REQUIRE(result);
@@ -125,7 +125,7 @@ TEST_CASE("a damaged variant is not spliced from, by one who may not change the 
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.blocks = 1});
     Recorder recorder;
-    const Study study = small_study(model, recorder);
+    const Study study = faulty_study(model, recorder);
     REQUIRE(build_variants(study));
     const Plan plan{.embedding_type = "q6_K", .allocation = {{"blk.0.attn", "q4_K"}, {"blk.0.ffn", "q4_K"}}};
     const auto made = [&](const Workspace& workspace, const char* name) {
@@ -148,7 +148,7 @@ TEST_CASE("two models in one workspace are not taken for one another", "[study][
     const auto b = make_tiny_model(folder.path(), {.blocks = 1, .context = 64, .seed = 2, .file = "b.gguf"});
     const auto results = [&](const std::filesystem::path& model, const std::filesystem::path& directory) {
         Monitor quiet;
-        const Study study = small_study(model, quiet, directory);
+        const Study study = faulty_study(model, quiet, directory);
         const auto scores = score(study);
         const auto profiled = profile(study);
         const auto sensitivity = sense(study, kProbing);
@@ -169,7 +169,7 @@ TEST_CASE("a change of input is seen by the files that depend on it", "[study]")
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.blocks = 1, .context = 64});
     Monitor quiet;
-    Study study = small_study(model, quiet);
+    Study study = faulty_study(model, quiet);
     study.settings.text = study.settings.prompts = study.settings.calibration = folder / "text.txt";
     REQUIRE(write_text(study.settings.text, words(300)));
     const auto everything = [&] {
@@ -210,7 +210,7 @@ TEST_CASE("a text that is too short is refused before anything is sampled or bui
     REQUIRE(write_text(enough, words(800)));
     REQUIRE(write_text(few, GENERATE("", "\n", "a few words")));
     Recorder recorder;
-    Study study = small_study(model, recorder);
+    Study study = faulty_study(model, recorder);
     const auto refused = [&](const auto& result) {
         REQUIRE(!result);
         INFO(result.error().message);
@@ -244,7 +244,7 @@ TEST_CASE("prompts without a token are refused before anything is sampled or bui
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.blocks = 1, .context = 64});
     Recorder recorder;
-    Study study = small_study(model, recorder);
+    Study study = faulty_study(model, recorder);
     study.settings.prompts = folder / "prompts.txt";
     REQUIRE(write_text(study.settings.prompts, " \n\n"));
     CHECK(!score(study));
@@ -257,7 +257,7 @@ TEST_CASE("text is sampled only where none is given, and only what is needed", "
     const TempDir folder;
     const auto model = make_tiny_model(folder.path(), {.blocks = 1, .context = 64});
     Recorder recorder;
-    Study study = small_study(model, recorder);
+    Study study = faulty_study(model, recorder);
     study.settings.calibration = folder / "text.txt";
     REQUIRE(write_text(study.settings.calibration, words(800)));
     const auto sampled = [&] {

@@ -23,7 +23,7 @@ struct StopAfter : Monitor {
     bool stopped = false;
 };
 
-Study small_study(const std::filesystem::path& model, Monitor& monitor)
+Study probing_study(const std::filesystem::path& model, Monitor& monitor)
 {
     StudySettings settings{.types = {*parse_type("q3_K"), *parse_type("q4_K"), *parse_type("q8_0")},
                            .embedding_type = *parse_type("q6_K")};
@@ -45,7 +45,7 @@ TEST_CASE("a probe is the KL divergence of a file with that one layer quantized"
     const TempDir folder;
     const auto model = make_tiny_model(folder / "", {.type = 0});
     Monitor quiet;
-    Study study = small_study(model, quiet);
+    Study study = probing_study(model, quiet);
     const auto sensitivity = sense(study, kAll);
     REQUIRE(sensitivity);
     CHECK(sensitivity->noise_floor == 0);
@@ -78,15 +78,15 @@ TEST_CASE("an interrupted sense goes on where it stopped and ends the same", "[s
     const TempDir folder;
     const auto model = make_tiny_model(folder / "", {});
     Monitor quiet;
-    const auto whole = sense(small_study(model, quiet), kAll);
+    const auto whole = sense(probing_study(model, quiet), kAll);
     REQUIRE(whole);
     std::filesystem::remove_all(Workspace(model, {}).directory());
 
     StopAfter stop(5);
-    const auto stopped = sense(small_study(model, stop), kAll);
+    const auto stopped = sense(probing_study(model, stop), kAll);
     REQUIRE(!stopped);
     CHECK(stopped.error().code == ErrorCode::interrupted);
-    const auto resumed = sense(small_study(model, quiet), kAll);
+    const auto resumed = sense(probing_study(model, quiet), kAll);
     REQUIRE(resumed);
     CHECK(to_json(*resumed) == to_json(*whole));
 }
@@ -96,10 +96,10 @@ TEST_CASE("types that were probed before are not probed again", "[study][slow]")
     const TempDir folder;
     const auto model = make_tiny_model(folder / "", {});
     Monitor quiet;
-    const auto three = sense(small_study(model, quiet), kAll);
+    const auto three = sense(probing_study(model, quiet), kAll);
     REQUIRE(three);
     StopAfter never(0);  // stops at the first probe
-    Study one = small_study(model, never);
+    Study one = probing_study(model, never);
     one.settings.types = {*parse_type("q4_K")};
     const auto reused = sense(one, kAll);
     REQUIRE(reused);
@@ -113,26 +113,26 @@ TEST_CASE("a sense of other types, and one that is stopped, keep what is known",
     const TempDir folder;
     const auto model = make_tiny_model(folder / "", {});
     Monitor quiet;
-    const auto three = sense(small_study(model, quiet), kAll);
+    const auto three = sense(probing_study(model, quiet), kAll);
     REQUIRE(three);
     CHECK(three->separability.pairs > 0);
 
     StopAfter stop(3);
-    Study other = small_study(model, stop);
+    Study other = probing_study(model, stop);
     other.settings.types = {*parse_type("q5_K")};
     REQUIRE(!sense(other, kAll));
     StopAfter never(0);
-    const auto again = sense(small_study(model, never), kAll);
+    const auto again = sense(probing_study(model, never), kAll);
     REQUIRE(again);
     CHECK(to_json(*again) == to_json(*three));
 
-    Study anew = small_study(model, stop);
+    Study anew = probing_study(model, stop);
     stop.stopped = false;
     anew.settings.remeasure = true;
     REQUIRE(!sense(anew, kAll));
-    CHECK(to_json(sense(small_study(model, never), kAll).value()) == to_json(*three));
+    CHECK(to_json(sense(probing_study(model, never), kAll).value()) == to_json(*three));
 
-    Study more = small_study(model, quiet);
+    Study more = probing_study(model, quiet);
     more.settings.types = {*parse_type("q5_K")};
     const auto four = sense(more, kAll);
     REQUIRE(four);
@@ -154,11 +154,11 @@ TEST_CASE("what a type measured with one importance matrix is not taken for anot
     const auto model = make_tiny_model(folder / "", {.blocks = 1});
     const auto sensed = [&](const char* text, bool weighted, double stop) {
         StopAfter monitor(stop);
-        Study study = small_study(model, monitor);
+        Study study = probing_study(model, monitor);
         const auto calibration = study.settings.calibration;
         if (weighted) {
             Monitor quiet;
-            Study collecting = small_study(model, quiet);
+            Study collecting = probing_study(model, quiet);
             collecting.settings.calibration = folder / text;
             std::string words;
             for (int i = 0; i < 600; ++i) words += std::format("{} {} ", text, i);
