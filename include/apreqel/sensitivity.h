@@ -19,8 +19,10 @@ struct Probe {
     double kld = 0;                  ///< mean KL divergence to the full-precision model, nats per token
     double kld_error = 0;            ///< standard error; of what is measured only
     std::uint64_t tokens = 0;
-    double squared_error = 0;   ///< Σ‖W − Ŵ‖² / Σ‖W‖² over the group's weights
-    double weighted_error = 0;  ///< the same with each column weighted by its importance, where it has one; 0: not known
+    double squared_error = 0;  ///< Σ‖W − Ŵ‖² / Σ‖W‖² over the group's weights
+    /// The same with each column weighted by its importance, where it has one; and where columns are known to feel each other's
+    /// errors, as the share of what the weights put out that changes. 0: not known.
+    double weighted_error = 0;
 };
 
 /// What one group suffers from each type.

@@ -63,6 +63,7 @@ Result<> run_bench(const BenchFlags& flags)
     if (!flags.prompts) study.settings.speed.prompt = 0;
     if (auto created = study.workspace.create(); !created) return created;
     if (auto added = add_servers(flags.rpc); !added) return added;
+    if (auto trusted = leave_out_wrong_types(study); !trusted) return trusted;
     const auto profile = bench(study);
     if (!profile) return std::unexpected(profile.error());
     const std::string json = to_json(profile->device);

@@ -40,6 +40,7 @@ Result<> run_profile(const ProfileFlags& flags)
     Terminal terminal(flags.quiet);
     auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
+    if (auto trusted = leave_out_wrong_types(*study); !trusted) return trusted;
     if (flags.mixes) study->settings.mixes = Mixes::with_embedding;
     if (flags.shape) {
         study->settings.mixes = Mixes::with_embedding;

@@ -163,6 +163,7 @@ Result<> run_run(RunFlags flags)
         return request.method == Method::front ? forecast(opened, flags.goal) : Result<>();
     });
     if (!study) return std::unexpected(study.error());
+    if (auto trusted = leave_out_wrong_types(*study); !trusted) return trusted;
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
     auto result = run(*study, request, flags.sensing, *output, flags.goal);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));

@@ -52,6 +52,7 @@ Result<> run_study(StudyFlags flags)
     Terminal terminal(flags.quiet);
     auto study = open_study(flags, terminal, [&](const Study& opened) { return check_evaluation(opened, settings); });
     if (!study) return std::unexpected(study.error());
+    if (auto trusted = leave_out_wrong_types(*study); !trusted) return trusted;
     auto palette = palette_of(flags, *study);
     if (!palette) return std::unexpected(palette.error());
     std::vector<Variant>& types = study->settings.types;

@@ -95,6 +95,26 @@ Result<std::span<const std::byte>> RowConverter::image(QuantType type, bool impo
     return image_of(type, *quantized, form, distortion);
 }
 
+Result<std::span<const std::byte>> RowConverter::image_with_feedback(QuantType type, QuantType form, Distortion& distortion)
+{
+    const auto quantized = round(type);
+    if (!quantized) return quantized;
+    return image_of(type, *quantized, form, distortion);
+}
+
+Result<> RowConverter::weigh_by_output(Distortion& distortion)
+{
+    const auto rows = static_cast<std::size_t>(rows_);
+    rounded_ = weights_;
+    const auto energy = rounder_.output_energy(tensor_->hessian, rounded_, rows);
+    if (!energy) return std::unexpected(energy.error());
+    for (std::size_t i = 0; i < weights_.size(); ++i) rounded_[i] = image_[i] - weights_[i];
+    const auto error = rounder_.output_energy(tensor_->hessian, rounded_, rows);
+    if (!error) return std::unexpected(error.error());
+    if (*energy > 0) distortion.weighted_error = distortion.weighted_energy * *error / *energy;
+    return {};
+}
+
 std::span<const std::byte> RowConverter::image_of(QuantType type, std::span<const std::byte> quantized, QuantType form,
                                                   Distortion& distortion)
 {

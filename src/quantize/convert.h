@@ -40,9 +40,17 @@ public:
     [[nodiscard]] Result<std::span<const std::byte>> image(QuantType type, bool importance, QuantType form,
                                                            Distortion& distortion);
 
+    /// The same for rows that are rounded with error feedback.
+    [[nodiscard]] Result<std::span<const std::byte>> image_with_feedback(QuantType type, QuantType form,
+                                                                         Distortion& distortion);
+
     /// The same for rows that were quantized elsewhere: `quantized` are their bytes in `type`.
     [[nodiscard]] std::span<const std::byte> image_of(QuantType type, std::span<const std::byte> quantized, QuantType form,
                                                       Distortion& distortion);
+
+    /// Sets the weighted error of the last image to the share of its weighted energy that it changes of what the rows put out:
+    /// Σ(ŵ − w)H(ŵ − w)ᵀ ÷ Σ wHwᵀ, where columns feel each other's errors. The tensor has a Hessian. Error: it cannot be read.
+    [[nodiscard]] Result<> weigh_by_output(Distortion& distortion);
 
 private:
     [[nodiscard]] Result<> check_range(QuantType type) const;

@@ -180,6 +180,24 @@ Result<> FeedbackRounder::round(const std::shared_ptr<const HessianFactor>& hess
     return {};
 }
 
+Result<double> FeedbackRounder::output_energy(const std::shared_ptr<const HessianFactor>& hessian, std::span<float> values,
+                                              std::size_t rows)
+{
+    if (auto used = use(hessian); !used) return std::unexpected(used.error());
+    Eigen::Map<Matrix> all(values.data(), static_cast<Eigen::Index>(rows), hessian->columns);
+    const float* factors = factors_.data();
+    double sum = 0;
+    for (const Span& span : spans_of(hessian->columns)) {
+        // H = U⁻¹U⁻ᵀ, so x·H·xᵀ = ‖x·U⁻¹‖².
+        const Eigen::Map<const Matrix> factor(factors, span.width, span.width);
+        auto part = all.middleCols(span.begin, span.width);
+        factor.triangularView<Eigen::Upper>().solveInPlace<Eigen::OnTheRight>(part);
+        sum += part.cast<double>().squaredNorm();
+        factors += span.width * span.width;
+    }
+    return sum;
+}
+
 void FeedbackRounder::round_block(const BlockFactor& factor, std::span<std::byte> block, std::span<float> weights,
                                   std::span<float> errors)
 {

@@ -40,6 +40,11 @@ public:
     [[nodiscard]] Result<> round(const std::shared_ptr<const HessianFactor>& hessian, QuantType type, std::span<float> weights,
                                  std::size_t rows, std::span<std::byte> stored);
 
+    /// Σ x·H·xᵀ over `rows` rows x of `hessian.columns` numbers, which are overwritten; with the 1 % that is added to H. Error: the
+    /// Hessian cannot be read.
+    [[nodiscard]] Result<double> output_energy(const std::shared_ptr<const HessianFactor>& hessian, std::span<float> values,
+                                               std::size_t rows);
+
 private:
     /// What the columns of a block need of U.
     struct BlockFactor {

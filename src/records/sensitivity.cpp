@@ -32,7 +32,8 @@ void fields(Archive& archive, Probe& probe)
     archive.optional("tokens", probe.tokens, "tokens scored for it", {.written = probe.measured});
     archive.optional("squared_error", probe.squared_error, "Σ‖W − Ŵ‖² ÷ Σ‖W‖² over the weights", {.rule = Rule::not_negative});
     archive.optional("weighted_error", probe.weighted_error,
-                     "the same with each column weighted by its importance, where it has one; 0: not known",
+                     "the same with each column weighted by its importance, where it has one, or as a share of what the "
+                     "weights put out, where there are Hessians; 0: not known",
                      {.rule = Rule::not_negative});
 }
 

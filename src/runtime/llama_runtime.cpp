@@ -122,6 +122,11 @@ public:
         return apreqel::measure_speed(models, run, settings, monitor);
     }
 
+    Result<std::vector<WrongType>> find_wrong_types(const RunSettings& settings, std::span<const RowFormat> formats) override
+    {
+        return apreqel::find_wrong_types(settings, formats);
+    }
+
     Result<> check_energy(const RunSettings& run) override { return apreqel::check_energy(run); }
 
     Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings, std::uint64_t tokens,

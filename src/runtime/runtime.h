@@ -4,6 +4,7 @@
 #include "base/monitor.h"
 #include "model/hessian.h"
 #include "model/importance.h"
+#include "runtime/products.h"
 #include "runtime/settings.h"
 
 #include <apreqel/contribution.h>
@@ -96,6 +97,10 @@ public:
     [[nodiscard]] virtual Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models,
                                                                    const RunSettings& run, const SpeedSettings& settings,
                                                                    Monitor& monitor) = 0;
+
+    /// What GPUs cannot be trusted with: see runtime/products.h.
+    [[nodiscard]] virtual Result<std::vector<WrongType>> find_wrong_types(const RunSettings& settings,
+                                                                          std::span<const RowFormat> formats) = 0;
 
     /// Error: the energy of a token cannot be measured here, and why.
     [[nodiscard]] virtual Result<> check_energy(const RunSettings& run) = 0;

@@ -11,6 +11,7 @@ namespace {
 /// Rows of a tensor that its errors are taken from, where not from all.
 constexpr std::int64_t kSampledWeights = 1 << 15;
 constexpr std::int64_t kSampledRows = 16;
+constexpr std::int64_t kSampledPieces = 4;
 
 Result<std::vector<InputFile>> open_files(const Inventory& inventory)
 {
@@ -39,6 +40,7 @@ Result<std::span<const std::byte>> image(const Tensor& tensor, const RowRange& r
                                          QuantType type, const TensorOrigin& origin, QuantType form, RowConverter& converter,
                                          RowConverter::Distortion& distortion)
 {
+    if (is_rounded_with_feedback(tensor, type, origin)) return converter.image_with_feedback(type, form, distortion);
     if (!origin.foreign && type == tensor.type) return converter.image_of(type, stored, form, distortion);
     if (!origin.foreign) return converter.image(type, origin.importance, form, distortion);
     const Tensor& other = *std::ranges::find(origin.foreign->tensors, tensor.name, &Tensor::name);
@@ -67,17 +69,22 @@ Result<RowConverter::Distortion> sampled_distortion(const Tensor& tensor, std::s
     RowConverter::Distortion sum;
     const std::int64_t rows =
         std::min(tensor.rows(), std::max(kSampledRows, kSampledWeights / std::max<std::int64_t>(1, tensor.columns())));
+    // To round one row with error feedback takes as long as to round many: so they are together in a few places.
+    const std::int64_t pieces = tensor.hessian ? std::min(rows, kSampledPieces) : rows;
     const QuantType form = *parse_type("f32");  // what is stored is of no interest
     RowConverter converter;
-    for (std::int64_t r = 0; r < rows; ++r) {
-        const RowRange row{t, r * tensor.rows() / rows, 1};
-        const auto stored = read_rows(file, tensor, row);
+    for (std::int64_t p = 0; p < pieces; ++p) {
+        const std::int64_t count = (p + 1) * rows / pieces - p * rows / pieces;
+        const RowRange piece{t, p * tensor.rows() / pieces, count};
+        const auto stored = read_rows(file, tensor, piece);
         if (!stored) return std::unexpected(stored.error());
-        if (auto loaded = converter.load(tensor, *stored, row.first, 1); !loaded) return std::unexpected(loaded.error());
-        RowConverter::Distortion of_row;
-        const auto made = image(tensor, row, *stored, assignment.types[t], assignment.origins[t], form, converter, of_row);
+        if (auto loaded = converter.load(tensor, *stored, piece.first, count); !loaded) return std::unexpected(loaded.error());
+        RowConverter::Distortion of_piece;
+        const auto made = image(tensor, piece, *stored, assignment.types[t], assignment.origins[t], form, converter, of_piece);
         if (!made) return std::unexpected(made.error());
-        sum += of_row;
+        if (tensor.hessian)
+            if (auto weighed = converter.weigh_by_output(of_piece); !weighed) return std::unexpected(weighed.error());
+        sum += of_piece;
     }
     // As much as all rows would weigh: tensors of a group are not sampled alike.
     const double share = static_cast<double>(tensor.rows()) / static_cast<double>(rows);

@@ -243,6 +243,10 @@ struct EvaluationSettings {
 /// else take it up again.
 [[nodiscard]] Result<> check_figures(std::string_view measured, std::initializer_list<double> figures);
 
+/// Leaves out of the study's types what a GPU of its settings has no product of, or a wrong one (runtime/products.h), and warns of
+/// it by name: nothing is worth timing there. Error: none is left.
+[[nodiscard]] Result<> leave_out_wrong_types(Study& study);
+
 /// Error: the study measures the energy of tokens, and this machine does not tell it.
 [[nodiscard]] Result<> check_energy(const Study& study);
 

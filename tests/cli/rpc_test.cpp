@@ -233,7 +233,8 @@ TEST_CASE("everything that runs a model runs it on two servers, and finds what t
     CHECK(place.out().contains(one.endpoint + " + " + two.endpoint));
     CHECK(place.run("inspect", {"-o", place.in("shape.json")}) == 0);
     place.model = place.folder / "shape.json";
-    run("bench", {"-o", place.in("latency.json"), "--types", "q4_K", "-r", "1", "--generate", "2"}, true);
+    run("bench", {"-o", place.in("latency.json"), "--types", "q4_0,q4_K,q8_0,iq4_nl", "-r", "1", "--generate", "2"}, true);
+    CHECK(!place.out().contains("left out"));  // every product is right there too
     CHECK(read_device_profile(place.folder / "latency.json")->device.contains(two.endpoint));
 }
 

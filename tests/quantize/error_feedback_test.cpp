@@ -22,6 +22,7 @@ namespace apreqel {
 namespace {
 
 using Catch::Matchers::WithinAbs;
+using Catch::Matchers::WithinRel;
 using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 Rows normal_rows(Eigen::Index rows, Eigen::Index columns, unsigned seed)
@@ -160,29 +161,50 @@ TEST_CASE("codes of weights are found where they have any", "[quantize]")
 TEST_CASE("error feedback changes what a layer puts out less than rounding to the nearest", "[quantize]")
 {
     constexpr std::int64_t kColumns = 1536;  // two spans
-    const std::string name = GENERATE("q2_K", "q3_K", "q4_0", "q4_K", "iq4_xs", "q6_K", "iq3_s", "iq2_xxs", "q8_0");
-    INFO(name);
     World world(correlated_moments(kColumns), kColumns, 24);
     const Rows weights = normal_rows(24, kColumns, 1);
-    const auto rounded = world.round(weights, type(name));
-    // As llama-quantize, with the importance matrix of the same inputs.
+    // To the nearest as llama-quantize does it, with the importance matrix of the same inputs.
     auto importance = std::make_shared<std::vector<float>>();
     const float* next = world.moments.data();
     for (const Span& span : spans_of(kColumns)) {
         for (std::int64_t c = 0; c < span.width; ++c) importance->push_back(next[c * span.width + c]);
         next += span.width * span.width;
     }
-    world.inventory.tensors[0].importance = importance;
+    Tensor weighted = world.inventory.tensors[0];
+    weighted.importance = importance;
     RowConverter converter;
-    REQUIRE(converter.load(world.inventory.tensors[0],
-                           std::as_bytes(std::span(weights.data(), static_cast<std::size_t>(weights.size()))), 0, 24));
-    const auto nearest = converter.convert(type(name));
-    REQUIRE(nearest);
-    REQUIRE(rounded.size() == nearest->size());
-    const double with = output_error(dequantized(rounded, type(name), weights) - weights, world.moments);
-    const double without = output_error(dequantized(*nearest, type(name), weights) - weights, world.moments);
-    INFO(with << " against " << without);
-    CHECK(with < 0.9 * without);
+    REQUIRE(
+        converter.load(weighted, std::as_bytes(std::span(weights.data(), static_cast<std::size_t>(weights.size()))), 0, 24));
+    for (const char* name : {"q2_K", "q3_K", "q4_0", "q4_K", "iq4_xs", "q6_K", "iq3_s", "iq2_xxs", "q8_0"}) {
+        INFO(name);
+        const auto rounded = world.round(weights, type(name));
+        const auto nearest = converter.convert(type(name));
+        REQUIRE(nearest);
+        REQUIRE(rounded.size() == nearest->size());
+        const double with = output_error(dequantized(rounded, type(name), weights) - weights, world.moments);
+        const double without = output_error(dequantized(*nearest, type(name), weights) - weights, world.moments);
+        INFO(with << " against " << without);
+        CHECK(with < 0.9 * without);
+    }
+}
+
+TEST_CASE("the output's energy is that of the second moments", "[quantize]")
+{
+    constexpr std::int64_t kColumns = 1536;
+    const World world(correlated_moments(kColumns), kColumns, 4);
+    const Rows weights = normal_rows(4, kColumns, 1);
+    double exact = output_error(weights, world.moments);
+    const float* next = world.moments.data();
+    for (const Span& span : spans_of(kColumns)) {
+        const Eigen::Map<const Rows> matrix(next, span.width, span.width);
+        exact += 0.01 * double{matrix.diagonal().mean()} * weights.middleCols(span.begin, span.width).squaredNorm();
+        next += span.width * span.width;
+    }
+    FeedbackRounder rounder;
+    std::vector<float> values(weights.data(), weights.data() + weights.size());
+    const auto energy = rounder.output_energy(world.inventory.tensors[0].hessian, values, 4);
+    REQUIRE(energy);
+    CHECK_THAT(*energy, WithinRel(exact, 1e-3));
 }
 
 TEST_CASE("where inputs have nothing to do with each other, every weight is rounded to the nearest level", "[quantize]")

@@ -5,6 +5,7 @@
 #include "support/tiny_model.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
 
 #include <algorithm>
@@ -46,6 +47,11 @@ TEST_CASE("a probe is the KL divergence of a file with that one layer quantized"
     const auto model = make_tiny_model(folder / "", {.type = 0});
     Monitor quiet;
     Study study = probing_study(model, quiet);
+    const bool feedback = GENERATE(false, true);
+    if (feedback) {
+        REQUIRE(use_own_hessian(study));
+        study.settings.types[0] = Variant::with_feedback(*parse_type("q3_K"), false);
+    }
     const auto sensitivity = sense(study, kAll);
     REQUIRE(sensitivity);
     CHECK(sensitivity->noise_floor == 0);
@@ -53,8 +59,9 @@ TEST_CASE("a probe is the KL divergence of a file with that one layer quantized"
 
     study.settings.quality = {.context = 64, .chunks = 4, .kld_chunks = 4};
     for (const std::size_t l : {std::size_t{0}, std::size_t{3}}) {
-        ModelSpec spec{.path = folder / std::format("one{}.gguf", l), .types = {}, .notes = {}};
-        const auto quantized = assign_types(study.inventory, *parse_type("q3_K"), *parse_type("q6_K")).types;
+        const auto [quantized, origins, fallbacks] =
+            assign_types(study.inventory, study.settings.types[0], *parse_type("q6_K"));
+        ModelSpec spec{.path = folder / std::format("one{}.gguf", l), .types = {}, .notes = {}, .origins = origins};
         std::uint64_t bytes = 0;
         for (std::size_t t = 0; t < study.inventory.tensors.size(); ++t) {
             const Tensor& tensor = study.inventory.tensors[t];

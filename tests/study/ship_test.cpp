@@ -1,5 +1,6 @@
 // What `run` ships, in worlds where mixes measure as predicted and in others. Without libllama.
 #include "support/lab.h"
+#include "support/recorder.h"
 
 #include <apreqel/refine.h>
 #include <catch2/catch_test_macros.hpp>
@@ -225,6 +226,34 @@ TEST_CASE("a machine that slows down after the profile does not make a plan look
     REQUIRE(slowed);
     CHECK(slowed->mix.speed.latency_ms.median > 1.9 * steady.result.mix.speed.latency_ms.median);
     CHECK(std::ranges::equal(slowed->plan.allocation, steady.result.plan.allocation, {}, &GroupType::type, &GroupType::type));
+}
+
+TEST_CASE("rounds beside a rival on a machine that is busy are run again", "[study][fake]")
+{
+    Lab lab;
+    const auto beat = [&](const std::string& workspace, Monitor& monitor) {
+        const Study study = lab.study(workspace);
+        const Study watched{study.inventory, study.workspace, study.settings, monitor, study.runtime, study.lock};
+        return run(watched, front_request(), kProbing, lab.folder / "mixed.gguf", {.rivals = {"Q4_0"}});
+    };
+    Recorder steady;
+    const auto quiet = beat("quiet", steady);
+    REQUIRE(quiet);
+    CHECK(std::ranges::none_of(steady.warnings, [](const std::string& said) { return said.contains("busy"); }));
+    const std::vector<std::string> calls = lab.runtime->calls;
+    const std::size_t rounds = lab.runtime->done("speed");
+    const auto last = std::ranges::find_last_if(calls, [](const std::string& call) { return call.starts_with("speed"); });
+
+    lab.runtime->start_again();
+    lab.runtime->faults.slow_from = lab.runtime->faults.slow_to = calls.size() - last.size() + 1;
+    Recorder disturbed;
+    const auto busy = beat("busy", disturbed);
+    REQUIRE(busy);
+    CHECK(lab.runtime->done("speed") == rounds + 1);
+    CHECK(std::ranges::contains(disturbed.warnings,
+                                "Q4_0 took 2.0 times as long as before: the machine is busy, so that is timed again"));
+    CHECK(busy->mix.speed.latency_ms.median == quiet->mix.speed.latency_ms.median);
+    CHECK(busy->rivals.front().speed.latency_ms.median == quiet->rivals.front().speed.latency_ms.median);
 }
 
 }  // namespace

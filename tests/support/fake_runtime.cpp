@@ -369,7 +369,9 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
 {
     if (auto begun = begin("speed of " + models.front().filename().string(), &monitor); !begun)
         return std::unexpected(begun.error());
-    const double slowness = faults.slow_from > 0 && calls.size() >= faults.slow_from ? 2 : 1;
+    const bool slow =
+        faults.slow_from > 0 && calls.size() >= faults.slow_from && (faults.slow_to == 0 || calls.size() <= faults.slow_to);
+    const double slowness = slow ? 2 : 1;
     if (settings.energy && !world.counts_energy) return std::unexpected(check_energy({}).error());
     std::vector<std::vector<double>> latencies;
     std::vector<double> joules;
@@ -410,6 +412,15 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
         speeds.back().energy = {.joules = summarize(energies), .idle_watts = 5, .source = "fake"};
     }
     return speeds;
+}
+
+Result<std::vector<WrongType>> FakeRuntime::find_wrong_types(const RunSettings& /*settings*/,
+                                                             std::span<const RowFormat> formats)
+{
+    std::vector<WrongType> found;
+    std::ranges::copy_if(wrong, std::back_inserter(found),
+                         [&](const WrongType& type) { return std::ranges::contains(formats, type.type, &RowFormat::type); });
+    return found;
 }
 
 Result<> FakeRuntime::check_energy(const RunSettings& /*run*/)

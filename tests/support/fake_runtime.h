@@ -32,6 +32,7 @@ struct FakeFaults {
     std::size_t stop_at = 0;    ///< during this call somebody asks to stop
     std::size_t nan_at = 0;     ///< the figures of this call are no numbers
     std::size_t slow_from = 0;  ///< from this call on everything takes twice as long
+    std::size_t slow_to = 0;    ///< as far as this one
 };
 
 class FakeRuntime : public Runtime {
@@ -45,6 +46,8 @@ public:
     std::vector<std::string> calls;
     /// Of these, how many succeeded and begin like that.
     [[nodiscard]] std::size_t done(std::string_view call) const;
+
+    std::vector<WrongType> wrong{};  ///< types that its GPU has no product of, or a wrong one
 
     std::size_t rounds = 0;  ///< of the last measurement of speeds
     /// That probes and what they are compared with ran.
@@ -63,6 +66,7 @@ public:
                                Monitor& monitor) override;
     Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
                                              const SpeedSettings& settings, Monitor& monitor) override;
+    Result<std::vector<WrongType>> find_wrong_types(const RunSettings& settings, std::span<const RowFormat> formats) override;
     Result<> check_energy(const RunSettings& run) override;
     /// A byte of KV cache a token, twice as much where its keys are in more than 8 bits, and 10 bytes of buffers.
     Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings, std::uint64_t tokens,
