@@ -237,7 +237,7 @@ Result<Beginning> begin(const Study& study, const SenseSettings& settings)
     const auto form = fastest_form(study);
     if (!form) return std::unexpected(form.error());
     const int granularity = static_cast<int>(settings.granularity);
-    std::string how = settings.thorough ? std::format("rounded as built, context {} chunks {} granularity {}",
+    std::string how = settings.thorough ? std::format("context {} chunks {} granularity {}, rounded as built",
                                                       study.settings.quality.context, settings.chunks, granularity)
                                         : std::format("anchors granularity {} weighted by {} {}", granularity,
                                                       importance_digest(study.inventory), study.inventory.hessian);
