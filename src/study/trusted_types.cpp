@@ -7,8 +7,8 @@
 namespace apreqel {
 namespace {
 
-/// The formats of the matrices among these tensors that are multiplied with, each type once: of an embedding that is not the output
-/// too, only rows are looked up, by the processor.
+/// Adds the formats of those tensors that are multiplied with, each type once. Of an embedding that is not the output as well only
+/// rows are looked up, by the processor.
 void add_formats(const Inventory& inventory, std::span<const QuantType> types, std::vector<RowFormat>& formats)
 {
     for (std::size_t t = 0; t < types.size(); ++t) {
