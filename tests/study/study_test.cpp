@@ -98,15 +98,16 @@ TEST_CASE("a front run ships what measured best, names what else it tried, and d
     study.settings.types = {*parse_type("q3_K"), *parse_type("q4_K"), *parse_type("q8_0")};
     study.settings.calibration = study.settings.text;
     study.settings.mixes = Mixes::with_embedding;
-    const PlanRequest request{.method = Method::front, .weights = *parse_weights("0.3,0.3,0.4"), .mix_embedding = true};
+    // What is shipped is timed once more, as the file it is: only without a weight on that is it comparable with what was tried.
+    const PlanRequest request{.method = Method::front, .weights = *parse_weights("0.5,0,0.5"), .mix_embedding = true};
+    const Objectives weighed{kMemory, kDivergence};
     const SenseSettings sensing{
         .thorough = true, .chunks = 2, .granularity = GENERATE(Granularity::layer, Granularity::tensor)};
     const auto result = run(study, request, sensing, output);
     REQUIRE(result);
     CHECK(result->limits_kept);
     for (const TriedModel& tried : result->tried) {
-        CHECK(!dominates(columns_of(metrics_of(tried.measured), front_objectives()),
-                         columns_of(metrics_of(result->mix), front_objectives())));
+        CHECK(!dominates(columns_of(metrics_of(tried.measured), weighed), columns_of(metrics_of(result->mix), weighed)));
     }
     CHECK(result->tried.size() + 1 <= kMostAttempts);
     // What was shipped is what was measured, and nothing of the attempts stays.
