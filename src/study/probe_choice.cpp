@@ -1,14 +1,16 @@
 #include "study/probe_choice.h"
 
+#include "model/names.h"
 #include "quantize/variant.h"
 #include "runtime/runtime.h"
 
 #include <apreqel/measurement.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <iterator>
+#include <map>
+#include <ranges>
 #include <string_view>
 
 namespace apreqel {
@@ -39,19 +41,10 @@ constexpr double kSlowness = 1;
 /// Bits by which types differ that tell more than one alone.
 constexpr double kApartBits = 0.25;
 
-/// 3 of "blk.3.ffn"; 0 outside the blocks.
-std::size_t block_of(std::string_view group)
-{
-    constexpr std::string_view kBlock = "blk.";
-    std::size_t block = 0;
-    if (group.starts_with(kBlock)) std::from_chars(group.data() + kBlock.size(), group.data() + group.size(), block);
-    return block;
-}
-
 /// What happens in the first two blocks and the last one follows no rule of the others, nor does the embedding.
 bool is_special(const GroupSensitivity& group, std::size_t last_block)
 {
-    const std::size_t block = block_of(group.group);
+    const std::size_t block = block_of(group.group).value_or(0);
     return group.layer.empty() || block < 2 || block >= last_block;
 }
 
@@ -91,13 +84,13 @@ ProbeChoice::ProbeChoice(Sensitivity outline, std::size_t choosable) : outline_(
     const std::vector<GroupSensitivity>& groups = outline_.groups;
     for (const std::string& type : outline_.types) slow_.push_back(is_slow(type));
     std::size_t last_block = 0;
-    for (const GroupSensitivity& group : groups) last_block = std::max(last_block, block_of(group.group));
+    for (const GroupSensitivity& group : groups) last_block = std::max(last_block, block_of(group.group).value_or(0));
     for (std::size_t g = 0; g < groups.size(); ++g) {
         for (std::size_t q = 0; q < outline_.types.size(); ++q)
             if (groups[g].fixed_type == outline_.types[q] && bits(g, q) > 0) known_.push_back({g, q});
     }
     for (std::size_t g = 0; g < groups.size(); ++g) {
-        if (is_special(groups[g], last_block)) special_.push_back(g);
+        (is_special(groups[g], last_block) ? special_ : usual_).push_back(g);
         known_.append_range(nearest(g, kAnchorBits));
     }
     for (const std::size_t g : special_) known_.append_range(nearest(g, kSecondBits));
@@ -106,10 +99,13 @@ ProbeChoice::ProbeChoice(Sensitivity outline, std::size_t choosable) : outline_(
 
 ProbeSequences ProbeChoice::sequences() const
 {
-    // The reference on twice what a probe runs, one probe that changes nothing, and a second probe of some.
-    const std::size_t probes = outline_.groups.size() + special_.size() + kHeldOut + kAgain + 3;
+    // The reference on twice what a probe runs, one probe that changes nothing, and a second probe of some and of one role.
+    std::map<std::string_view, std::size_t> roles;
+    for (const std::size_t g : usual_) ++roles[role(g)];
+    const std::size_t most = roles.empty() ? 0 : std::ranges::max(roles | std::views::values);
+    const std::size_t probes = outline_.groups.size() + special_.size() + kHeldOut + kAgain + 3 + most;
     const std::size_t tokens = std::clamp(kTokens / probes, kLeastTokens, kMostTokens);
-    const std::size_t count = std::max<std::size_t>(1, (tokens + kLength / 2) / kLength);
+    const std::size_t count = (tokens + kLength - 1) / kLength;
     return {.count = count, .length = tokens / count / 4 * 4};  // kernels take tokens by four
 }
 
@@ -124,9 +120,16 @@ ProbeChoice::Second ProbeChoice::second(const Sensitivity& standing) const
 {
     const Separability found = held_out(standing, known_, held_);
     if (found.median_factor <= kPromisedFactor) return {.factor = found.median_factor};
-    const Cell farthest = *std::ranges::max_element(
-        held_, {}, [&](const Cell& cell) { return held_out(standing, known_, std::span(&cell, 1)).worst_factor; });
-    return {.factor = found.median_factor, .cells = like(farthest)};
+    std::map<std::string_view, std::vector<Cell>> roles;
+    for (const Cell& cell : held_) roles[role(cell.group)].push_back(cell);
+    Second second{.factor = found.median_factor};
+    for (const auto& [role, cells] : roles) {
+        if (held_out(standing, known_, cells).median_factor <= kPromisedFactor) continue;
+        const Cell farthest = *std::ranges::max_element(
+            cells, {}, [&](const Cell& cell) { return held_out(standing, known_, std::span(&cell, 1)).worst_factor; });
+        second.cells.append_range(like(farthest));
+    }
+    return second;
 }
 
 ProbeChoice::Comparison ProbeChoice::comparison(const Second& second) const
@@ -173,11 +176,12 @@ TokenCount ProbeChoice::tokens(const Sensitivity& standing) const
 std::vector<Cell> ProbeChoice::like(Cell cell) const
 {
     std::vector<Cell> cells;
-    for (std::size_t g = 0; g < outline_.groups.size(); ++g) {
-        if (std::ranges::count(known_, g, &Cell::group) == 1) cells.append_range(nearest(g, bits(cell.group, cell.type)));
-    }
+    for (const std::size_t g : usual_)
+        if (role(g) == role(cell.group)) cells.append_range(nearest(g, bits(cell.group, cell.type)));
     return cells;
 }
+
+std::string_view ProbeChoice::role(std::size_t group) const { return role_of(outline_.groups[group].group); }
 
 double ProbeChoice::bits(std::size_t group, std::size_t type) const
 {
@@ -206,10 +210,7 @@ std::vector<Cell> ProbeChoice::nearest(std::size_t group, double wanted) const
 
 void ProbeChoice::hold_out()
 {
-    std::vector<std::size_t> usual;
-    for (std::size_t g = 0; g < outline_.groups.size(); ++g)
-        if (!std::ranges::contains(special_, g)) usual.push_back(g);
-    if (usual.empty()) usual = special_;
+    const std::vector<std::size_t>& usual = usual_.empty() ? special_ : usual_;
     for (std::size_t i = 0; i < kHeldOut && !usual.empty(); ++i) {
         const std::size_t g = usual[(2 * i + 1) * usual.size() / (2 * kHeldOut)];
         std::vector<std::size_t> types;

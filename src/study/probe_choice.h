@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace apreqel {
@@ -59,8 +60,8 @@ public:
     /// Both: the first step.
     [[nodiscard]] std::vector<Cell> first() const;
 
-    /// The second step: where what is filled in is off by more than kPromisedFactor, every group that has one type only in `known`
-    /// in another, the one most like the type of the cell that is off most. It may be in `held`.
+    /// The second step: where what is filled in is off by more than kPromisedFactor, every group that is not special and of a role in
+    /// which it is ("attn") in another type, the one most like the type of the role's cell that is off most. It may be in `held`.
     struct Second {
         double factor = 1;          ///< that what is filled in is off by in the median
         std::vector<Cell> cells{};  ///< none: it is good enough
@@ -83,6 +84,7 @@ public:
 
 private:
     [[nodiscard]] std::vector<Cell> like(Cell cell) const;
+    [[nodiscard]] std::string_view role(std::size_t group) const;
     /// Per weight; 0: there is nothing to probe.
     [[nodiscard]] double bits(std::size_t group, std::size_t type) const;
     /// The type of `group` nearest to `wanted` bits, if there is any that does not weigh as much as one in `known_`.
@@ -95,6 +97,7 @@ private:
     std::size_t choosable_;
     std::vector<bool> slow_;            ///< of each type: it takes longer to make than to probe
     std::vector<std::size_t> special_;  ///< groups
+    std::vector<std::size_t> usual_;    ///< the others
     std::vector<Cell> known_;
     std::vector<Cell> held_;
 };

@@ -291,8 +291,8 @@ Result<Sensitivity> sense_some(const Study& study, const SenseSettings& settings
     if (auto sampled = sample_errors(study, table, {}); !sampled) return std::unexpected(sampled.error());
     if (auto made = session.make(kFirstStep, choice.first()); !made) return std::unexpected(made.error());
     const ProbeChoice::Second second = choice.second(table.standing());
-    if (!session.missing(second.cells).empty())
-        study.monitor.warn(std::format("sense: {}: all groups are probed in another one", describe(second)));
+    if (const std::size_t more = session.missing(second.cells).size(); more > 0)
+        study.monitor.warn(std::format("sense: {}: {} groups are probed in another one", describe(second), more));
     if (auto made = session.make(kSecondStep, second.cells); !made) return std::unexpected(made.error());
     if (auto made = session.make_again(choice.again(table.standing())); !made) return std::unexpected(made.error());
     session.warn_of_left_out();

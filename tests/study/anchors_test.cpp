@@ -53,7 +53,7 @@ TEST_CASE("64 groups in 14 types take at most 20,000 tokens, and what they took 
     REQUIRE(sensitivity->groups.size() == 65);
     CHECK(sensitivity->types.size() == 14);
     CHECK(lab.runtime->tokens <= 20'000);
-    CHECK(lab.runtime->tokens > 15'000);
+    CHECK(lab.runtime->tokens > 12'500);  // the rest is for a second type
     CHECK(sensitivity->tokens == lab.runtime->tokens);
     CHECK(sensitivity->form == "f32");
     CHECK(sensitivity->separability.pairs == 6);
@@ -74,15 +74,20 @@ TEST_CASE("64 groups in 14 types take at most 20,000 tokens, and what they took 
     CHECK(filled > 700);
 }
 
-TEST_CASE("where types do not tell of each other, groups are probed in a second type, and that is said", "[study][fake]")
+TEST_CASE("where types of a role do not tell of each other, its groups are probed in a second type", "[study][fake]")
 {
     Deep lab(8);
-    lab.runtime->world.exponent = 1.5;  // so the factor from error to divergence differs between types
+    lab.runtime->world.exponent = 2;  // so the factor from error to divergence differs between types
+    lab.runtime->world.exponent_of = "attn";
     const auto sensitivity = sense(lab.study(), {});
     REQUIRE(sensitivity);
-    for (const GroupSensitivity& group : sensitivity->groups)
-        CHECK(std::ranges::count(group.probes, true, &Probe::measured) >= 2);
-    // Between two types of a group, a power of the error is a straight line.
+    std::size_t once = 0;
+    for (const GroupSensitivity& group : sensitivity->groups) {
+        const auto measured = std::ranges::count(group.probes, true, &Probe::measured);
+        if (group.part == "attn") CHECK(measured >= 2);
+        once += measured == 1;
+    }
+    CHECK(once > 0);
     CHECK(sensitivity->separability.median_factor < kPromisedFactor);
     lab.runtime->world.exponent = 1;
     const auto even = sense(lab.study("even"), {});

@@ -280,7 +280,8 @@ private:
                 error += std::pow(double{values[i]} - whole[i], 2);
                 energy += double{whole[i]} * whole[i];
             }
-            sum += worth(tensor) * std::pow(error / energy, runtime_.world.exponent);
+            const bool curved = tensor.name.contains(runtime_.world.exponent_of);
+            sum += worth(tensor) * std::pow(error / energy, curved ? runtime_.world.exponent : 1);
         }
         return sum;
     }
