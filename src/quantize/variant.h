@@ -16,6 +16,9 @@ inline constexpr std::string_view kWithImportance = "+imatrix";
 /// with the importance matrix.
 inline constexpr std::string_view kWithFeedback = "+gptq";
 
+/// Begins the name of a type that a file lends which a run compares with: "as-Q4_K_M".
+inline constexpr std::string_view kLent = "as-";
+
 /// One way to store the weights of a layer. Its name stands for it in profiles, sensitivities and plans.
 struct Variant {
     std::string name;                          ///< "q4_K", "q4_K+imatrix", kSource, or the user's own for a file made elsewhere

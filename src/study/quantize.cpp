@@ -44,7 +44,9 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
         const auto group = known.find(entry.group);
         if (group == known.end()) return fail("quantize {}: the plan has a layer {}, the model has not", model, entry.group);
         const auto made = std::ranges::find(foreign, entry.type, &Variant::name);
-        const auto variant = made != foreign.end() ? *made : parse_variant(entry.type, !inventory.importance.empty());
+        auto variant = made != foreign.end() ? *made : parse_variant(entry.type, !inventory.importance.empty());
+        if (!variant && entry.type.starts_with(kLent))
+            variant.error().hint = std::format("these layers are those of a file made elsewhere: --variant {}=FILE", entry.type);
         if (!variant) return std::unexpected(variant.error());
         for (const std::size_t t : group->second.tensors) {
             if (assigned[t])
@@ -67,6 +69,27 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
     }
     blueprint.assignment = assign_types(inventory, blueprint.groups);
     return blueprint;
+}
+
+/// The types that the tensors of `group` have in `file`, as types with error feedback: one for the group, or one for each of its finer
+/// groups. Nothing where no such type says it.
+std::vector<GroupType> types_in(const Inventory& file, const Inventory& inventory, const Group& group)
+{
+    std::vector<GroupType> types;
+    for (const Group& fine : groups_of(inventory, Granularity::tensor)) {
+        if (!std::ranges::contains(group.tensors, fine.tensors.front())) continue;
+        std::set<std::string> names;
+        for (const std::size_t t : fine.tensors) {
+            const Tensor& tensor = *std::ranges::find(file.tensors, inventory.tensors[t].name, &Tensor::name);
+            names.insert(type_name(tensor.type) + std::string(kWithFeedback));
+        }
+        if (names.size() > 1 || !parse_variant(*names.begin(), true)) return {};
+        types.push_back({fine.name, *names.begin()});
+    }
+    std::set<std::string> all;
+    for (const GroupType& entry : types) all.insert(entry.type);
+    if (all.size() == 1) types = {{group.name, *all.begin()}};
+    return types;
 }
 
 /// What the file says of its making, under apreqel.* keys.
@@ -94,6 +117,23 @@ ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::files
 }
 
 }  // namespace
+
+Plan spelled_out(const Inventory& inventory, Plan plan, std::span<const Variant> types)
+{
+    const auto known = known_groups(inventory);
+    std::vector<GroupType> spelled;
+    for (GroupType& entry : plan.allocation) {
+        const auto lent = std::ranges::find(types, entry.type, &Variant::name);
+        const auto group = known.find(entry.group);
+        std::vector<GroupType> own;
+        if (lent != types.end() && lent->foreign && lent->feedback && group != known.end())
+            own = types_in(*lent->foreign, inventory, group->second);
+        if (own.empty()) own.push_back(std::move(entry));
+        spelled.append_range(std::move(own));
+    }
+    plan.allocation = std::move(spelled);
+    return plan;
+}
 
 Result<> quantize(const Inventory& inventory, const Plan& plan, const Workspace& workspace, const std::filesystem::path& output,
                   unsigned threads, Monitor& monitor, std::span<const Variant> foreign, std::span<const BuiltMix> mixes)

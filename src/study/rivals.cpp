@@ -113,7 +113,7 @@ std::string type_name_of(const std::string& rival)
     std::string name = is_file(rival) || !stock ? std::filesystem::path(rival).stem().string() : std::string(*stock);
     std::ranges::replace_if(
         name, [](unsigned char c) { return c >= 0x80 || (std::isalnum(c) == 0 && c != '_' && c != '.'); }, '-');
-    return "as-" + name;
+    return std::string(kLent) + name;
 }
 
 }  // namespace

@@ -301,6 +301,12 @@ Result<> time_output(const Study& study, const std::filesystem::path& output, At
     return {};
 }
 
+/// → plan.json
+Result<> keep_plan(const Study& study, const Plan& plan)
+{
+    return write_text(study.workspace.path("plan.json"), to_json(spelled_out(study.inventory, plan, study.settings.types)));
+}
+
 Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
                             const std::filesystem::path& output)
 {
@@ -331,6 +337,7 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     if (!early)
         if (auto done = time_output(timed, *built, shipped, found.session); !done) return std::unexpected(done.error());
     if (auto written = ship_mix(study, *built, output); !written) return std::unexpected(written.error());
+    if (auto kept = keep_plan(timed, shipped.plan); !kept) return std::unexpected(kept.error());
     RunResult result = result_of(study, std::move(shipped), std::move(found.reference), output);
     result.because = std::move(ship->because);
     result.limits_kept = ship->limits_kept;
@@ -363,6 +370,7 @@ Result<RunResult> run_paper(const Study& study, const PlanRequest& request, cons
     auto measured = measure(study, files);
     if (!measured) return std::unexpected(measured.error());
     if (auto written = ship_mix(study, *mix, output); !written) return std::unexpected(written.error());
+    if (auto kept = keep_plan(study, *plan); !kept) return std::unexpected(kept.error());
     Attempt shipped{.plan = std::move(*plan), .measurement = std::move(measured->back())};
     measured->pop_back();
     RunResult result = result_of(study, std::move(shipped), std::move(*reference), output);
@@ -430,8 +438,8 @@ Result<RunResult> run(const Study& study, const PlanRequest& request, const Sens
         return std::unexpected(enough.error());
     auto result = front ? run_front(study, request, sensing, goal, output) : run_paper(study, request, output);
     if (!result) return result;
-    for (const auto& [name, json] : {std::pair("plan.json", to_json(result->plan)), std::pair("run.json", to_json(*result))})
-        if (auto written = write_text(study.workspace.path(name), json); !written) return std::unexpected(written.error());
+    if (auto written = write_text(study.workspace.path("run.json"), to_json(*result)); !written)
+        return std::unexpected(written.error());
     return result;
 }
 

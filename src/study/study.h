@@ -116,6 +116,11 @@ struct BuiltMix {
                                 const std::filesystem::path& output, unsigned threads, Monitor& monitor,
                                 std::span<const Variant> foreign = {}, std::span<const BuiltMix> mixes = {});
 
+/// `plan` without the types of `types` that are but lent by a file made elsewhere (Variant::feedback): their layers have the types of
+/// that file's tensors by name, so that it can be quantized without that file, and be a layout. A layer stays as it is where names
+/// cannot tell.
+[[nodiscard]] Plan spelled_out(const Inventory& inventory, Plan plan, std::span<const Variant> types);
+
 /// The shape of the file that `quantize` would write: see write_shape.
 [[nodiscard]] Result<> write_plan_shape(const Inventory& inventory, const Plan& plan, const std::filesystem::path& output,
                                         std::span<const Variant> foreign = {});

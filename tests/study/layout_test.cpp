@@ -1,7 +1,6 @@
 // A layout and the models it fits, and does not.
 #include "study/study.h"
-#include "support/temp_dir.h"
-#include "support/tiny_model.h"
+#include "support/inventory.h"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -13,6 +12,13 @@ Inventory model_of(const TempDir& folder, const TinyModelOptions& options)
     return read_inventory(make_tiny_model(folder.path(), options)).value();
 }
 
+std::string text_of(const Plan& plan)
+{
+    std::string text;
+    for (const GroupType& entry : plan.allocation) text += entry.group + "=" + entry.type + " ";
+    return text;
+}
+
 Layout two_blocks()
 {
     return {
@@ -22,6 +28,22 @@ Layout two_blocks()
         .runs = {{"attn", 0, 1, "q4_K"}, {"ffn", 0, 0, "q5_K"}, {"ffn_gate+ffn_up", 1, 1, "q3_K"}, {"ffn_down", 1, 1, "q6_K"}}};
 }
 
+TEST_CASE("types that a file made elsewhere lends are spelled out, by tensor where they differ", "[layout]")
+{
+    const TempDir folder;
+    const Inventory inventory = tiny(folder, {.blocks = 1});
+    ModelSpec theirs = uniform(inventory, folder / "theirs.gguf");
+    theirs.types[static_cast<std::size_t>(&tensor(inventory, "blk.0.ffn_down.weight") - inventory.tensors.data())] = type("q6_K");
+    Monitor quiet;
+    REQUIRE(write_models(inventory, std::span(&theirs, 1), {}, 1, quiet));
+    Variant lent = read_foreign_variant("as-theirs", theirs.path, inventory).value();
+    const Plan plan{.allocation = {{"blk.0.attn", "as-theirs"}, {"blk.0.ffn", "as-theirs"}, {"embedding", "q8_0"}}};
+    CHECK(text_of(spelled_out(inventory, plan, {{lent}})) == text_of(plan));  // its bytes are taken
+    lent.feedback = true;
+    CHECK(text_of(spelled_out(inventory, plan, {{lent}})) ==
+          "blk.0.attn=q4_K+gptq blk.0.ffn_gate+ffn_up=q4_K+gptq blk.0.ffn_down=q6_K+gptq embedding=q8_0 ");
+}
+
 TEST_CASE("a layout gives its types to another model of the family, embedding and output too", "[layout]")
 {
     const TempDir folder;
@@ -29,9 +51,7 @@ TEST_CASE("a layout gives its types to another model of the family, embedding an
     Layout layout = two_blocks();
     const auto plan = apply_layout(other, layout);
     REQUIRE(plan);
-    std::string text;
-    for (const GroupType& entry : plan->allocation) text += entry.group + "=" + entry.type + " ";
-    CHECK(text == "blk.0.attn=q4_K blk.1.attn=q4_K blk.0.ffn=q5_K blk.1.ffn_gate+ffn_up=q3_K blk.1.ffn_down=q6_K ");
+    CHECK(text_of(*plan) == "blk.0.attn=q4_K blk.1.attn=q4_K blk.0.ffn=q5_K blk.1.ffn_gate+ffn_up=q3_K blk.1.ffn_down=q6_K ");
     CHECK(plan->embedding_type == "q8_0");
     CHECK(plan->model.empty());
 
