@@ -63,8 +63,8 @@ void compare(const std::filesystem::path& path, const std::vector<std::string>& 
         need(write_shape(inventory, spec));
         paths.push_back(spec.path);
     }
-    for (const auto& path : paths) {  // read from the disk, as a user's file is
-        const int file = ::open(path.c_str(), O_RDONLY);
+    for (const auto& timed : paths) {  // read from the disk, as a user's file is
+        const int file = ::open(timed.c_str(), O_RDONLY);
         ::fsync(file);
         ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
         ::close(file);

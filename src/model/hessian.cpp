@@ -33,7 +33,7 @@ bool factor_inverse(Eigen::Map<Matrix> moments)
     Eigen::MatrixXd reversed(width, width);
     for (Eigen::Index row = 0; row < width; ++row)
         for (Eigen::Index column = 0; column <= row; ++column)
-            reversed(width - 1 - column, width - 1 - row) = double{moments(row, column)};
+            reversed(width - 1 - column, width - 1 - row) = double{moments(row, column)} * (row == column ? 1 : kCorrelations);
     const double mean = reversed.diagonal().mean();
     if (!std::isfinite(mean)) return false;
     if (mean <= 0) {

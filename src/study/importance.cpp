@@ -92,10 +92,15 @@ Result<ImportanceMatrix> collect_on(const Study& study, RunnableModel& model, co
     return matrix;
 }
 
+std::string words_of(const ImportanceSettings& settings)
+{
+    return std::format("context {} chunks {}", settings.context, settings.chunks);
+}
+
 /// Gives the inventory what the workspace has of a kind that is collected on the calibration text; `collect` writes the file if it
-/// is not there yet, of texts that have all that `needs` says.
+/// is not there yet, `how` tells people and keys, of texts that have all that `needs` says.
 template <typename Collect, typename Read>
-Result<> use_collected(const Study& study, const Artifact& kind, const ImportanceSettings& settings,
+Result<> use_collected(const Study& study, const Artifact& kind, const ImportanceSettings& settings, const std::string& how,
                        const std::vector<TextNeed>& needs, Collect collect, Read read)
 {
     const auto text = calibration_text(study);
@@ -105,7 +110,7 @@ Result<> use_collected(const Study& study, const Artifact& kind, const Importanc
     const auto path = Facts::of(study)
                           .with(Input::calibration, digest({*text}))
                           .with(Input::form, type_name(*form))
-                          .with(Input::collecting, std::format("context {} chunks {}", settings.context, settings.chunks))
+                          .with(Input::collecting, how)
                           .path(study.workspace, kind);
     const auto there = study.workspace.holds(path, study.monitor);
     if (!there) return std::unexpected(there.error());
@@ -144,9 +149,9 @@ Result<> use_own_importance(Study& study)
     std::vector<TextNeed> needs{collecting(settings)};  // and of what will be used afterwards, what is known already
     if (!study.settings.text.empty()) needs.push_back(measuring(study));
     if (!study.settings.prompts.empty()) needs.push_back(scoring());
-    return use_collected(study, kImatrix, settings, needs, collect_on, [&](const std::filesystem::path& path) {
-        return read_importance(path, study.inventory, "imatrix.gguf");
-    });
+    return use_collected(
+        study, kImatrix, settings, words_of(settings), needs, collect_on,
+        [&](const std::filesystem::path& path) { return read_importance(path, study.inventory, "imatrix.gguf"); });
 }
 
 Result<> use_own_hessian(Study& study)
@@ -154,7 +159,8 @@ Result<> use_own_hessian(Study& study)
     if (auto ready = check_ready(study.inventory, "error feedback", {Task::load, Task::text, Task::quantize}); !ready)
         return ready;
     const ImportanceSettings settings{.chunks = kMomentChunks};
-    return use_collected(study, kHessian, settings, {collecting(settings)}, collect_hessian,
+    const std::string how = std::format("{} correlations {}", words_of(settings), kCorrelations);
+    return use_collected(study, kHessian, settings, how, {collecting(settings)}, collect_hessian,
                          [&](const std::filesystem::path& path) { return read_hessian(path, study.inventory); });
 }
 

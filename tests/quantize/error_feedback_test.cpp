@@ -46,6 +46,15 @@ InputMoments correlated_moments(std::int64_t columns)
     return moments;
 }
 
+/// H as it is believed: 0.7 of what is beside the diagonal, and 1 % of the mean of the diagonal added to it.
+Eigen::MatrixXd believed(const Rows& moments)
+{
+    Eigen::MatrixXd matrix = 0.7 * moments.cast<double>();
+    const Eigen::VectorXd diagonal = moments.diagonal().cast<double>();
+    matrix.diagonal() = diagonal.array() + 0.01 * diagonal.mean();
+    return matrix;
+}
+
 /// Σ (ŵ − w)H(ŵ − w)ᵀ over rows.
 double output_error(const Rows& difference, const InputMoments& moments)
 {
@@ -121,8 +130,7 @@ TEST_CASE("the factor of the inverse is what GPTQ takes", "[quantize]")
     const InputMoments moments = correlated_moments(kColumns);
     InputMoments factors = moments;
     REQUIRE(factor_inverse(factors, kColumns));
-    Eigen::MatrixXd damped = Eigen::Map<const Rows>(moments.data(), kColumns, kColumns).cast<double>();
-    damped.diagonal().array() += 0.01 * damped.diagonal().mean();
+    const Eigen::MatrixXd damped = believed(Eigen::Map<const Rows>(moments.data(), kColumns, kColumns));
     const Eigen::MatrixXd upper = Eigen::Map<const Rows>(factors.data(), kColumns, kColumns).cast<double>();
     CHECK(upper.isUpperTriangular(0));
     CHECK((upper.transpose() * upper * damped - Eigen::MatrixXd::Identity(kColumns, kColumns)).cwiseAbs().maxCoeff() < 1e-3);
@@ -193,11 +201,12 @@ TEST_CASE("the output's energy is that of the second moments", "[quantize]")
     constexpr std::int64_t kColumns = 1536;
     const World world(correlated_moments(kColumns), kColumns, 4);
     const Rows weights = normal_rows(4, kColumns, 1);
-    double exact = output_error(weights, world.moments);
+    double exact = 0;
     const float* next = world.moments.data();
     for (const Span& span : spans_of(kColumns)) {
-        const Eigen::Map<const Rows> matrix(next, span.width, span.width);
-        exact += 0.01 * double{matrix.diagonal().mean()} * weights.middleCols(span.begin, span.width).squaredNorm();
+        const Eigen::MatrixXd matrix = believed(Eigen::Map<const Rows>(next, span.width, span.width));
+        const Eigen::MatrixXd part = weights.middleCols(span.begin, span.width).cast<double>();
+        exact += (part * matrix).cwiseProduct(part).sum();
         next += span.width * span.width;
     }
     FeedbackRounder rounder;
