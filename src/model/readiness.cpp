@@ -1,5 +1,6 @@
 #include "model/readiness.h"
 
+#include "base/joined.h"
 #include "gguf/container.h"
 #include "model/names.h"
 
@@ -68,8 +69,7 @@ std::optional<std::uint64_t> kv_bytes(const Inventory& inventory, const Containe
 std::string listed(std::span<const std::string> names)
 {
     constexpr std::size_t kShown = 8;
-    std::string text;
-    for (const std::string& name : names.first(std::min(kShown, names.size()))) text += (text.empty() ? "" : ", ") + name;
+    const std::string text = joined(names.first(std::min(kShown, names.size())), ", ");
     return names.size() > kShown ? text + " …" : text;
 }
 

@@ -1,5 +1,6 @@
 #include "report/tables.h"
 
+#include "base/joined.h"
 #include "report/table.h"
 
 #include <apreqel/contest.h>
@@ -130,8 +131,7 @@ Table category_table(const Evaluation& evaluation)
     const auto winners = best_categories(evaluation);
     for (std::size_t j = 0; j < winners.size(); ++j) {
         const Criterion& criterion = criteria()[paper_objectives()[j]];
-        std::string names;
-        for (const std::string& winner : winners[j]) names += (names.empty() ? "" : ", ") + winner;
+        const std::string names = joined(winners[j], ", ");
         const bool own = std::ranges::contains(winners[j], criterion.weight);
         table.note += std::format("{}the best {} is of category {}{}", table.note.empty() ? "" : "; ", criterion.name, names,
                                   own ? "" : ": not the one that asked for it");

@@ -1,6 +1,7 @@
 #include "study/rivals.h"
 
 #include "base/file.h"
+#include "base/joined.h"
 #include "quantize/shape.h"
 #include "study/keys.h"
 #include "study/text.h"
@@ -122,10 +123,8 @@ Result<> check_rival(const std::string& what)
 {
     if (is_file(what)) return read_inventory(what).transform([](const Inventory&) {});
     if (parse_stock(what)) return {};
-    std::string names;
-    for (const std::string_view name : stock_names()) names += (names.empty() ? "" : ", ") + std::string(name);
     return std::unexpected(Error{ErrorCode::usage, std::format("--beat {}: neither a file nor a file type of llama.cpp", what),
-                                 "file types: " + names});
+                                 "file types: " + joined(stock_names(), ", ")});
 }
 
 Result<Rival> open_rival(const Study& study, const std::string& what)
