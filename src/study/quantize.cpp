@@ -46,7 +46,8 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
         const auto made = std::ranges::find(foreign, entry.type, &Variant::name);
         auto variant = made != foreign.end() ? *made : parse_variant(entry.type, !inventory.importance.empty());
         if (!variant && entry.type.starts_with(kLent))
-            variant.error().hint = std::format("these layers are those of a file made elsewhere: --variant {}=FILE", entry.type);
+            variant.error().hint =
+                std::format("these layers are those of a file made elsewhere: --variant {}=FILE", entry.type);
         if (!variant) return std::unexpected(variant.error());
         for (const std::size_t t : group->second.tensors) {
             if (assigned[t])

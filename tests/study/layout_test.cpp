@@ -33,7 +33,8 @@ TEST_CASE("types that a file made elsewhere lends are spelled out, by tensor whe
     const TempDir folder;
     const Inventory inventory = tiny(folder, {.blocks = 1});
     ModelSpec theirs = uniform(inventory, folder / "theirs.gguf");
-    theirs.types[static_cast<std::size_t>(&tensor(inventory, "blk.0.ffn_down.weight") - inventory.tensors.data())] = type("q6_K");
+    theirs.types[static_cast<std::size_t>(&tensor(inventory, "blk.0.ffn_down.weight") - inventory.tensors.data())] =
+        type("q6_K");
     Monitor quiet;
     REQUIRE(write_models(inventory, std::span(&theirs, 1), {}, 1, quiet));
     Variant lent = read_foreign_variant("as-theirs", theirs.path, inventory).value();
