@@ -98,7 +98,7 @@ std::string words_of(const ImportanceSettings& settings)
 }
 
 /// Gives the inventory what the workspace has of a kind that is collected on the calibration text; `collect` writes the file if it
-/// is not there yet, `how` tells people and keys, of texts that have all that `needs` says.
+/// is not there yet, of texts that have all that `needs` says. `how`: what else decides what is in it, for its key.
 template <typename Collect, typename Read>
 Result<> use_collected(const Study& study, const Artifact& kind, const ImportanceSettings& settings, const std::string& how,
                        const std::vector<TextNeed>& needs, Collect collect, Read read)

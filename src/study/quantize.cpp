@@ -72,12 +72,13 @@ Result<Blueprint> read_blueprint(const Inventory& inventory, const Plan& plan, s
     return blueprint;
 }
 
-/// The types that the tensors of `group` have in `file`, as types with error feedback: one for the group, or one for each of its finer
-/// groups. Nothing where no such type says it.
-std::vector<GroupType> types_in(const Inventory& file, const Inventory& inventory, const Group& group)
+/// The types that the tensors of `group` have in `file`, as types with error feedback: one for the group, or one for each of the
+/// `finest` groups in it. Nothing where no such type says it.
+std::vector<GroupType> types_in(const Inventory& file, const Inventory& inventory, const Group& group,
+                                std::span<const Group> finest)
 {
     std::vector<GroupType> types;
-    for (const Group& fine : groups_of(inventory, Granularity::tensor)) {
+    for (const Group& fine : finest) {
         if (!std::ranges::contains(group.tensors, fine.tensors.front())) continue;
         std::set<std::string> names;
         for (const std::size_t t : fine.tensors) {
@@ -122,13 +123,14 @@ ModelSpec spec_of(const Plan& plan, const Blueprint& blueprint, const std::files
 Plan spelled_out(const Inventory& inventory, Plan plan, std::span<const Variant> types)
 {
     const auto known = known_groups(inventory);
+    const std::vector<Group> finest = groups_of(inventory, Granularity::tensor);
     std::vector<GroupType> spelled;
     for (GroupType& entry : plan.allocation) {
         const auto lent = std::ranges::find(types, entry.type, &Variant::name);
         const auto group = known.find(entry.group);
         std::vector<GroupType> own;
         if (lent != types.end() && lent->foreign && lent->feedback && group != known.end())
-            own = types_in(*lent->foreign, inventory, group->second);
+            own = types_in(*lent->foreign, inventory, group->second, finest);
         if (own.empty()) own.push_back(std::move(entry));
         spelled.append_range(std::move(own));
     }

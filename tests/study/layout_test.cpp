@@ -7,11 +7,6 @@
 namespace apreqel {
 namespace {
 
-Inventory model_of(const TempDir& folder, const TinyModelOptions& options)
-{
-    return read_inventory(make_tiny_model(folder.path(), options)).value();
-}
-
 std::string text_of(const Plan& plan)
 {
     std::string text;
@@ -48,7 +43,7 @@ TEST_CASE("types that a file made elsewhere lends are spelled out, by tensor whe
 TEST_CASE("a layout gives its types to another model of the family, embedding and output too", "[layout]")
 {
     const TempDir folder;
-    const Inventory other = model_of(folder, {.seed = 7});
+    const Inventory other = tiny(folder, {.seed = 7});
     Layout layout = two_blocks();
     const auto plan = apply_layout(other, layout);
     REQUIRE(plan);
@@ -70,7 +65,7 @@ TEST_CASE("what a layout does not fit is refused with what differs", "[layout]")
 {
     const TempDir folder;
     const auto cause = [&](const TinyModelOptions& options, const Layout& layout) {
-        const Inventory inventory = model_of(folder, options);
+        const Inventory inventory = tiny(folder, options);
         const auto plan = apply_layout(inventory, layout);
         if (plan) return std::string("fits");
         const std::string head = std::format("quantize {}: ", inventory.files.front().string());
@@ -95,14 +90,14 @@ TEST_CASE("what a layout does not fit is refused with what differs", "[layout]")
     CHECK(cause({}, twice).contains("blk.0.attn_q.weight twice"));
     Layout weighed = two_blocks();
     weighed.runs.front().type = "q4_K+imatrix";
-    CHECK_FALSE(apply_layout(model_of(folder, {}), weighed));
-    CHECK(apply_layout(model_of(folder, {}), weighed).error().message.contains("needs an importance matrix"));
+    CHECK_FALSE(apply_layout(tiny(folder, {}), weighed));
+    CHECK(apply_layout(tiny(folder, {}), weighed).error().message.contains("needs an importance matrix"));
 }
 
 TEST_CASE("a type that rows cannot hold is refused, unless they could not at the origin either", "[layout]")
 {
     const TempDir folder;
-    const Inventory narrow = model_of(folder, {.width = 224, .ffn = 512, .file = "narrow.gguf"});
+    const Inventory narrow = tiny(folder, {.width = 224, .ffn = 512, .file = "narrow.gguf"});
     Layout layout = two_blocks();
     layout.runs = {{"attn", 0, 1, "q4_K"}, {"ffn", 0, 1, "q8_0"}};
     const auto refused = apply_layout(narrow, layout);
@@ -116,7 +111,7 @@ TEST_CASE("a type that rows cannot hold is refused, unless they could not at the
     plan.fallbacks = quantized_fallbacks(narrow, plan).value();
     const auto own = layout_of(plan, "llama", "v");
     REQUIRE(own);
-    CHECK(apply_layout(model_of(folder, {.width = 224, .ffn = 512, .seed = 9, .file = "sibling.gguf"}), *own));
+    CHECK(apply_layout(tiny(folder, {.width = 224, .ffn = 512, .seed = 9, .file = "sibling.gguf"}), *own));
 }
 
 }  // namespace
