@@ -52,7 +52,8 @@ std::string describe(const Contest& contest, const std::string& rival)
         std::format("\nBeside {}: {:.3f} of its memory, {:.3f} [{:.3f}, {:.3f}] of its ms/token, {:.3f} of its KL divergence",
                     rival, contest.memory, latency.median, latency.low, latency.high, contest.divergence);
     if (contest.has_chunks)
-        text += std::format(", −log p of the text {:+.4f} ± {:.4f} nats per token", contest.nll, contest.nll_error);
+        text += std::format(", −log p of the text {:+.4f} off full precision's, its {:+.4f} (± {:.4f} nats per token)",
+                            contest.nll, contest.rival_nll, contest.nll_error);
     return text + std::format(": {}.\n", format_verdict(contest));
 }
 
@@ -68,7 +69,8 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     const bool compared = result.mix.speed.latency_ms.median > 0 && result.mix.quality.kld_tokens > 0;
     std::string better = result.because.empty() ? "" : std::format("\nShipped: {}.\n", result.because);
     if (compared)
-        for (const Measurement& rival : result.rivals) better += describe(contest(result.mix, rival), rival.name);
+        for (const Measurement& rival : result.rivals)
+            better += describe(contest(result.mix, rival, result.reference.quality), rival.name);
     const auto& objectives = result.plan.objectives;
     const Costs mix = columns_of(metrics_of(result.mix), objectives);
     for (const Measurement& uniform : result.uniform) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <ranges>
 
 namespace apreqel {
 namespace {
@@ -41,6 +42,28 @@ std::optional<Interval> divergence_ratios(const Quality& model, const Quality& r
     });
 }
 
+bool same_chunks(const Quality& model, const Quality& reference)
+{
+    return model.chunk_nll.size() == reference.chunk_nll.size() && model.chunk_nll.size() > 1 &&
+           model.tokens == reference.tokens;
+}
+
+/// Chunk by chunk, nats per token.
+std::vector<double> nll_over(const Quality& reference, const Quality& model)
+{
+    const double tokens = static_cast<double>(model.tokens) / static_cast<double>(model.chunk_nll.size());
+    return std::views::zip_transform([&](double own, double full) { return (own - full) / tokens; }, model.chunk_nll,
+                                     reference.chunk_nll) |
+           std::ranges::to<std::vector>();
+}
+
+double mean_of(const std::vector<double>& values)
+{
+    Mean mean;
+    for (const double value : values) mean.add(value);
+    return mean.mean();
+}
+
 }  // namespace
 
 double Contest::shortfall() const
@@ -48,24 +71,25 @@ double Contest::shortfall() const
     const double most = std::max({1.0, memory, latency.median});
     if (closer()) return most;
     // What is exactly as far from full precision is not closer.
-    return std::max({most, divergence, std::exp(nll - 2 * nll_error), std::nextafter(1.0, 2.0)});
+    return std::max({most, divergence, std::exp(farther() - 2 * nll_error), std::nextafter(1.0, 2.0)});
 }
 
-Contest contest(const Measurement& model, const Measurement& rival)
+Contest contest(const Measurement& model, const Measurement& rival, const Quality& reference)
 {
     Contest result{.memory = ratio(static_cast<double>(model.memory_bytes), static_cast<double>(rival.memory_bytes)),
                    .latency = ratios(model.speed.latency_ms, rival.speed.latency_ms),
                    .divergence = ratio(model.quality.kld, rival.quality.kld),
                    .divergence_interval = divergence_ratios(model.quality, rival.quality)};
-    const auto& own = model.quality.chunk_nll;
-    const auto& other = rival.quality.chunk_nll;
-    result.has_chunks = own.size() == other.size() && own.size() > 1 && model.quality.tokens == rival.quality.tokens;
+    result.has_chunks = same_chunks(model.quality, reference) && same_chunks(rival.quality, reference);
     if (!result.has_chunks) return result;
-    Mean difference;
-    const double tokens = static_cast<double>(model.quality.tokens) / static_cast<double>(own.size());
-    for (std::size_t c = 0; c < own.size(); ++c) difference.add((own[c] - other[c]) / tokens);
-    result.nll = difference.mean();
-    result.nll_error = difference.standard_error();
+    const std::vector<double> own = nll_over(reference, model.quality);
+    const std::vector<double> other = nll_over(reference, rival.quality);
+    result.nll = mean_of(own);
+    result.rival_nll = mean_of(other);
+    Mean farther;  // with the signs of the two means, the mean of this is `result.farther()`
+    for (std::size_t c = 0; c < own.size(); ++c)
+        farther.add(std::copysign(1.0, result.nll) * own[c] - std::copysign(1.0, result.rival_nll) * other[c]);
+    result.nll_error = farther.standard_error();
     return result;
 }
 

@@ -115,7 +115,7 @@ Contest contest(const Attempt& attempt, const Session& session, std::size_t riva
 {
     Measurement beside = session.rivals[rival];
     if (rival < attempt.beside.size()) beside.speed = attempt.beside[rival];
-    return contest(attempt.measurement, beside);
+    return contest(attempt.measurement, beside, session.reference);
 }
 
 Result<std::variant<TryNext, Ship>> refine(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request,

@@ -91,7 +91,8 @@ void set_fields(Archive& archive, ModelSet& set, const Evaluation& evaluation)
                      [&](Measurement& rival) {
                          const auto r = static_cast<std::size_t>(&rival - set.rivals.data());
                          rival_fields(archive, rival,
-                                      archive.writing() ? evaluation.models[set.models[r]].measurement : Measurement{});
+                                      archive.writing() ? evaluation.models[set.models[r]].measurement : Measurement{},
+                                      evaluation.reference.quality);
                      });
     archive.demand(set.rivals.empty() || set.rivals.size() == set.models.size(), "rivals", "must be one for each model");
     archive.demand(complete(set.rivals), "rivals", "must have latency_ms and perplexity");

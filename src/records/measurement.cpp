@@ -99,11 +99,11 @@ void fields(Archive& archive, Measurement& measurement)
     measured_fields(archive, measurement);
 }
 
-void rival_fields(Archive& archive, Measurement& rival, const Measurement& model)
+void rival_fields(Archive& archive, Measurement& rival, const Measurement& model, const Quality& reference)
 {
     fields(archive, rival);
     const bool both = comparable(rival) && comparable(model);
-    Contest result = both && archive.writing() ? contest(model, rival) : Contest{};
+    Contest result = both && archive.writing() ? contest(model, rival, reference) : Contest{};
     bool no_larger = result.no_larger();
     bool no_slower = result.no_slower();
     bool closer = result.closer();
@@ -117,13 +117,17 @@ void rival_fields(Archive& archive, Measurement& rival, const Measurement& model
             archive.optional("divergence", result.divergence, "KL divergence ÷ its");
             bounds_field(archive, "divergence_interval", result.divergence_interval,
                          "of that, 95 % over resampled chunks of the text");
-            archive.optional("nll", result.nll, "mean −log p of the text's tokens less its, nats",
+            archive.optional("nll", result.nll, "mean −log p of the text's tokens less full precision's, nats",
                              {.written = result.has_chunks});
-            archive.optional("nll_error", result.nll_error, "paired standard error of that",
+            archive.optional("rival_nll", result.rival_nll, "its mean −log p less full precision's, nats",
+                             {.written = result.has_chunks});
+            archive.optional("nll_error", result.nll_error,
+                             "paired standard error of how much farther from 0 `nll` is than `rival_nll`",
                              {.rule = Rule::not_negative, .written = result.has_chunks});
             archive.optional("no_larger", no_larger, "than the rival");
             archive.optional("no_slower", no_slower, "beyond the noise");
-            archive.optional("closer", closer, "to full precision, and no text less likely beyond two standard errors");
+            archive.optional("closer", closer,
+                             "to full precision by KL divergence, and not farther by −log p beyond two standard errors");
         },
         both || !archive.writing());
 }

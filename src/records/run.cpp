@@ -28,7 +28,7 @@ void fields(Archive& archive, RunResult& result)
     archive.required("mix", result.mix, "the output file");
     if (!archive.writing() || !result.rivals.empty())
         archive.list("rivals", result.rivals, "models that it was to be better than, measured in its rounds",
-                     [&](Measurement& rival) { rival_fields(archive, rival, result.mix); });
+                     [&](Measurement& rival) { rival_fields(archive, rival, result.mix, result.reference.quality); });
     archive.optional("tried", result.tried, "other plans that were built and measured");
     archive.optional("because", result.because, "why that one", {.written = !result.because.empty()});
     archive.optional("limits_kept", result.limits_kept, "as measured");

@@ -87,30 +87,33 @@ std::string ratio(double value, const std::optional<Interval>& interval)
 }
 
 /// The models that were made to be better than rivals, each beside its own.
-Table rival_table(const ModelSet& set, const std::vector<Measurement>& models)
+Table rival_table(const ModelSet& set, const std::vector<Measurement>& models, const Quality& reference)
 {
     Table table{.title = "Beside each rival: no larger, no slower",
                 .rows = {{"rival", "memory", "ms/token", "KL divergence", "ours: memory", "ms/token [interval]",
-                          "KL divergence [95 %]", "−log p, nats", ""}},
+                          "KL divergence [95 %]", "−log p (its) off full precision's", ""}},
                 .note = {}};
     std::size_t won = 0;
     double logs = 0;
     for (std::size_t r = 0; r < models.size(); ++r) {
         const Measurement& rival = set.rivals[r];
-        const Contest result = contest(models[r], rival);
+        const Contest result = contest(models[r], rival, reference);
         const Sampled& latency = result.latency;
         table.rows.push_back(
             {rival.name, format_bytes(static_cast<double>(rival.memory_bytes)),
              format_criterion(kLatency, rival.speed.latency_ms.median), std::format("{:.5f}", rival.quality.kld),
              ratio(result.memory, std::nullopt), ratio(latency.median, Interval{latency.low, latency.high}),
              ratio(result.divergence, result.divergence_interval),
-             result.has_chunks ? std::format("{:+.4f} ± {:.4f}", result.nll, result.nll_error) : "—", format_verdict(result)});
+             result.has_chunks ? std::format("{:+.4f} ({:+.4f}) ± {:.4f}", result.nll, result.rival_nll, result.nll_error)
+                               : "—",
+             format_verdict(result)});
         won += result.won() ? 1 : 0;
         logs += std::log(result.divergence);
     }
     table.note = std::format(
-        "ours ÷ the rival's, all measured in the same rounds and on the same text; −log p: mean of the text's tokens, less the "
-        "rival's, with its paired standard error; better in everything: {} of {}; geometric mean of the KL divergences: {:.3f}",
+        "ours ÷ the rival's, all measured in the same rounds and on the same text; −log p: mean of the text's tokens, nats, "
+        "with the paired standard error of how much farther ours is; better in everything: {} of {}; geometric mean of the KL "
+        "divergences: {:.3f}",
         won, models.size(), std::exp(logs / static_cast<double>(models.size())));
     return table;
 }
@@ -248,15 +251,15 @@ std::string csv_cell(const std::string& text)
 }
 
 /// A model beside its rival, as the end of its line.
-std::string contest_csv(const Measurement& model, const Measurement& rival)
+std::string contest_csv(const Measurement& model, const Measurement& rival, const Quality& reference)
 {
-    const Contest result = contest(model, rival);
+    const Contest result = contest(model, rival, reference);
     const auto bounds = [](const std::optional<Interval>& interval) {
         return interval ? std::format("{},{}", interval->low, interval->high) : ",";
     };
     return std::format(",{},{},{},{},{},{},{},{}", csv_cell(rival.name), result.memory, result.latency.median,
                        result.latency.low, result.latency.high, result.divergence, bounds(result.divergence_interval),
-                       result.has_chunks ? std::format("{},{}", result.nll, result.nll_error) : ",");
+                       result.has_chunks ? std::format("{},{},{}", result.nll, result.rival_nll, result.nll_error) : ",,");
 }
 
 }  // namespace
@@ -269,7 +272,8 @@ Result<std::vector<Table>> study_tables(const Evaluation& evaluation)
     if (!orders) return std::unexpected(orders.error());
     std::vector<Table> tables{std::move(*hypervolume)};
     for (const ModelSet& set : evaluation.sets)
-        if (!set.rivals.empty()) tables.push_back(rival_table(set, models_of(evaluation, set.models)));
+        if (!set.rivals.empty())
+            tables.push_back(rival_table(set, models_of(evaluation, set.models), evaluation.reference.quality));
     tables.append_range(std::array{category_table(evaluation), std::move(*orders), setting_table(evaluation)});
     return tables;
 }
@@ -307,12 +311,13 @@ std::string measurements_csv(const Evaluation& evaluation)
         "order,category,weight_memory,weight_latency,weight_accuracy,name,memory_bytes,bits_per_weight,latency_ms,"
         "latency_low_ms,latency_high_ms,perplexity,perplexity_error,kl_divergence,kl_divergence_error,rival,memory_ratio,"
         "latency_ratio,latency_ratio_low,latency_ratio_high,kl_divergence_ratio,kl_divergence_ratio_low,"
-        "kl_divergence_ratio_high,nll_difference,nll_difference_error\n";
+        "kl_divergence_ratio_high,nll_over_full,rival_nll_over_full,nll_error\n";
     const auto add = [&](const std::string& head, const Measurement& m, const Measurement* rival = nullptr) {
         const Sampled& latency = m.speed.latency_ms;
         lines += std::format("{},{},{},{},{},{},{},{},{},{},{}{}\n", head, csv_cell(m.name), m.memory_bytes, m.bits_per_weight,
                              latency.median, latency.low, latency.high, m.quality.perplexity, m.quality.perplexity_error,
-                             m.quality.kld, m.quality.kld_error, rival ? contest_csv(m, *rival) : ",,,,,,,,,,");
+                             m.quality.kld, m.quality.kld_error,
+                             rival ? contest_csv(m, *rival, evaluation.reference.quality) : ",,,,,,,,,,,");
     };
     for (const Measurement& uniform : evaluation.uniform) add("uniform,,,,", uniform);
     for (const OrderResult& order : evaluation.orders) {

@@ -343,7 +343,8 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
     result.limits_kept = ship->limits_kept;
     if (!early) {  // the output itself is what has to keep them
         result.limits_kept = limit_excess(request.limits, metrics_of(result.mix, result.reference.quality)) <= 1;
-        for (const Measurement& rival : found.session.rivals) result.limits_kept &= contest(result.mix, rival).won();
+        for (const Measurement& rival : found.session.rivals)
+            result.limits_kept &= contest(result.mix, rival, result.reference.quality).won();
     }
     result.rivals = std::move(found.session.rivals);
     for (Attempt& attempt : found.session.attempts)

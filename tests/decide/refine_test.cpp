@@ -205,7 +205,7 @@ TEST_CASE("what is shipped is better than a rival in everything, where that can 
     c.rivals = {Case::uniform({.name = "Q4_K_M", .bits = 4.8, .bytes = 1810, .latency = 2.6, .kld = 0.018})};
     const auto shipped = c.run(Case::sum);
     CHECK(shipped.ship.limits_kept);
-    const Contest won = contest(shipped.attempt().measurement, c.rivals.front());
+    const Contest won = contest(shipped.attempt().measurement, c.rivals.front(), c.profile.model.reference);
     CHECK(won.won());
     CHECK(won.divergence < 0.9);
     CHECK(won.memory > 0.9);                                                   // nothing is given away
@@ -220,11 +220,12 @@ TEST_CASE("where a rival cannot be beaten, what comes nearest is shipped and sai
     c.rivals = {Case::uniform({.name = "magic", .bits = 4.8, .bytes = 1500, .latency = 2.6, .kld = 0.001})};
     const auto shipped = c.run(Case::sum);
     CHECK(!shipped.ship.limits_kept);
-    const double shortfall = contest(shipped.attempt().measurement, c.rivals.front()).shortfall();
+    const double shortfall = contest(shipped.attempt().measurement, c.rivals.front(), c.profile.model.reference).shortfall();
     CHECK(shortfall > 1);
-    CHECK(contest(shipped.attempt().measurement, c.rivals.front()).no_larger());  // what is exact is kept
+    CHECK(contest(shipped.attempt().measurement, c.rivals.front(), c.profile.model.reference)
+              .no_larger());  // what is exact is kept
     for (const Attempt& attempt : shipped.attempts) {
-        const Contest other = contest(attempt.measurement, c.rivals.front());
+        const Contest other = contest(attempt.measurement, c.rivals.front(), c.profile.model.reference);
         CHECK((!other.no_larger() || other.shortfall() >= shortfall));
     }
     CHECK(shipped.ship.because.contains("nearest"));

@@ -354,7 +354,8 @@ class Report(unittest.TestCase):
         lines = self.text("beside").splitlines()
         self.assertEqual(len(lines), 2)
         self.assertTrue(lines[0].startswith("Beside Q4_K_M: better. 1.000 of its memory, 1.000 [1.000, 1.000] of its ms/token, "
-                                            "0.750 [0.750, 0.750] of its KL divergence"), lines[0])
+                                            "0.750 [0.750, 0.750] of its KL divergence, −log p of the text +0.0300 off full "
+                                            "precision's, its +0.0400 (± 0.0000 nats per token)."), lines[0])
         self.assertTrue(lines[1].startswith("Beside Q4_0: larger, slower. 1.022 of its memory"), lines[1])
         for picture in self.driver.find_elements(By.CSS_SELECTOR, "#choices svg"):
             names = [mark.get_property("textContent") for mark in picture.find_elements(By.CSS_SELECTOR, ".mark-text.role-mark text")]

@@ -45,6 +45,7 @@ Measurement measured(std::string name, std::uint64_t bytes, double latency, doub
 Evaluation evaluation_with_rivals()
 {
     Evaluation evaluation;
+    evaluation.reference = measured("full precision", 16 << 20, 4, 0);
     evaluation.uniform = {measured("q4_K", 4 << 20, 1, 0.04), measured("q8_0", 8 << 20, 2, 0.01)};
     for (const Measurement& uniform : evaluation.uniform) {
         evaluation.profile.model.types.push_back(
@@ -75,7 +76,7 @@ TEST_CASE("each rival stands beside ours, with ratios, their intervals, and what
     REQUIRE(table != tables->end());
     REQUIRE(table->rows.size() == 3);
     CHECK(table->rows[1] == std::vector<std::string>{"Q4_K_M", "4.00 MiB", "1.000", "0.04000", "1.000", "1.000 [1.000, 1.000]",
-                                                     "0.750 [0.750, 0.750]", "-0.0100 ± 0.0000", "better"});
+                                                     "0.750 [0.750, 0.750]", "+0.0300 (+0.0400) ± 0.0000", "better"});
     CHECK(table->rows[2].front() == "mine, \"Q5\".gguf");
     CHECK(table->rows[2].back() == "larger, not closer to full precision");
     CHECK(table->note.contains("better in everything: 1 of 2"));
@@ -96,7 +97,7 @@ TEST_CASE("every line of a study's CSV has as many fields, and what a model is c
             fields.back() += c == ',' && !quoted ? 1 : 0;
         }
     }
-    CHECK(fields == std::vector<std::size_t>(8, 25));  // the header, 2 uniform types, 1 setting, 2 models, 2 rivals
+    CHECK(fields == std::vector<std::size_t>(8, 26));  // the header, 2 uniform types, 1 setting, 2 models, 2 rivals
     CHECK(csv.contains("\"beside rivals\",,,,,mix 1,4194304,"));
     CHECK(csv.contains(",Q4_K_M,1,1,1,1,0.75,"));
     CHECK(csv.contains("rival,,,,,\"mine, \"\"Q5\"\".gguf\",5242880,"));

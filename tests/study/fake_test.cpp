@@ -353,8 +353,8 @@ TEST_CASE("an evaluation measures rivals in the rounds of its models, and what t
         CHECK(ours.quality.kld_tokens > 0);
         CHECK(ours.speed.latency_ms.samples.size() == set.rivals[r].speed.latency_ms.samples.size());
         CHECK(set.candidates[r].estimate[kMemory] == static_cast<double>(ours.memory_bytes));
-        CHECK(contest(ours, set.rivals[r]).no_larger());
-        CHECK(contest(ours, set.rivals[r]).no_slower());
+        CHECK(contest(ours, set.rivals[r], evaluation->reference.quality).no_larger());
+        CHECK(contest(ours, set.rivals[r], evaluation->reference.quality).no_slower());
     }
     CHECK(evaluation->models[set.models[0]].measurement.memory_bytes < set.rivals[1].memory_bytes);
     for (const auto& entry : std::filesystem::directory_iterator(lab.folder / "workspace/rivals"))

@@ -168,7 +168,7 @@ TEST_CASE("a rival is measured beside the plans, and beaten where it can be", "[
     CHECK(result->rivals.front().name == "Q4_0");
     CHECK(result->rivals.front().quality.kld > 0);
     CHECK(result->rivals.front().speed.latency_ms.samples.size() == result->mix.speed.latency_ms.samples.size());
-    CHECK(result->limits_kept == contest(result->mix, result->rivals.front()).won());
+    CHECK(result->limits_kept == contest(result->mix, result->rivals.front(), result->reference.quality).won());
     CHECK(parse_run(to_json(*result))->rivals.front().memory_bytes == result->rivals.front().memory_bytes);
     CHECK(std::ranges::contains(result->plan.types, "as-Q4_0"));  // its layers are among the choices
     for (const auto& entry : std::filesystem::directory_iterator(lab.folder / "workspace/rivals"))

@@ -37,9 +37,10 @@ const ratioOf = (value, interval) => value.toFixed(3) + (interval ? ` [${interva
 
 /// One of ours beside a rival, in a line.
 function besideLine(contest) {
-  const {rival, memory, latency, latency_interval, divergence, divergence_interval, nll, nll_error} = contest;
-  const text = nll === undefined ? '' : `, −log p of the text ${nll < 0 ? '−' : '+'}${Math.abs(nll).toFixed(4)}`
-    + ` ± ${nll_error.toFixed(4)} nats per token`;
+  const {rival, memory, latency, latency_interval, divergence, divergence_interval, nll, rival_nll, nll_error} = contest;
+  const signed = value => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(4)}`;
+  const text = nll === undefined ? '' : `, −log p of the text ${signed(nll)} off full precision's, its ${signed(rival_nll)}`
+    + ` (± ${nll_error.toFixed(4)} nats per token)`;
   return [element('strong', {}, `Beside ${rival}: ${lostIn(contest).join(', ') || 'better'}. `),
     `${ratioOf(memory)} of its memory, ${ratioOf(latency, latency_interval)} of its ms/token, `
     + `${ratioOf(divergence, divergence_interval)} of its KL divergence${text}.`];
