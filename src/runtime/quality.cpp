@@ -249,8 +249,9 @@ Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token
     }
     QualitySum sum;
     std::vector<float> reference;
+    const std::size_t evaluated = settings.look > 0 ? std::min(*chunks, settings.look) : *chunks;
     const auto visited =
-        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+        visit_chunks(model, tokens, evaluated, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
             reference.clear();
             if (chunk.chunk < compared) {
                 reference.resize(chunk_floats);

@@ -70,6 +70,7 @@ struct QualitySettings {
     std::size_t context = 512;    ///< tokens of one chunk; the second half of each is scored
     std::size_t chunks = 0;       ///< chunks of text to score; 0: all
     std::size_t kld_chunks = 16;  ///< leading chunks to compare with the full-precision model as well
+    std::size_t look = 0;         ///< leading chunks of them that are evaluated; 0: all
 };
 
 /// Chunks that `tokens` tokens of text give under `settings`.

@@ -2,6 +2,7 @@
 
 #include "study/text.h"
 
+#include <apreqel/look.h>
 #include <apreqel/refine.h>
 
 #include <algorithm>
@@ -59,8 +60,10 @@ Result<> forecast(const Study& study, const RunGoal& goal, std::uint64_t least)
     add(reference_name(study), *token * text);
     add("rivals", static_cast<double>(goal.rivals.size()) * (build + *token * text));
     constexpr auto kCandidates = static_cast<double>(kMostAttempts);
+    const auto looks = static_cast<double>(look_of(study.settings.quality.chunks) * study.settings.quality.context);
     add(std::format("{} candidates", kMostAttempts),
-        kCandidates * (build + *token * text + kTimedModel * (kCandidates + 1) / 2));
+        kCandidates * (build + *token * (looks > 0 ? looks : text) + kTimedModel * (kCandidates + 1) / 2) +
+            (looks > 0 ? *token * text : 0));
     study.monitor.end(std::format("{}; in all about {}{}", steps, about(all),
                                   goal.minutes > 0 ? std::format(", of {} that there are", about(60 * goal.minutes)) : ""));
     return {};

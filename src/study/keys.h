@@ -80,6 +80,7 @@ inline constexpr Artifact kMix{"mixes/mix.gguf", on(Input::allocation) | kQuanti
 inline constexpr Artifact kReferenceLogits{"reference.logits", kCompared};
 inline constexpr Artifact kQuality{"quality/quality.json", on(Input::files) | kCompared};
 inline constexpr Artifact kPlanQuality{"quality/plan.json", on(Input::allocation) | kQuantized | kCompared};
+inline constexpr Artifact kPlanLook{"quality/look.json", on(Input::allocation) | kQuantized | kCompared};
 inline constexpr Artifact kStock{"rivals/*.gguf",
                                  on(Input::model, Input::type, Input::apreqel, Input::libllama, Input::libggml)};
 inline constexpr Artifact kStockQuality{"rivals/*.json", on(Input::type) | kCompared};
@@ -91,27 +92,10 @@ inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) |
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
-inline constexpr std::array kArtifacts{kSampledText,
-                                       kSampledPrompts,
-                                       kSampledCalibration,
-                                       kScores,
-                                       kForm,
-                                       kImatrix,
-                                       kHessian,
-                                       kVariant,
-                                       kMix,
-                                       kPlanQuality,
-                                       kReferenceLogits,
-                                       kQuality,
-                                       kSpeed,
-                                       kProbes,
-                                       kProbeLogits,
-                                       kSensitivity,
-                                       kModelProfile,
-                                       kDeviceProfile,
-                                       kOutlook,
-                                       kStock,
-                                       kStockQuality};
+inline constexpr std::array kArtifacts{
+    kSampledText, kSampledPrompts, kSampledCalibration, kScores,          kForm,    kImatrix,     kHessian, kVariant,
+    kMix,         kPlanQuality,    kPlanLook,           kReferenceLogits, kQuality, kSpeed,       kProbes,  kProbeLogits,
+    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook,         kStock,   kStockQuality};
 
 /// The inputs that are known, as text.
 class Facts {

@@ -25,6 +25,13 @@ public:
         return QualityStage(study, std::move(*text));
     }
 
+    /// On the leading chunks.
+    Result<Quality> look_at(const Inventory& inventory, const std::string& name, std::size_t look)
+    {
+        if (auto ready = record_logits(); !ready) return std::unexpected(ready.error());
+        return run_quality(inventory, name, look);
+    }
+
     Result<Measurement> measure_model(const Inventory& inventory, const std::string& name)
     {
         const auto quality = measure_quality(inventory, name);
@@ -53,15 +60,29 @@ private:
         }
         if (auto enough = check_texts(study_, {measuring(study_)}); !enough) return std::unexpected(enough.error());
         const bool is_reference = inventory.fingerprint == study_.inventory.fingerprint;
-        if (!is_reference && study_.settings.quality.kld_chunks > 0) {
-            const auto recorded = study_.workspace.holds(logits_, study_.monitor);
-            if (!recorded) return std::unexpected(recorded.error());
-            if (!*recorded) {
-                static_cast<void>(read_kept(path_of(study_.inventory), read_quality, study_.monitor));  // names it, if damaged
-                if (const auto reference = run_quality(study_.inventory, reference_name(study_)); !reference) return reference;
-            }
-        }
-        return run_quality(inventory, name);
+        if (!is_reference && study_.settings.quality.kld_chunks > 0)
+            if (auto ready = record_logits(); !ready) return std::unexpected(ready.error());
+        return run_and_keep(inventory, name);
+    }
+
+    /// What the models are compared with.
+    Result<> record_logits()
+    {
+        const auto recorded = study_.workspace.holds(logits_, study_.monitor);
+        if (!recorded) return std::unexpected(recorded.error());
+        if (*recorded) return {};
+        static_cast<void>(read_kept(path_of(study_.inventory), read_quality, study_.monitor));  // names it, if damaged
+        const auto reference = run_and_keep(study_.inventory, reference_name(study_));
+        return reference ? Result<>() : std::unexpected(reference.error());
+    }
+
+    Result<Quality> run_and_keep(const Inventory& inventory, const std::string& name)
+    {
+        auto quality = run_quality(inventory, name);
+        if (!quality) return quality;
+        if (auto written = write_text(path_of(inventory), to_json(*quality)); !written) return std::unexpected(written.error());
+        study_.measured->insert(path_of(inventory));
+        return quality;
     }
 
     [[nodiscard]] std::filesystem::path path_of(const Inventory& inventory) const
@@ -69,7 +90,7 @@ private:
         return facts_.with(Input::files, inventory.fingerprint).path(study_.workspace, kQuality);
     }
 
-    Result<Quality> run_quality(const Inventory& inventory, const std::string& name)
+    Result<Quality> run_quality(const Inventory& inventory, const std::string& name, std::size_t look = 0)
     {
         const auto model = study_.runtime->load(inventory.files.front(), study_.settings.run);
         if (!model) return std::unexpected(model.error());
@@ -78,14 +99,13 @@ private:
         const auto chunks = count_chunks(tokens->size(), study_.settings.quality);
         if (!chunks) return std::unexpected(chunks.error());
 
-        study_.monitor.begin(name + ": perplexity", static_cast<double>(*chunks));
-        const auto quality = evaluate(**model, *tokens, inventory.fingerprint == study_.inventory.fingerprint);
+        study_.monitor.begin(name + (look > 0 ? ": a first look" : ": perplexity"),
+                             static_cast<double>(look > 0 ? look : *chunks));
+        const auto quality = evaluate(**model, *tokens, inventory.fingerprint == study_.inventory.fingerprint, look);
         if (!quality) return quality;
         if (auto finite = check_figures(name, {quality->perplexity, quality->perplexity_error, quality->kld}); !finite)
             return std::unexpected(finite.error());
         study_.monitor.end(std::format("{:.4f} ± {:.4f}", quality->perplexity, quality->perplexity_error));
-        if (auto written = write_text(path_of(inventory), to_json(*quality)); !written) return std::unexpected(written.error());
-        study_.measured->insert(path_of(inventory));
         return quality;
     }
 
@@ -97,11 +117,12 @@ private:
     {
     }
 
-    Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool is_reference)
+    Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool is_reference, std::size_t look)
     {
         const std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
         const std::string identity = digest({facts_.key(kReferenceLogits), words});
-        const QualitySettings& settings = study_.settings.quality;
+        QualitySettings settings = study_.settings.quality;
+        settings.look = look;
         if (settings.kld_chunks == 0) return model.evaluate_quality(tokens, settings, std::nullopt, identity, study_.monitor);
         if (!is_reference) return model.evaluate_quality(tokens, settings, logits_, identity, study_.monitor);
         auto quality = model.record_reference(tokens, settings, logits_, identity, study_.monitor);
@@ -203,6 +224,15 @@ Result<Measurement> measure_quality(const Study& study, const ModelFile& file)
     auto stage = QualityStage::make(study);
     if (!stage) return std::unexpected(stage.error());
     return stage->measure_model(*inventory, file.name);
+}
+
+Result<Quality> look_at(const Study& study, const ModelFile& file, std::size_t chunks)
+{
+    auto inventory = read_inventory(file.path);
+    if (!inventory) return std::unexpected(inventory.error());
+    auto stage = QualityStage::make(study);
+    if (!stage) return std::unexpected(stage.error());
+    return stage->look_at(*inventory, file.name, chunks);
 }
 
 Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths)

@@ -7,6 +7,7 @@
 #include "study/text.h"
 #include "study/variants.h"
 
+#include <apreqel/look.h>
 #include <apreqel/refine.h>
 
 #include <algorithm>
@@ -80,30 +81,51 @@ private:
     std::vector<BuiltMix> mixes_;  ///< one or none
 };
 
-/// What is known of a plan without its speed. It is built for that.
-Result<Measurement> measure_plan(const Study& study, const Plan& plan, const std::string& name, LastMix& mix)
+/// The quality of a plan, which is built for that. Where another model is `known`, a first look may do.
+Result<Quality> quality_of(const Study& study, const Plan& plan, const std::string& name, const Quality* known, LastMix& mix)
 {
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
-    const auto artifact = Facts::of(study)
-                              .with(Input::text, digest({*text}))
-                              .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation))
-                              .path(study.workspace, kPlanQuality);
-    Measurement measured = weigh(study, plan);
-    measured.name = name;
-    if (!study.settings.remeasure) {
-        if (auto kept = read_kept(artifact, read_quality, study.monitor)) {
-            measured.quality = std::move(*kept);
-            return measured;
-        }
-    }
+    const Facts facts = Facts::of(study)
+                            .with(Input::text, digest({*text}))
+                            .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation));
+    const auto kept = [&](const Artifact& artifact) {
+        return study.settings.remeasure ? std::nullopt
+                                        : read_kept(facts.path(study.workspace, artifact), read_quality, study.monitor);
+    };
+    if (auto whole = kept(kPlanQuality)) return std::move(*whole);
+    const std::size_t chunks = known ? look_of(known->chunk_kld.size()) : 0;
+    if (chunks > 0)
+        if (auto look = kept(kPlanLook))
+            if (auto told = extrapolated(std::move(*look), *known)) return std::move(*told);
     const auto built = mix.replace(plan);
     if (!built) return std::unexpected(built.error());
+    if (chunks > 0) {
+        auto look = look_at(study, {*built, name}, chunks);
+        if (!look) return look;
+        if (auto written = write_text(facts.path(study.workspace, kPlanLook), to_json(*look)); !written)
+            return std::unexpected(written.error());
+        if (auto told = extrapolated(std::move(*look), *known)) return std::move(*told);
+    }
     auto whole = measure_quality(study, {*built, name});
     if (!whole) return std::unexpected(whole.error());
-    measured.quality = std::move(whole->quality);
-    if (auto written = write_text(artifact, to_json(measured.quality)); !written) return std::unexpected(written.error());
-    return measured;
+    if (auto written = write_text(facts.path(study.workspace, kPlanQuality), to_json(whole->quality)); !written)
+        return std::unexpected(written.error());
+    return std::move(whole->quality);
+}
+
+/// What was measured on the whole text before any attempt was; null: nothing, so that the first attempt is.
+const Quality* known_quality(const Session& session)
+{
+    if (!session.rivals.empty()) return &session.rivals.front().quality;
+    return session.attempts.empty() ? nullptr : &session.attempts.front().measurement.quality;
+}
+
+/// Whether only a first look was taken at it.
+bool is_look(const Attempt& attempt, const Session& session)
+{
+    const Quality& quality = attempt.measurement.quality;
+    return quality.tokens > 0 && quality.tokens < session.reference.tokens;
 }
 
 /// What a run of the front method has found so far.
@@ -197,9 +219,12 @@ Result<> measure_plans(const Study& study, const RivalFiles& rivals, const Budge
     for (Plan& plan : plans) {
         const auto left = budget.seconds_left();
         if (left && longest > 0 && *left < 2 * longest) break;
-        auto measured = measure_plan(study, plan, attempt_name(plan, session.attempts.size()), mix);
-        if (!measured) return std::unexpected(measured.error());
-        Attempt attempt{std::move(plan), std::move(*measured)};
+        Measurement measured = weigh(study, plan);
+        measured.name = attempt_name(plan, session.attempts.size());
+        auto quality = quality_of(study, plan, measured.name, known_quality(session), mix);
+        if (!quality) return std::unexpected(quality.error());
+        measured.quality = std::move(*quality);
+        Attempt attempt{std::move(plan), std::move(measured)};
         if (!session.rivals.empty())
             if (auto timed = face_rivals(study, rivals, attempt, mix, found); !timed) return timed;
         session.attempts.push_back(std::move(attempt));
@@ -240,19 +265,26 @@ Result<> meet_rivals(const Study& study, const PlanRequest& request, const RunGo
     return {};
 }
 
-/// Builds and measures what promises to be better, until nothing does.
+/// Builds and measures what promises to be better, until nothing does. What is shipped has been measured on the whole text.
 Result<Ship> search(const Study& study, const PlanRequest& request, const RivalFiles& rivals, const Budget& budget,
                     LastMix& mix, Progress& found)
 {
     for (;;) {
         auto decision = refine(*found.profile, *found.sensitivity, request, found.session);
         if (!decision) return std::unexpected(decision.error());
-        if (auto* ship = std::get_if<Ship>(&*decision)) return std::move(*ship);
+        if (auto* ship = std::get_if<Ship>(&*decision)) {
+            Attempt& best = found.session.attempts[ship->attempt];
+            if (!is_look(best, found.session)) return std::move(*ship);
+            auto whole = quality_of(study, best.plan, best.measurement.name, nullptr, mix);
+            if (!whole) return std::unexpected(whole.error());
+            best.measurement.quality = std::move(*whole);
+            continue;
+        }
         const std::size_t before = found.session.attempts.size();
         auto& plans = std::get<TryNext>(*decision).plans;
         if (auto measured = measure_plans(study, rivals, budget, std::move(plans), mix, found); !measured)
             return std::unexpected(measured.error());
-        if (found.session.attempts.size() == before) return best_of(request, found.session);
+        if (found.session.attempts.size() == before) return best_of(request, found.session);  // there is no time for more
     }
 }
 
@@ -287,6 +319,7 @@ Result<Ship> best_so_far(const Study& study, const PlanRequest& request, Progres
     }
     Ship ship = best_of(request, found.session);
     ship.because += "; the time was up";
+    if (is_look(found.session.attempts[ship.attempt], found.session)) ship.because += " after a first look at its quality";
     return ship;
 }
 

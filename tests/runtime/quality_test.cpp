@@ -132,6 +132,11 @@ TEST_CASE("a model compared with itself has no KL divergence", "[runtime]")
     CHECK(reference->chunk_nll == again->chunk_nll);
     const double nll = std::accumulate(again->chunk_nll.begin(), again->chunk_nll.end(), 0.0);
     CHECK_THAT(std::exp(nll / static_cast<double>(again->tokens)), WithinRel(again->perplexity, 1e-12));
+    const auto look = evaluate_quality(*model, *tokens, {.context = 64, .look = 2}, logits, "id", monitor);
+    REQUIRE(look);
+    CHECK(look->chunk_nll == std::vector(again->chunk_nll.begin(), again->chunk_nll.begin() + 2));
+    CHECK(look->chunk_kld.size() == 2);
+    CHECK(look->tokens == look->kld_tokens);
     CHECK(!evaluate_quality(*model, *tokens, settings, logits, "other", monitor));
     std::filesystem::resize_file(logits, 5000);
     CHECK(!evaluate_quality(*model, *tokens, settings, logits, "id", monitor));

@@ -26,10 +26,10 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{
-    "scores.json",        "imatrix.gguf",        "hessian.gguf",         "reference.logits",       "quality/quality.json",
-    "speed/models.json",  "quality/plan.json",   "sense/*.json",         "sense/reference.logits", "sensitivity.json",
-    "profile/model.json", "profile/device.json", "profile/outlook.json", "rivals/*.json"};
+const Names kRun{"scores.json",          "imatrix.gguf",           "hessian.gguf",      "reference.logits",
+                 "quality/quality.json", "speed/models.json",      "quality/plan.json", "quality/look.json",
+                 "sense/*.json",         "sense/reference.logits", "sensitivity.json",  "profile/model.json",
+                 "profile/device.json",  "profile/outlook.json",   "rivals/*.json"};
 const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
 const Names kProfiles{"profile/model.json", "profile/device.json", "profile/outlook.json"};
 const Names kForms{"form.txt"};
@@ -86,7 +86,9 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::model, all - Names{"speed/models.json"}},
         {Input::seed, kTexts},
         {Input::samples, kTexts},
-        {Input::text, {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json", "rivals/*.json"}},
+        {Input::text,
+         {"reference.logits", "quality/quality.json", "quality/plan.json", "quality/look.json", "profile/model.json",
+          "rivals/*.json"}},
         {Input::prompts, {"scores.json"}},
         {Input::calibration, {"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::form,
@@ -95,12 +97,13 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::collecting, {"imatrix.gguf", "hessian.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::quality,
-         {"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json", "rivals/*.json"}},
+         {"reference.logits", "quality/quality.json", "quality/plan.json", "quality/look.json", "profile/model.json",
+          "rivals/*.json"}},
         {Input::speed, kTimedProfiles + Names{"speed/models.json"}},
-        {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"}},
+        {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json", "quality/look.json"}},
         {Input::type, {"variants/*.gguf", "sense/*.json", "rivals/*.gguf", "rivals/*.json"}},
         {Input::types, kProfiles},
-        {Input::allocation, {"mixes/mix.gguf", "quality/plan.json"}},
+        {Input::allocation, {"mixes/mix.gguf", "quality/plan.json", "quality/look.json"}},
         {Input::mixes, kTimedProfiles},
         {Input::files, {"quality/quality.json", "speed/models.json"}},
         {Input::offload, kTexts + kRun + kForms},
@@ -126,7 +129,8 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
         edit(*other.study);
         return changed(before, other.facts());
     };
-    const Names quality{"reference.logits", "quality/quality.json", "quality/plan.json", "profile/model.json", "rivals/*.json"};
+    const Names quality{"reference.logits",  "quality/quality.json", "quality/plan.json",
+                        "quality/look.json", "profile/model.json",   "rivals/*.json"};
     const Names speed = kTimedProfiles + Names{"speed/models.json"};
     CHECK(change([](Study&) {}).empty());
     CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) ==
@@ -151,7 +155,7 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     CHECK(change([](Study& s) { s.settings.context = 4096; }).empty());
     CHECK(change([](Study& s) { s.settings.types.pop_back(); }) == kProfiles);
     CHECK(change([](Study& s) { s.settings.embedding_type = *parse_type("q8_0"); }) ==
-          kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json"});
+          kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json", "quality/look.json"});
     CHECK(change([](Study& s) { s.inventory.importance = "a.gguf 2222"; }) == kProfiles);
     CHECK(change([](Study& s) { s.inventory.importance = "renamed.gguf 1111"; }).empty());
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = -5; }).empty());  // all, too

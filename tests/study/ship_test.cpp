@@ -186,6 +186,36 @@ TEST_CASE("a rival is measured beside the plans, and beaten where it can be", "[
     CHECK(same->mix.memory_bytes <= result->mix.memory_bytes);
 }
 
+TEST_CASE("candidates are told apart by a first look, and what is shipped is measured on the whole text", "[study][fake]")
+{
+    Lab lab;
+    lab.settings.quality = {.context = 16, .chunks = 16, .kld_chunks = 16};
+    const PlanRequest request = front_request();
+    const auto output = lab.folder / "mixed.gguf";
+    for (const std::vector<std::string>& rivals : {std::vector<std::string>{"Q4_0"}, {}}) {
+        const auto result = run(lab.study(), request, kProbing, output, {.rivals = rivals});
+        if (!result) FAIL(result.error().message);
+        CHECK(result->mix.quality.tokens == result->reference.quality.tokens);
+        CHECK(result->mix.quality.kld_tokens == result->reference.quality.tokens);
+        REQUIRE(!result->tried.empty());
+        std::size_t looks = 0;
+        for (const TriedModel& tried : result->tried) {
+            if (tried.measured.quality.tokens == result->reference.quality.tokens) continue;
+            CHECK(tried.measured.quality.chunk_kld.size() == 4);
+            CHECK(tried.measured.quality.kld > 0);
+            ++looks;
+        }
+        CHECK(looks > 0);
+
+        lab.runtime->start_again();  // what is known is not looked at again, nor measured
+        const auto again = run(lab.study(), request, kProbing, output, {.rivals = rivals});
+        REQUIRE(again);
+        CHECK(lab.runtime->done("evaluate") == 0);
+        CHECK(again->mix.quality.kld == result->mix.quality.kld);
+        CHECK(again->tried.size() == result->tried.size());
+    }
+}
+
 TEST_CASE("nothing is taken from rivals where types are named", "[study][fake]")
 {
     Lab lab;

@@ -289,8 +289,9 @@ private:
     /// Perplexity by the types of the file.
     Result<Quality> quality(std::span<const Token> tokens, const QualitySettings& settings, std::optional<double> kld) const
     {
-        const auto chunks = count_chunks(tokens.size(), settings);
+        auto chunks = count_chunks(tokens.size(), settings);
         if (!chunks) return std::unexpected(chunks.error());
+        if (settings.look > 0) *chunks = std::min(*chunks, settings.look);
         double nll = std::log(20);
         for (const Tensor& tensor : inventory_.tensors)
             if (is_quantized(tensor.type)) nll += worth(tensor) * std::exp2(-2 * bits_per_weight(tensor.type));
