@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <ranges>
 
 namespace apreqel {
 namespace {
@@ -48,22 +47,6 @@ bool same_chunks(const Quality& model, const Quality& reference)
            model.tokens == reference.tokens;
 }
 
-/// Chunk by chunk, nats per token.
-std::vector<double> nll_over(const Quality& reference, const Quality& model)
-{
-    const double tokens = static_cast<double>(model.tokens) / static_cast<double>(model.chunk_nll.size());
-    return std::views::zip_transform([&](double own, double full) { return (own - full) / tokens; }, model.chunk_nll,
-                                     reference.chunk_nll) |
-           std::ranges::to<std::vector>();
-}
-
-double mean_of(const std::vector<double>& values)
-{
-    Mean mean;
-    for (const double value : values) mean.add(value);
-    return mean.mean();
-}
-
 }  // namespace
 
 double Contest::shortfall() const
@@ -82,13 +65,22 @@ Contest contest(const Measurement& model, const Measurement& rival, const Qualit
                    .divergence_interval = divergence_ratios(model.quality, rival.quality)};
     result.has_chunks = same_chunks(model.quality, reference) && same_chunks(rival.quality, reference);
     if (!result.has_chunks) return result;
-    const std::vector<double> own = nll_over(reference, model.quality);
-    const std::vector<double> other = nll_over(reference, rival.quality);
-    result.nll = mean_of(own);
-    result.rival_nll = mean_of(other);
+    const std::size_t chunks = reference.chunk_nll.size();
+    const double tokens = static_cast<double>(reference.tokens) / static_cast<double>(chunks);
+    const auto over = [&](const Measurement& measured, std::size_t chunk) {  // nats per token
+        return (measured.quality.chunk_nll[chunk] - reference.chunk_nll[chunk]) / tokens;
+    };
+    Mean own;
+    Mean other;
+    for (std::size_t c = 0; c < chunks; ++c) {
+        own.add(over(model, c));
+        other.add(over(rival, c));
+    }
+    result.nll = own.mean();
+    result.rival_nll = other.mean();
     Mean farther;  // with the signs of the two means, the mean of this is `result.farther()`
-    for (std::size_t c = 0; c < own.size(); ++c)
-        farther.add(std::copysign(1.0, result.nll) * own[c] - std::copysign(1.0, result.rival_nll) * other[c]);
+    for (std::size_t c = 0; c < chunks; ++c)
+        farther.add(std::copysign(1.0, result.nll) * over(model, c) - std::copysign(1.0, result.rival_nll) * over(rival, c));
     result.nll_error = farther.standard_error();
     return result;
 }

@@ -54,7 +54,8 @@ void fields(Archive& archive, std::vector<Speed>& speeds);
 void fields(Archive& archive, Measurement& measurement);
 /// What a measurement has beside its name.
 void measured_fields(Archive& archive, Measurement& measurement);
-/// A rival of `model`, and how the two compare beside full precision, which follows from their measurements: it is written for other readers only.
+/// A rival of `model`, and how the two compare beside full precision, which follows from their measurements: it is written for
+/// other readers only.
 void rival_fields(Archive& archive, Measurement& rival, const Measurement& model, const Quality& reference);
 void fields(Archive& archive, MeasuredModels& measured);
 void fields(Archive& archive, Fallback& fallback);
