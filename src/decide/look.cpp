@@ -8,7 +8,7 @@
 namespace apreqel {
 namespace {
 
-constexpr std::size_t kLeast = 4;
+constexpr std::size_t kLeastLook = 4;
 
 /// Of the first `count`.
 double sum(const std::vector<double>& chunks, std::size_t count)
@@ -20,7 +20,7 @@ double sum(const std::vector<double>& chunks, std::size_t count)
 
 std::size_t look_of(std::size_t chunks)
 {
-    const std::size_t look = std::max(kLeast, chunks / 4);
+    const std::size_t look = std::max(kLeastLook, chunks / 4);
     return 2 * look <= chunks ? look : 0;
 }
 
