@@ -70,7 +70,7 @@ void compare(const std::filesystem::path& path, const std::vector<std::string>& 
         ::close(file);
     }
     const SpeedSettings settings{.repetitions = 20, .prompt = 0, .precision = 0.01, .sample_ms = 300};
-    const std::vector<Speed> speeds = need(llama_runtime()->measure_speed(paths, {}, settings, monitor));
+    const std::vector<Speed> speeds = need(llama_runtime()->measure_speed(paths, {}, {}, settings, monitor));
     for (std::size_t m = 0; m < titles.size(); ++m) {
         std::vector<double> ratios = speeds[2 * m + 1].latency_ms.samples;
         std::ranges::transform(ratios, speeds[2 * m].latency_ms.samples, ratios.begin(), std::divides{});

@@ -11,7 +11,7 @@ namespace apreqel {
 
 /// What a model measures against a rival, both in the same rounds and on the same text.
 struct Contest {
-    double memory = 1;      ///< bytes ÷ the rival's
+    double memory = 1;      ///< bytes ÷ the rival's, those of the KV cache included where its types are chosen
     Sampled latency;        ///< milliseconds per token ÷ the rival's, round by round
     double divergence = 1;  ///< KL divergence ÷ the rival's
     /// Of that, 95 % over resampled chunks of the text; nothing where the two do not have the same chunks, or too few.

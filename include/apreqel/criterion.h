@@ -93,8 +93,6 @@ using Weights = Metrics;
 /// Gives `value` to all criteria whose weight is called `name`. False: there are none.
 bool set_weight(Weights& weights, std::string_view name, double value);
 
-inline constexpr std::string_view kCacheType = "f16";
-
 /// What a running model keeps in memory beside its weights.
 struct ContextMemory {
     std::uint64_t tokens = 0;              ///< of its context; 0: the weights alone are counted
@@ -102,8 +100,10 @@ struct ContextMemory {
     std::string cache_type_v{kCacheType};  ///< of the values
     std::uint64_t cache_bytes = 0;         ///< KV cache, and what recurrent blocks keep instead
     std::uint64_t buffer_bytes = 0;        ///< of computing; 0: not known
+    bool cache_is_chosen = false;          ///< the KV cache is part of what is chosen from, and counted there
 
-    [[nodiscard]] std::uint64_t bytes() const { return cache_bytes + buffer_bytes; }
+    /// Beside what is chosen from.
+    [[nodiscard]] std::uint64_t bytes() const { return (cache_is_chosen ? 0 : cache_bytes) + buffer_bytes; }
     bool operator==(const ContextMemory&) const = default;
 };
 

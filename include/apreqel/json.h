@@ -22,6 +22,7 @@ namespace apreqel {
 [[nodiscard]] std::string to_json(const Profile& profile);
 [[nodiscard]] std::string to_json(const ModelProfile& profile, std::string_view key = {});
 [[nodiscard]] std::string to_json(const DeviceProfile& profile, std::string_view key = {});
+[[nodiscard]] std::string to_json(const CacheProfile& cache, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Sensitivity& sensitivity, std::string_view key = {});
 [[nodiscard]] std::string to_json(const Plan& plan);
 [[nodiscard]] std::string to_json(const Layout& layout);
@@ -40,6 +41,7 @@ namespace apreqel {
 [[nodiscard]] Result<Profile> parse_profile(std::string_view text);
 [[nodiscard]] Result<ModelProfile> parse_model_profile(std::string_view text);
 [[nodiscard]] Result<DeviceProfile> parse_device_profile(std::string_view text);
+[[nodiscard]] Result<CacheProfile> parse_cache_profile(std::string_view text);
 [[nodiscard]] Result<Sensitivity> parse_sensitivity(std::string_view text);
 /// Only the allocation is required; the rest is filled as far as the document has it.
 [[nodiscard]] Result<Plan> parse_plan(std::string_view text);
@@ -54,6 +56,7 @@ namespace apreqel {
 [[nodiscard]] Result<Profile> read_profile(const std::filesystem::path& path);
 [[nodiscard]] Result<ModelProfile> read_model_profile(const std::filesystem::path& path);
 [[nodiscard]] Result<DeviceProfile> read_device_profile(const std::filesystem::path& path);
+[[nodiscard]] Result<CacheProfile> read_cache_profile(const std::filesystem::path& path);
 [[nodiscard]] Result<Sensitivity> read_sensitivity(const std::filesystem::path& path);
 [[nodiscard]] Result<Plan> read_plan(const std::filesystem::path& path);
 [[nodiscard]] Result<Layout> read_layout(const std::filesystem::path& path);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,22 @@ struct Speed {
     Energy energy{};
 };
 
+/// What llama.cpp has a KV cache of, unless it is told otherwise.
+inline constexpr std::string_view kCacheType = "f16";
+
+/// The types of the keys and of the values in a KV cache.
+struct CacheTypes {
+    std::string keys{kCacheType};
+    std::string values{kCacheType};
+    bool operator==(const CacheTypes&) const = default;
+};
+
+/// A KV cache whose types were chosen together with those of the weights.
+struct CacheChoice {
+    CacheTypes types{};
+    std::uint64_t bytes = 0;  ///< of all of it, in the context that was asked for
+};
+
 /// One model file, measured. Memory is the bytes of all its tensors.
 struct Measurement {
     std::string name;  ///< type of a uniform variant, or file name
@@ -55,6 +72,10 @@ struct Measurement {
     double bits_per_weight = 0;  ///< of the whole file: 8 × memory_bytes ÷ parameters
     Quality quality;
     Speed speed;
+    std::optional<CacheChoice> cache{};  ///< that it was measured with, where its types are chosen too
+
+    /// Of weights, and of the KV cache where that is chosen.
+    [[nodiscard]] std::uint64_t bytes() const { return memory_bytes + (cache ? cache->bytes : 0); }
 };
 
 /// A tensor that could not take the type asked for, and the one it got.

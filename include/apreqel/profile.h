@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,9 +65,27 @@ struct DeviceProfile {
     std::vector<TimedModel> models;
 };
 
+/// One type of the keys, or of the values, while the other of the two is kCacheType.
+struct CacheCost {
+    std::string type;
+    std::uint64_t bytes = 0;  ///< of the whole KV cache
+    double kld = 0;           ///< mean KL divergence to the same model with kCacheType, nats per token
+    double kld_error = 0;     ///< standard error
+    std::uint64_t tokens = 0;
+    Speed speed{};  ///< of one model of the profile, the same for all types
+};
+
+/// What the types of the KV cache cost. Keys and values add up: each rounds other numbers.
+struct CacheProfile {
+    std::uint64_t tokens = 0;       ///< of the context
+    std::vector<CacheCost> keys;    ///< kCacheType first, which is the same in both
+    std::vector<CacheCost> values;  ///< as above
+};
+
 struct Profile {
     ModelProfile model;
     DeviceProfile device;
+    std::optional<CacheProfile> cache{};  ///< where a plan is to choose that too
 };
 
 /// What is planned from. Types of the device are called what the model calls them: whether an importance matrix was used
@@ -81,8 +100,12 @@ struct Profile {
 /// Error: they have no common model, workload, KV cache, type of embedding or timed model; a time that is missing; no weight above 0.
 [[nodiscard]] Result<DeviceProfile> fleet_of(std::span<const DeviceProfile> devices, std::span<const double> weights = {});
 
-/// The uniform variant of `type`, with its speed if the device profile has it. `type` is one of the model's.
+/// The uniform variant of `type`, with its speed if the device profile has it, and the usual KV cache where a plan chooses that.
+/// `type` is one of the model's.
 [[nodiscard]] Measurement measurement_of(const Profile& profile, std::string_view type);
+
+/// The KV cache of models that have the usual one, where a plan chooses.
+[[nodiscard]] std::optional<CacheChoice> usual_cache(const Profile& profile);
 
 /// The metrics of each type of the model's profile, in its order: the paper's matrix C, and more.
 [[nodiscard]] std::vector<Metrics> type_metrics(const Profile& profile);

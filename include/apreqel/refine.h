@@ -62,7 +62,7 @@ inline constexpr std::size_t kMostAgainstRivals = 8;
 /// What to ship if nothing more is built: the best of the attempts, at least one. What was not measured of them counts as predicted.
 [[nodiscard]] Ship best_of(const PlanRequest& request, const Session& session);
 
-/// True if both give every group the same type.
+/// True if both give every group the same type, and the KV cache.
 [[nodiscard]] bool same_types(const Plan& plan, const Plan& other);
 
 /// "all q4_K", or "plan 2" for a mix that is the second of its session.

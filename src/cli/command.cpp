@@ -38,8 +38,8 @@ std::string llama_command(const std::filesystem::path& model, const RunSettings&
     add(true, "-m", model.string());
     add(context > 0, "-c", std::to_string(context));
     add(context > 0, "-np", "1");  // or llama-server has several sequences, each with a part of it
-    add(settings.cache_type_k != usual.cache_type_k, "-ctk", settings.cache_type_k);
-    add(settings.cache_type_v != usual.cache_type_v, "-ctv", settings.cache_type_v);
+    add(settings.cache.keys != usual.cache.keys, "-ctk", settings.cache.keys);
+    add(settings.cache.values != usual.cache.values, "-ctv", settings.cache.values);
     add(settings.threads > 0, "-t", std::to_string(settings.threads));
     add(settings.gpu_layers >= 0, "-ngl", std::to_string(settings.gpu_layers));
     add(!settings.devices.empty(), "-dev", joined(settings.devices, ","));

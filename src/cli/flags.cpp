@@ -258,8 +258,25 @@ void add_cache_types(CLI::App& verb, Flags& flags)
                             .description(""))
             ->default_str(std::string(kCacheType));
     };
-    add("--cache-type-k", flags.settings.run.cache_type_k, "Type of the keys in the KV cache, for times and memory");
-    add("--cache-type-v", flags.settings.run.cache_type_v, "Type of the values in the KV cache");
+    add("--cache-type-k", flags.settings.run.cache.keys, "Type of the keys in the KV cache, for times and memory");
+    add("--cache-type-v", flags.settings.run.cache.values, "Type of the values in the KV cache");
+}
+
+void add_mix_cache(CLI::App& verb, Flags& flags)
+{
+    verb.add_flag("--mix-kv", flags.settings.mix_cache,
+                  "Choose the types of keys and values in the KV cache of --kv-context tokens too, as those of a layer; method front");
+}
+
+Result<> check_mix_cache(const Flags& flags)
+{
+    const StudySettings& settings = flags.settings;
+    if (!settings.mix_cache) return {};
+    if (settings.context == 0)
+        return usage_error("--mix-kv: how many tokens does the KV cache have to hold? add --kv-context N");
+    if (settings.run.cache != CacheTypes{})
+        return usage_error("--mix-kv chooses the types of the KV cache: leave out --cache-type-k and --cache-type-v");
+    return {};
 }
 
 void add_sampling(CLI::App& verb, Flags& flags)

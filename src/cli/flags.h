@@ -72,6 +72,7 @@ void add_method(CLI::App& verb, Flags& flags, PlanRequest& request,
 void add_running(CLI::App& verb, Flags& flags);             ///< --threads, --gpu-layers, --devices, --rpc, …
 void add_context(CLI::App& verb, Flags& flags);             ///< --kv-context
 void add_cache_types(CLI::App& verb, Flags& flags);         ///< --cache-type-k, --cache-type-v
+void add_mix_cache(CLI::App& verb, Flags& flags);           ///< --mix-kv
 void add_sampling(CLI::App& verb, Flags& flags);            ///< --seed
 void add_scoring(CLI::App& verb, Flags& flags);             ///< --prompts, --gamma
 void add_text(CLI::App& verb, Flags& flags);                ///< --text
@@ -79,6 +80,9 @@ void add_chunking(CLI::App& verb, Flags& flags);            ///< --context, --re
 void add_sensing(CLI::App& verb, SenseSettings& settings);  ///< --granularity, --thorough, --probe-chunks, --minutes
 void add_speed(CLI::App& verb, Flags& flags);               ///< --repetitions, --generate, …, --cache-type-k, …
 void add_measuring(CLI::App& verb, Flags& flags);           ///< --text, --context, --chunks, …, and these
+
+/// Error: the types of the KV cache are to be chosen, and are named too, or it is not said how much it has to hold.
+[[nodiscard]] Result<> check_mix_cache(const Flags& flags);
 
 /// True if the command line says how long a prompt to time.
 [[nodiscard]] bool is_prompt_given(const CLI::App& verb);

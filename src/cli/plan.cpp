@@ -183,14 +183,14 @@ Result<ContextMemory> context_of_shape(const PlanFlags& flags, const RunSettings
 Result<ContextMemory> context_of(const PlanFlags& flags, const ContextMemory& timed, std::uint64_t kv_bytes_per_token)
 {
     RunSettings run = flags.settings.run;
-    const bool same = run.cache_type_k == timed.cache_type_k && run.cache_type_v == timed.cache_type_v;
+    const bool same = run.cache.keys == timed.cache_type_k && run.cache.values == timed.cache_type_v;
     if (flags.cache_types_given && !same)
         return usage_error("plan: times are those with a KV cache of {} and {}, not of {} and {}: time it with these",
-                           timed.cache_type_k, timed.cache_type_v, run.cache_type_k, run.cache_type_v);
+                           timed.cache_type_k, timed.cache_type_v, run.cache.keys, run.cache.values);
     if (flags.settings.context == 0) return ContextMemory{};
     if (flags.settings.context == timed.tokens) return timed;
-    run.cache_type_k = timed.cache_type_k;
-    run.cache_type_v = timed.cache_type_v;
+    run.cache.keys = timed.cache_type_k;
+    run.cache.values = timed.cache_type_v;
     if (!flags.shape.empty()) return context_of_shape(flags, run);
     if (timed.cache_type_k != kCacheType || timed.cache_type_v != kCacheType)
         return usage_error("plan: the memory of a context of {} tokens is not known: time it with --kv-context {}",
@@ -211,8 +211,24 @@ Result<> settle_first_token(PlanFlags& flags, const Profile& profile)
     return check_method(flags.request);
 }
 
+/// --mix-kv: what the types of the KV cache cost must be known, and of that context. Without it they are not chosen.
+Result<> settle_cache(const PlanFlags& flags, Profile& profile)
+{
+    if (!flags.settings.mix_cache) {
+        profile.cache.reset();
+        return {};
+    }
+    if (flags.request.method != Method::front) return usage_error("plan: --mix-kv is for the front method");
+    if (!profile.cache || profile.cache->tokens != flags.settings.context)
+        return usage_error("plan: what the types of a KV cache of {} tokens cost is not known: measure it with profile --shape "
+                           "--mix-kv --kv-context {}",
+                           flags.settings.context, flags.settings.context);
+    return {};
+}
+
 Result<> run_plan(PlanFlags flags)
 {
+    if (auto possible = check_mix_cache(flags); !possible) return possible;
     const auto weights = parse_weights(flags.weights.value_or(std::string(kUsualWeights)));
     if (!weights) return std::unexpected(weights.error());
     flags.request.weights = *weights;
@@ -237,8 +253,9 @@ Result<> run_plan(PlanFlags flags)
         if (output.empty() || flags.spread > 0) continue;
         if (auto writable = check_output(output, flags.force, {*profile_path, *layers_path}); !writable) return writable;
     }
-    const auto profile = read_parts(flags, *profile_path, *layers_path);
+    auto profile = read_parts(flags, *profile_path, *layers_path);
     if (!profile) return std::unexpected(profile.error());
+    if (auto possible = settle_cache(flags, *profile); !possible) return possible;
     if (auto possible = settle_first_token(flags, *profile); !possible) return possible;
     if (flags.spread > 0) {
         const auto sensitivity = read_sensitivity(*layers_path);
@@ -249,6 +266,7 @@ Result<> run_plan(PlanFlags flags)
         auto context = context_of(flags, profile->device.context, kv_bytes_per_token);
         if (!context) return std::unexpected(context.error());
         flags.request.limits.context = std::move(*context);
+        flags.request.limits.context.cache_is_chosen = flags.settings.mix_cache;
         return {};
     };
     const auto plan = [&]() -> Result<Plan> {
@@ -317,6 +335,7 @@ void add_plan(CLI::App& app, Action& chosen)
     add_context(*verb, *flags);
     add_renamed(*verb, "--context", "--kv-context");
     add_cache_types(*verb, *flags);
+    add_mix_cache(*verb, *flags);
     verb->add_option("--runners-up", flags->request.runners_up, "Next-best distributions to show")
         ->type_name("N")
         ->transform(whole_number(0, 1000))

@@ -26,7 +26,8 @@ std::string describe(const Profile& profile)
     std::vector<std::string> types;
     for (const UniformVariant& variant : profile.model.types) types.push_back(variant.type);
     return text + format_table(rows) + format_energy(measured) +
-           format_source(types, printable_line(profile.model.model_name)) + format_fallbacks(fallbacks);
+           format_source(types, printable_line(profile.model.model_name)) + (profile.cache ? format_cache_costs(*profile.cache) : "") +
+           format_fallbacks(fallbacks);
 }
 
 struct ProfileFlags : Flags {
@@ -37,6 +38,8 @@ struct ProfileFlags : Flags {
 
 Result<> run_profile(const ProfileFlags& flags)
 {
+    if (auto possible = check_mix_cache(flags); !possible) return possible;
+    if (flags.settings.mix_cache && !flags.shape) return usage_error("profile: --mix-kv is for the front method: add --shape");
     Terminal terminal(flags.quiet);
     auto study = open_study(flags, terminal);
     if (!study) return std::unexpected(study.error());
@@ -71,6 +74,7 @@ void add_profile(CLI::App& app, Action& chosen)
                    "weights; enough for --method front");
     add_measuring(*verb, *flags);
     add_context(*verb, *flags);
+    add_mix_cache(*verb, *flags);
     add_sampling(*verb, *flags);
     add_running(*verb, *flags);
     add_workspace(*verb, *flags);

@@ -150,6 +150,8 @@ Result<> run_run(RunFlags flags)
     // A layout is for other models, and who names types wants no others.
     flags.goal.take_from_rivals = flags.publishing.layout.empty() && !flags.types;
     if (auto possible = check_method(request); !possible) return possible;
+    if (auto possible = check_mix_cache(flags); !possible) return possible;
+    if (flags.settings.mix_cache && request.method != Method::front) return usage_error("run: --mix-kv is for the front method");
     if (!flags.publishing.layout.empty() && !flags.variants.empty())
         return usage_error("run: --layout is for other models, and a --variant is a file of this one");
     auto output = place_output(flags, flags.publishing, 0, {flags.model});
@@ -160,6 +162,7 @@ Result<> run_run(RunFlags flags)
         auto context = opened.context();
         if (!context) return std::unexpected(context.error());
         request.limits.context = std::move(*context);
+        request.limits.context.cache_is_chosen = opened.settings.mix_cache;
         for (const std::string& rival : flags.goal.rivals)
             if (auto known = check_rival(rival); !known) return known;
         return request.method == Method::front ? forecast(opened, flags.goal) : Result<>();
@@ -169,6 +172,7 @@ Result<> run_run(RunFlags flags)
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
     auto result = run(*study, request, flags.sensing, *output, flags.goal);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
+    if (const auto& cache = result->plan.chosen().cache) flags.settings.run.cache = cache->types;
     if (auto published = publish(flags, flags.publishing, *study, *result, *output); !published) return published;
     if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output, flags.settings.run), flags.json);
         !printed)
@@ -202,6 +206,7 @@ void add_run(CLI::App& app, Action& chosen)
     add_weights(*verb, *flags);
     add_method(*verb, *flags, flags->request, "front");
     add_context(*verb, *flags);
+    add_mix_cache(*verb, *flags);
     add_sensing(*verb, flags->sensing);
     verb->remove_option(verb->get_option("--minutes"));  // here it is for the whole
     verb->get_option("--weights")->default_str("accuracy alone; with --method paper " + std::string(kUsualWeights));

@@ -41,7 +41,7 @@ public:
         std::vector<double> of_type(prediction_.types.size());
         for (double& factor : of_type) factor = normal() * estimated_ * std::sqrt(0.5);
         std::map<std::pair<std::string_view, std::size_t>, double> of_part;
-        for (std::size_t g = 0; g < costs.groups.size(); ++g) {
+        for (std::size_t g = 0; g < prediction_.groups.size(); ++g) {
             for (std::size_t i = 0; i < costs.groups[g].size(); ++i) {
                 const std::size_t type = prediction_.choices[g][i];
                 const GroupSensitivity& group = *prediction_.groups[g];
@@ -89,6 +89,7 @@ std::optional<FrontPoint> uniform_point(const Prediction& prediction, std::size_
         if (choice == choices.end()) return std::nullopt;
         point.types.push_back(static_cast<std::uint8_t>(choice - choices.begin()));
     }
+    point.types.resize(prediction.costs.groups.size(), 0);  // the usual KV cache
     point.cost = cost_of(prediction.costs, point.types);
     return point;
 }
@@ -105,8 +106,9 @@ Result<std::vector<Plan>> make_candidates(const Profile& profile, const Sensitiv
     // Each is told by what is expected of it, whatever world it is the best of.
     const auto add = [&](const FrontPoint& point) {
         Plan plan = plan_of(profile, sensitivity, request, *prediction, point);
-        if (std::ranges::any_of(plans, [&](const Plan& other) { return same_types(other, plan); })) return;
         Candidate candidate = candidate_of(*prediction, point);
+        plan.ranking.best = {candidate};
+        if (std::ranges::any_of(plans, [&](const Plan& other) { return same_types(other, plan); })) return;
         plan.epsilon = plans.front().epsilon;
         plan.ranking.candidates = plans.front().ranking.candidates;
         plan.ranking.scale = plans.front().ranking.scale;
@@ -141,7 +143,12 @@ Result<std::vector<Plan>> make_candidates(const Profile& profile, const Sensitiv
 
 bool same_types(const Plan& plan, const Plan& other)
 {
-    return std::ranges::equal(plan.allocation, other.allocation,
+    const auto cache = [](const Plan& of) {
+        const bool chosen = !of.ranking.best.empty() && of.chosen().cache;
+        return chosen ? of.chosen().cache->types : CacheTypes{};
+    };
+    return cache(plan) == cache(other) &&
+           std::ranges::equal(plan.allocation, other.allocation,
                               [](const GroupType& a, const GroupType& b) { return a.group == b.group && a.type == b.type; });
 }
 

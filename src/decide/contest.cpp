@@ -59,7 +59,7 @@ double Contest::shortfall() const
 
 Contest contest(const Measurement& model, const Measurement& rival, const Quality& reference)
 {
-    Contest result{.memory = ratio(static_cast<double>(model.memory_bytes), static_cast<double>(rival.memory_bytes)),
+    Contest result{.memory = ratio(static_cast<double>(model.bytes()), static_cast<double>(rival.bytes())),
                    .latency = ratios(model.speed.latency_ms, rival.speed.latency_ms),
                    .divergence = ratio(model.quality.kld, rival.quality.kld),
                    .divergence_interval = divergence_ratios(model.quality, rival.quality)};

@@ -30,7 +30,7 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .digits = 2,
      .composition = Composition::counted,
      .of_device = false,
-     .of = [](const Measurement& m, const Quality&) { return positive(static_cast<double>(m.memory_bytes)); }},
+     .of = [](const Measurement& m, const Quality&) { return positive(static_cast<double>(m.bytes())); }},
     {.name = "latency",
      .weight = "latency",
      .limit = "max-latency",

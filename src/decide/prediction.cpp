@@ -92,6 +92,18 @@ std::size_t index_of(const std::vector<std::string>& names, std::string_view nam
     return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
 }
 
+/// What one type of a part of the KV cache costs; NaN where it was not measured.
+double cost_of(const CacheCost& part, const Criterion& criterion)
+{
+    switch (criterion.composition) {
+        case Composition::counted: return static_cast<double>(part.bytes);
+        case Composition::timed: return criterion.of({.speed = part.speed}, {});
+        case Composition::probed: return part.kld;
+        case Composition::consequence: break;
+    }
+    return kUnknown;
+}
+
 class Predictor {
 public:
     Predictor(const Profile& profile, const Sensitivity& sensitivity, std::span<const MixedModel> measured)
@@ -108,6 +120,7 @@ public:
         if (auto chosen = choose_groups(request.mix_embedding); !chosen) return std::unexpected(chosen.error());
         for (std::size_t column = 0; column < prediction_.objectives.size(); ++column) {
             const std::size_t c = prediction_.objectives[column];
+            if (auto added = add_cache(column, criteria()[c]); !added) return std::unexpected(added.error());
             switch (criteria()[c].composition) {
                 case Composition::counted: add_bytes(column); break;
                 case Composition::timed:
@@ -153,7 +166,49 @@ private:
         prediction_.costs.fixed.assign(prediction_.objectives.size(), 0);
         for (const auto& choices : prediction_.choices)
             prediction_.costs.groups.emplace_back(choices.size(), Costs(prediction_.objectives.size()));
+        if (!profile_.cache) return {};
+        prediction_.caches = {&profile_.cache->keys, &profile_.cache->values};
+        for (const auto* part : prediction_.caches)
+            prediction_.costs.groups.emplace_back(part->size(), Costs(prediction_.objectives.size()));
         return {};
+    }
+
+    /// Keys and values each cost what their type does beside the cheapest one. What both cost then is part of every model; the
+    /// usual cache is so already, but for its bytes, and is counted in both.
+    Result<> add_cache(std::size_t column, const Criterion& criterion)
+    {
+        double& fixed = prediction_.costs.fixed[column];
+        for (std::size_t p = 0; p < prediction_.caches.size(); ++p) {
+            const std::vector<CacheCost>& part = *prediction_.caches[p];
+            std::vector<double> costs;
+            for (const CacheCost& type : part) costs.push_back(cost_of(type, criterion));
+            if (std::ranges::any_of(costs, [](double cost) { return std::isnan(cost); }))
+                return usage_error("plan: the {} of the types of the KV cache was not measured", criterion.name);
+            const double least = std::ranges::min(costs);
+            for (std::size_t i = 0; i < costs.size(); ++i) cache_cost(p, i)[column] = costs[i] - least;
+            const bool counted = criterion.composition == Composition::counted;
+            fixed += least - (counted && p == 0 ? 0 : costs.front());
+        }
+        return {};
+    }
+
+    [[nodiscard]] Costs& cache_cost(std::size_t part, std::size_t type)
+    {
+        return prediction_.costs.groups[prediction_.groups.size() + part][type];
+    }
+
+    /// What a model's KV cache costs beside the usual one; 0 if its types are not among those known.
+    [[nodiscard]] double cache_excess(const Measurement& model, const Criterion& criterion) const
+    {
+        if (!model.cache) return 0;
+        double excess = 0;
+        for (std::size_t p = 0; p < prediction_.caches.size(); ++p) {
+            const std::vector<CacheCost>& part = *prediction_.caches[p];
+            const std::string& type = p == 0 ? model.cache->types.keys : model.cache->types.values;
+            const auto known = std::ranges::find(part, type, &CacheCost::type);
+            if (known != part.end()) excess += cost_of(*known, criterion) - cost_of(part.front(), criterion);
+        }
+        return excess;
     }
 
     /// Calls `f(group, type, cost)` for each type each group can have.
@@ -169,7 +224,7 @@ private:
     void add_bytes(std::size_t column)
     {
         double& fixed = prediction_.costs.fixed[column];
-        fixed = static_cast<double>(sensitivity_.fixed_bytes);
+        fixed += static_cast<double>(sensitivity_.fixed_bytes);
         for (const GroupSensitivity* group : fixed_)
             fixed += static_cast<double>(probe(*group, group->fixed_type).memory_bytes);
         for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
@@ -201,8 +256,7 @@ private:
         };
 
         std::vector<TimedParts> timed;
-        const auto add = [&](const Speed& speed, bool mixed, auto type_of) {
-            const double time = criterion.of({.speed = speed}, {});
+        const auto add = [&](double time, bool mixed, auto type_of) {
             TimedParts row{.parts = std::vector<double>(parts.size() * types.size()), .latency_ms = time, .mixed = mixed};
             for (const GroupSensitivity& group : sensitivity_.groups) {
                 const std::string_view type = stored_as(group, type_of(group));
@@ -213,17 +267,17 @@ private:
         };
         std::vector<double> uniform;
         for (const std::string& type : prediction_.types) {
-            const Speed speed = measurement_of(profile_, type).speed;
-            uniform.push_back(criterion.of({.speed = speed}, {}));
+            uniform.push_back(criterion.of(measurement_of(profile_, type), {}));
             if (!(uniform.back() > 0)) return usage_error("plan: the {} of {} was not measured", criterion.name, type);
-            add(speed, false, [&](const GroupSensitivity& group) { return type_in(type, group); });
+            add(uniform.back(), false, [&](const GroupSensitivity& group) { return type_in(type, group); });
         }
-        const auto add_mix = [&](const std::vector<GroupType>& allocation, const Speed& speed) {
-            add(speed, true, [&](const GroupSensitivity& group) { return type_in(allocation, group); });
+        const auto add_mix = [&](const std::vector<GroupType>& allocation, double time) {
+            add(time, true, [&](const GroupSensitivity& group) { return type_in(allocation, group); });
         };
         for (const TimedModel& model : profile_.device.models)
-            if (!model.allocation.empty()) add_mix(model.allocation, model.speed);
-        for (const MixedModel& mix : measured_) add_mix(mix.allocation, mix.measurement.speed);
+            if (!model.allocation.empty()) add_mix(model.allocation, criterion.of({.speed = model.speed}, {}));
+        for (const MixedModel& mix : measured_)
+            add_mix(mix.allocation, criterion.of(mix.measurement, {}) - cache_excess(mix.measurement, criterion));
 
         const std::vector<double> whole = times_of_types(types, uniform);
         const double all = std::reduce(weights.begin(), weights.end());
@@ -286,7 +340,7 @@ private:
         for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
             cost = probe(group, type).kld * (group.fixed_type.empty() ? factors[index_of(prediction_.types, type)] : 1);
         });
-        prediction_.costs.fixed[column] = fixed;
+        prediction_.costs.fixed[column] += fixed;
         scale_divergences(column, measured_factor(column));
     }
 
@@ -297,7 +351,7 @@ private:
         double count = 0;
         for (const MixedModel& mix : measured_) {
             const Quality& quality = mix.measurement.quality;
-            const auto predicted = predicted_divergence(mix.allocation, column);
+            const auto predicted = predicted_divergence(mix, column);
             if (!predicted || *predicted <= 0 || quality.kld_tokens == 0 || quality.kld <= 0) continue;
             logs += std::log(quality.kld / *predicted);
             ++count;
@@ -305,12 +359,12 @@ private:
         return count > 0 ? std::exp(logs / count) : 1;
     }
 
-    [[nodiscard]] std::optional<double> predicted_divergence(const std::vector<GroupType>& allocation, std::size_t column) const
+    [[nodiscard]] std::optional<double> predicted_divergence(const MixedModel& mix, std::size_t column) const
     {
-        double sum = prediction_.costs.fixed[column];
+        double sum = prediction_.costs.fixed[column] + cache_excess(mix.measurement, criteria()[kDivergence]);
         for (std::size_t g = 0; g < prediction_.groups.size(); ++g) {
             const std::size_t type =
-                index_of(prediction_.types, stored_as(*prediction_.groups[g], type_in(allocation, *prediction_.groups[g])));
+                index_of(prediction_.types, stored_as(*prediction_.groups[g], type_in(mix.allocation, *prediction_.groups[g])));
             const auto choice = std::ranges::find(prediction_.choices[g], type);
             if (choice == prediction_.choices[g].end()) return std::nullopt;
             sum += prediction_.costs.groups[g][static_cast<std::size_t>(choice - prediction_.choices[g].begin())][column];
@@ -321,7 +375,8 @@ private:
     void scale_divergences(std::size_t column, double factor)
     {
         prediction_.costs.fixed[column] *= factor;
-        for_each_choice(column, [&](const GroupSensitivity&, const std::string&, double& cost) { cost *= factor; });
+        for (auto& choices : prediction_.costs.groups)
+            for (Costs& costs : choices) costs[column] *= factor;
     }
 
     /// Least squares through what was measured whole: the uniform types, the mixes, and the full-precision model at 0, so that what
@@ -400,13 +455,25 @@ Result<Prediction> predict(const Profile& profile, const Sensitivity& sensitivit
 std::vector<std::uint8_t> types_of(const Prediction& prediction, const FrontPoint& point)
 {
     std::vector<std::uint8_t> types;
-    for (std::size_t g = 0; g < point.types.size(); ++g) types.push_back(prediction.choices[g][point.types[g]]);
+    for (std::size_t g = 0; g < prediction.groups.size(); ++g) types.push_back(prediction.choices[g][point.types[g]]);
     return types;
+}
+
+std::optional<CacheChoice> cache_of(const Prediction& prediction, const FrontPoint& point)
+{
+    if (prediction.caches.empty()) return std::nullopt;
+    const auto part = [&](std::size_t p) -> const CacheCost& {
+        return (*prediction.caches[p])[point.types[prediction.groups.size() + p]];
+    };
+    const CacheCost& keys = part(0);
+    const CacheCost& values = part(1);
+    return CacheChoice{.types = {.keys = keys.type, .values = values.type},
+                       .bytes = keys.bytes + values.bytes - prediction.caches.front()->front().bytes};
 }
 
 Candidate candidate_of(const Prediction& prediction, const FrontPoint& point)
 {
-    Candidate candidate{.counts = std::vector<std::size_t>(prediction.types.size())};
+    Candidate candidate{.counts = std::vector<std::size_t>(prediction.types.size()), .cache = cache_of(prediction, point)};
     for (const std::uint8_t type : types_of(prediction, point)) ++candidate.counts[type];
     Metrics& estimate = candidate.estimate;
     for (std::size_t column = 0; column < prediction.objectives.size(); ++column)

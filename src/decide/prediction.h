@@ -5,6 +5,7 @@
 #include <apreqel/plan.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,10 @@ struct Prediction {
     std::vector<std::string> types;                  ///< those that profile and sensitivity share
     std::vector<const GroupSensitivity*> groups;     ///< that are free to choose
     std::vector<std::vector<std::uint8_t>> choices;  ///< of each group: which of `types` it can have
-    AdditiveCosts costs;                             ///< columns: `objectives`; a group's types: its `choices`
+    /// The keys and the values of the KV cache, where their types are chosen too: groups of `costs` behind `groups`, which can have
+    /// all of their types.
+    std::vector<const std::vector<CacheCost>*> caches;
+    AdditiveCosts costs;  ///< columns: `objectives`; a group's types: its `choices`
     PerplexityLine perplexity;
     double latency_error =
         0;  ///< largest relative error of a measured latency that was left out of its prediction; 0: not known
@@ -39,6 +43,9 @@ struct Prediction {
 
 /// The type of each group, as an index into Prediction::types.
 [[nodiscard]] std::vector<std::uint8_t> types_of(const Prediction& prediction, const FrontPoint& point);
+
+/// The KV cache, where its types are chosen too.
+[[nodiscard]] std::optional<CacheChoice> cache_of(const Prediction& prediction, const FrontPoint& point);
 
 [[nodiscard]] Candidate candidate_of(const Prediction& prediction, const FrontPoint& point);
 

@@ -56,7 +56,14 @@ Measurement measurement_of(const Profile& profile, std::string_view type)
     const auto timed = std::ranges::find_if(
         profile.device.models, [&](const TimedModel& model) { return model.allocation.empty() && model.name == type; });
     if (timed != profile.device.models.end()) measurement.speed = timed->speed;
+    measurement.cache = usual_cache(profile);
     return measurement;
+}
+
+std::optional<CacheChoice> usual_cache(const Profile& profile)
+{
+    if (!profile.cache) return std::nullopt;
+    return CacheChoice{.types = {}, .bytes = profile.cache->keys.front().bytes};
 }
 
 std::vector<Metrics> type_metrics(const Profile& profile)

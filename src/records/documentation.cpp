@@ -49,6 +49,7 @@ Result<std::string> documented_fields(std::string_view section)
     if (section == kProfileSchema) return table_of<Profile>(section);
     if (section == kModelSchema) return table_of<ModelProfile>(section);
     if (section == kDeviceSchema) return table_of<DeviceProfile>(section);
+    if (section == kCacheSchema) return table_of<CacheProfile>(section);
     if (section == kShapeSchema) return table_of(section, ModelShape{.metadata = {ShapeEntry{}}, .tensors = {ShapeTensor{}}});
     if (section == kSensitivitySchema) return table_of<Sensitivity>(section);
     if (section == kShardSchema) return table_of<SensitivityShard>(section);

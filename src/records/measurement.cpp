@@ -91,6 +91,14 @@ void measured_fields(Archive& archive, Measurement& measurement)
                      {.rule = Rule::not_negative});
     fields(archive, measurement.speed);
     quality_fields(archive, measurement.quality, measurement.quality.perplexity > 0);
+    archive.optional("cache", measurement.cache, "the KV cache, where its types are chosen too: its bytes count as memory");
+}
+
+void fields(Archive& archive, CacheChoice& cache)
+{
+    archive.required("type_k", cache.types.keys, "of the keys", {.rule = Rule::name});
+    archive.required("type_v", cache.types.values, "of the values", {.rule = Rule::name});
+    archive.required("bytes", cache.bytes, "of both", {.rule = Rule::positive});
 }
 
 void fields(Archive& archive, Measurement& measurement)

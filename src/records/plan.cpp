@@ -106,6 +106,9 @@ void context_fields(Archive& archive, ContextMemory& context)
     archive.optional("cache_bytes", context.cache_bytes, "of the KV cache, and of what recurrent blocks keep instead",
                      {.written = counted});
     archive.optional("buffer_bytes", context.buffer_bytes, "of buffers for computing; 0: not known", {.written = counted});
+    archive.optional("cache_is_chosen", context.cache_is_chosen,
+                     "the KV cache is part of the plan: `cache_bytes` are those of these types, not of the chosen ones",
+                     {.written = archive.documenting() || context.cache_is_chosen});
 }
 
 void weight_fields(Archive& archive, Weights& weights)
@@ -160,6 +163,7 @@ void fields(Archive& archive, Candidate& candidate, std::span<const std::string>
     archive.optional("distance_to_anti_ideal", candidate.distance_anti_ideal, "d⁻", {.rule = Rule::not_negative});
     archive.expect("estimate");
     archive.object("estimate", "what it will cost", [&] { metric_fields(archive, candidate.estimate, known); });
+    archive.optional("cache", candidate.cache, "the KV cache, where its types are chosen too: its bytes are part of the memory");
 }
 
 void fields(Archive& archive, Plan& plan)

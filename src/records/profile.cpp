@@ -89,6 +89,15 @@ void speed_heading_fields(Archive& archive, DeviceProfile& profile)
     context_fields(archive, profile.context);
 }
 
+/// The usual type first, and none twice.
+void demand_cache_types(Archive& archive, std::string_view part, const std::vector<CacheCost>& costs)
+{
+    std::vector<std::string> types;
+    for (const CacheCost& cost : costs) types.push_back(cost.type);
+    archive.demand(!types.empty() && types.front() == kCacheType, part, "must begin with f16");
+    archive.demand(distinct(types), part, "must not name a type twice");
+}
+
 void demand_types(Archive& archive, const std::vector<std::string>& names)
 {
     archive.demand(!names.empty(), "types", "must have at least one type");
@@ -116,6 +125,30 @@ void fields(Archive& archive, DeviceProfile& profile)
     archive.required("models", profile.models, "timed in the same rounds: the uniform variants, then mixes");
 }
 
+void fields(Archive& archive, CacheCost& type)
+{
+    archive.required("type", type.type, "ggml's name", {.rule = Rule::name});
+    archive.required("bytes", type.bytes, "of the whole KV cache", {.rule = Rule::positive});
+    archive.required("kl_divergence", type.kld, "mean, to the same model with an f16 KV cache, nats per token",
+                     {.rule = Rule::not_negative});
+    archive.required("kl_divergence_error", type.kld_error, "its standard error", {.rule = Rule::not_negative});
+    archive.required("tokens", type.tokens, "that it was measured on");
+    archive.expect("latency_ms");
+    fields(archive, type.speed);
+}
+
+void fields(Archive& archive, CacheProfile& cache)
+{
+    if (archive.refer_to(kCacheSchema)) return;
+    archive.required("context", cache.tokens, "tokens that it has room for", {.rule = Rule::positive});
+    archive.required("keys", cache.keys, "types of the keys, the values in f16; f16 first");
+    archive.required("values", cache.values, "types of the values, the keys in f16; f16 first");
+    demand_cache_types(archive, "keys", cache.keys);
+    demand_cache_types(archive, "values", cache.values);
+    const bool same = cache.keys.empty() || cache.values.empty() || cache.keys.front().bytes == cache.values.front().bytes;
+    archive.demand(same, "values", "must begin with as many bytes as the keys");
+}
+
 void fields(Archive& archive, Profile& profile)
 {
     heading_fields(archive, profile.model);
@@ -135,6 +168,7 @@ void fields(Archive& archive, Profile& profile)
     archive.optional(
         "mixes", mixes,
         "mixed models that were timed in the rounds of the types; the front method's latencies are fitted to them");
+    archive.optional("cache", profile.cache, "what the types of the KV cache cost: a plan can choose them too");
     if (!archive.reading()) return;
     profile.device.model = profile.model.model;
     profile.device.version = profile.model.version;
@@ -162,6 +196,13 @@ Result<DeviceProfile> parse_device_profile(std::string_view text) { return parse
 Result<DeviceProfile> read_device_profile(const std::filesystem::path& path)
 {
     return read_record<DeviceProfile>(path, kDeviceSchema);
+}
+
+std::string to_json(const CacheProfile& cache, std::string_view key) { return write_record(kCacheSchema, cache, key); }
+Result<CacheProfile> parse_cache_profile(std::string_view text) { return parse_record<CacheProfile>(text, kCacheSchema); }
+Result<CacheProfile> read_cache_profile(const std::filesystem::path& path)
+{
+    return read_record<CacheProfile>(path, kCacheSchema);
 }
 
 }  // namespace apreqel

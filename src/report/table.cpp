@@ -108,8 +108,8 @@ std::vector<std::string> measurement_row(const Measurement& measurement)
     const Speed& speed = measurement.speed;
     const bool timed = !speed.latency_ms.samples.empty();
     const bool compared = quality.kld_tokens > 0;
-    return {measurement.name,
-            format_bytes(static_cast<double>(measurement.memory_bytes)),
+    return {measurement.name + format_cache(measurement.cache),
+            format_bytes(static_cast<double>(measurement.bytes())),
             std::format("{:.2f}", measurement.bits_per_weight),
             timed ? format_sampled(speed.latency_ms, kLatency) : "—",
             timed ? std::format("{:.1f}", 1000 / speed.latency_ms.median) : "—",
@@ -117,6 +117,11 @@ std::vector<std::string> measurement_row(const Measurement& measurement)
             quality.perplexity > 0 ? std::format("{:.4f} ± {:.4f}", quality.perplexity, quality.perplexity_error) : "—",
             compared ? std::format("{:.5f} ± {:.5f}", quality.kld, quality.kld_error) : "—",
             compared ? std::format("{:.2f} %", 100 * quality.same_top) : "—"};
+}
+
+std::string format_cache(const std::optional<CacheChoice>& cache)
+{
+    return cache ? std::format(" | K {}, V {}", printable_line(cache->types.keys), printable_line(cache->types.values)) : "";
 }
 
 std::string format_energy(const std::vector<Measurement>& models)
@@ -281,11 +286,13 @@ std::vector<std::string> memory_heading(const ContextMemory& context)
     return {"weights", "KV cache", "buffers", std::string(criteria()[kMemory].heading)};
 }
 
-std::vector<std::string> memory_cells(const ContextMemory& context, double weights)
+/// `memory`: as it is compared; `cache_bytes` are part of it where they are chosen.
+std::vector<std::string> memory_cells(const ContextMemory& context, double memory, std::uint64_t cache_bytes)
 {
-    if (context.tokens == 0) return {format_criterion(kMemory, weights)};
-    return {format_bytes(weights), format_bytes(static_cast<double>(context.cache_bytes)), format_buffers(context),
-            format_bytes(weights + static_cast<double>(context.bytes()))};
+    if (context.tokens == 0) return {format_criterion(kMemory, memory)};
+    const auto cache = static_cast<double>(cache_bytes);
+    return {format_bytes(context.cache_is_chosen ? memory - cache : memory), format_bytes(cache), format_buffers(context),
+            format_bytes(memory + static_cast<double>(context.bytes()))};
 }
 
 /// The plan, the runners-up and the uniform types.
@@ -296,17 +303,19 @@ std::string format_candidates_table(const Plan& plan)
     std::vector<std::vector<std::string>> rows{{"distribution", "closeness"}};
     for (const std::size_t c : shown)
         rows.front().append_range(c == kMemory ? memory_heading(context) : std::vector{std::string(criteria()[c].heading)});
-    const auto add = [&](std::string name, std::string closeness, const Metrics& metrics) {
+    const auto add = [&](std::string name, std::string closeness, const Metrics& metrics, const std::optional<CacheChoice>& cache) {
         rows.push_back({std::move(name), std::move(closeness)});
         for (const std::size_t c : shown)
-            rows.back().append_range(c == kMemory ? memory_cells(context, metrics[c])
-                                                  : std::vector{format_criterion(c, metrics[c])});
+            rows.back().append_range(c == kMemory
+                                         ? memory_cells(context, metrics[c], cache ? cache->bytes : context.cache_bytes)
+                                         : std::vector{format_criterion(c, metrics[c])});
     };
     for (const Candidate& candidate : plan.ranking.best)
-        add(format_distribution(plan.types, candidate.counts), std::format("{:.6f}", candidate.closeness), candidate.estimate);
+        add(format_distribution(plan.types, candidate.counts) + format_cache(candidate.cache),
+            std::format("{:.6f}", candidate.closeness), candidate.estimate, candidate.cache);
     for (std::size_t i = 0; i < plan.types.size(); ++i) {
         const bool whole = !std::isnan(plan.costs[i][kPerplexity]);  // else only its shape was timed
-        add(std::format("all {}, {}", plan.types[i], whole ? "measured" : "timed"), "", plan.costs[i]);
+        add(std::format("all {}, {}", plan.types[i], whole ? "measured" : "timed"), "", plan.costs[i], {});
     }
     return format_table(rows);
 }
@@ -317,8 +326,8 @@ std::string format_front_plan(const Plan& plan)
 {
     std::string text =
         std::format("Plan for {}: {}, the best of a front of {} ({})\nweights: {}; limits: {}\n", name_of(plan),
-                    format_distribution(plan.types, plan.chosen().counts), format_candidates(plan.ranking.candidates),
-                    plan.epsilon ? std::format("ε {:.2g} %", 100 * *plan.epsilon) : "how complete is not known",
+                    format_distribution(plan.types, plan.chosen().counts) + format_cache(plan.chosen().cache),
+                    format_candidates(plan.ranking.candidates), plan.epsilon ? std::format("ε {:.2g} %", 100 * *plan.epsilon) : "how complete is not known",
                     format_weights(plan), format_limits(plan.request.limits));
     if (plan.latency_error > 0)
         text += std::format("latencies that were left out were predicted within {:.1f} %\n", 100 * plan.latency_error);
@@ -359,9 +368,26 @@ std::string format_source(const std::vector<std::string>& types, const std::stri
 std::string format_context(const ContextMemory& context)
 {
     if (context.tokens == 0) return "memory: that of the weights alone; --kv-context N tells that of a context too";
+    if (context.cache_is_chosen)
+        return std::format("context of {} tokens: the KV cache is chosen with the weights, K {}, V {} take {}; buffers {}",
+                           context.tokens, context.cache_type_k, context.cache_type_v,
+                           format_bytes(static_cast<double>(context.cache_bytes)), format_buffers(context));
     return std::format("context of {} tokens: KV cache {} (K {}, V {}), buffers {}, beside the weights", context.tokens,
                        format_bytes(static_cast<double>(context.cache_bytes)), context.cache_type_k, context.cache_type_v,
                        format_buffers(context));
+}
+
+std::string format_cache_costs(const CacheProfile& cache)
+{
+    std::vector<std::vector<std::string>> rows{{"KV cache", "memory", "ms/token [interval] coverage", "KL divergence"}};
+    const auto add = [&](const std::string& name, const CacheCost& cost) {
+        rows.push_back({name, format_bytes(static_cast<double>(cost.bytes)), format_sampled(cost.speed.latency_ms, kLatency),
+                        cost.tokens > 0 ? std::format("{:.6f} ± {:.6f}", cost.kld, cost.kld_error) : "—"});
+    };
+    add(std::format("K and V {}", kCacheType), cache.keys.front());
+    for (const CacheCost& type : cache.keys | std::views::drop(1)) add("K " + printable_line(type.type), type);
+    for (const CacheCost& type : cache.values | std::views::drop(1)) add("V " + printable_line(type.type), type);
+    return std::format("\nThe KV cache of {} tokens, its keys or its values in another type:\n{}", cache.tokens, format_table(rows));
 }
 
 std::string format_plan(const Plan& plan)

@@ -4,8 +4,10 @@
 #include <apreqel/contest.h>
 #include <apreqel/measurement.h>
 #include <apreqel/plan.h>
+#include <apreqel/profile.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,12 @@ namespace apreqel {
 /// The header and a row of a table of measured models.
 [[nodiscard]] std::vector<std::string> measurement_header(std::string_view first);
 [[nodiscard]] std::vector<std::string> measurement_row(const Measurement& measurement);
+
+/// " | K q8_0, V q5_1"; empty where the KV cache is not chosen.
+[[nodiscard]] std::string format_cache(const std::optional<CacheChoice>& cache);
+
+/// What each of its types costs.
+[[nodiscard]] std::string format_cache_costs(const CacheProfile& cache);
 
 /// The energy of a generated token of those whose energy was measured, what was counted, and the idle power; empty: of none.
 [[nodiscard]] std::string format_energy(const std::vector<Measurement>& models);

@@ -24,8 +24,8 @@ void start_backend();
 /// Default parameters with the threads of the model's settings, and the place of the KV cache.
 [[nodiscard]] llama_context_params context_params(const LoadedModel& model);
 
-/// The same, with the types of the KV cache too: for times and memory. Error: no such type.
-[[nodiscard]] Result<llama_context_params> typed_context_params(const LoadedModel& model);
+/// The same, with the types of the KV cache too. Error: no such type.
+[[nodiscard]] Result<llama_context_params> context_params(const LoadedModel& model, const CacheTypes& cache);
 
 /// Tokens to decode in one call, for one or more sequences.
 class Batch {

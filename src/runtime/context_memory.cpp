@@ -94,7 +94,7 @@ Result<ContextMemory> context_memory(const std::filesystem::path& path, const Ru
     if (tokens > 0) {
         const auto model = LoadedModel::load(path, settings, WeightAccess::simulated);
         if (!model) return std::unexpected(model.error());
-        auto params = typed_context_params(*model);
+        auto params = context_params(*model, settings.cache);
         if (!params) return std::unexpected(params.error());
         params->n_ctx = static_cast<std::uint32_t>(tokens);
         params->swa_full = false;  // as in llama-server and llama-cli
@@ -106,8 +106,8 @@ Result<ContextMemory> context_memory(const std::filesystem::path& path, const Ru
             return fail("run {}: libllama does not report the memory of its context", path.string());
     }
     memory.tokens = tokens;
-    memory.cache_type_k = settings.cache_type_k;
-    memory.cache_type_v = settings.cache_type_v;
+    memory.cache_type_k = settings.cache.keys;
+    memory.cache_type_v = settings.cache.values;
     return memory;
 }
 

@@ -70,7 +70,10 @@ public:
         return {};
     }
 
-    Result<Divergence> compare_probe(std::size_t first, std::size_t count) override { return probes_.compare(first, count); }
+    Result<Divergence> compare_probe(std::size_t first, std::size_t count, const CacheTypes& cache) override
+    {
+        return probes_.compare(first, count, cache);
+    }
 
     Result<> find_weights(std::span<const Tensor> tensors, Monitor& monitor) override
     {
@@ -116,10 +119,10 @@ public:
         return apreqel::time_prompt(path, settings, tokens, monitor);
     }
 
-    Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
-                                             const SpeedSettings& settings, Monitor& monitor) override
+    Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, std::span<const CacheTypes> caches,
+                                             const RunSettings& run, const SpeedSettings& settings, Monitor& monitor) override
     {
-        return apreqel::measure_speed(models, run, settings, monitor);
+        return apreqel::measure_speed(models, caches, run, settings, monitor);
     }
 
     Result<std::vector<WrongType>> find_wrong_types(const RunSettings& settings, std::span<const RowFormat> formats) override

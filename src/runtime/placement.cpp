@@ -108,7 +108,7 @@ void Placement::apply(llama_model_params& params)
 
 Result<> check_settings(const RunSettings& settings)
 {
-    for (const std::string& type : {settings.cache_type_k, settings.cache_type_v})
+    for (const std::string& type : {settings.cache.keys, settings.cache.values})
         if (!std::ranges::contains(kCacheTypes, type))
             return unknown("type of KV cache", type, {kCacheTypes.begin(), kCacheTypes.end()});
     if (const auto placement = Placement::of(settings); !placement) return std::unexpected(placement.error());

@@ -49,11 +49,13 @@ struct Exponentials {
 /// p log (p / q); a probability that is rounded to nothing tells nothing.
 double divergence_of(double p, double q) { return p > 0 && q > 0 ? p * std::log(p / q) : 0; }
 
-Result<std::shared_ptr<llama_context>> short_context(const LoadedModel& model, std::size_t tokens, const Monitor& monitor)
+Result<std::shared_ptr<llama_context>> short_context(const LoadedModel& model, std::size_t tokens, const Monitor& monitor,
+                                                     const CacheTypes& cache = {})
 {
-    llama_context_params params = context_params(model);
-    params.n_ctx = params.n_batch = params.n_ubatch = static_cast<uint32_t>(tokens);
-    auto context = make_context(model, params, monitor);
+    auto params = context_params(model, cache);
+    if (!params) return std::unexpected(params.error());
+    params->n_ctx = params->n_batch = params->n_ubatch = static_cast<uint32_t>(tokens);
+    auto context = make_context(model, *params, monitor);
     if (!context) return std::unexpected(context.error());
     return std::shared_ptr<llama_context>(std::move(*context));
 }
@@ -130,8 +132,14 @@ Result<ProbeRun> ProbeRun::record(const LoadedModel& model, std::vector<std::vec
     return probes;
 }
 
-Result<Divergence> ProbeRun::compare(std::size_t first, std::size_t count)
+Result<Divergence> ProbeRun::compare(std::size_t first, std::size_t count, const CacheTypes& cache)
 {
+    if (cache != cache_) {
+        auto context = short_context(*model_, llama_n_ctx(context_.get()), *monitor_, cache);
+        if (!context) return std::unexpected(context.error());
+        context_ = std::move(*context);
+        cache_ = cache;
+    }
     std::vector<std::vector<double>> divergences;
     for (const auto& expected : expected_) divergences.emplace_back(expected.size());
     const auto ran = run(first, count, [&](std::size_t s, std::size_t row, std::span<const float> logits) {

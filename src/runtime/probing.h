@@ -44,8 +44,8 @@ public:
     [[nodiscard]] static Result<ProbeRun> record(const LoadedModel& model, std::vector<std::vector<Token>> sequences,
                                                  const Monitor& monitor);
 
-    /// Runs `count` of the sequences from the `first` on.
-    [[nodiscard]] Result<Divergence> compare(std::size_t first, std::size_t count);
+    /// Runs `count` of the sequences from the `first` on. `cache`: with a KV cache of these types.
+    [[nodiscard]] Result<Divergence> compare(std::size_t first, std::size_t count, const CacheTypes& cache = {});
 
 private:
     template <class Visit>
@@ -56,6 +56,7 @@ private:
     std::vector<std::vector<Token>> sequences_;
     std::vector<std::vector<Expectation>> expected_;  ///< at each position of each sequence
     std::shared_ptr<llama_context> context_;
+    CacheTypes cache_{};  ///< of the context
 };
 
 /// See Runtime::time_prompt.

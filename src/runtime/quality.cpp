@@ -41,11 +41,13 @@ Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, s
     const std::vector<Token> opening = model.opening();
     const std::size_t vocabulary = model.vocabulary_size();
 
-    llama_context_params params = context_params(model);
-    params.n_ctx = static_cast<uint32_t>(sequences * context);
-    params.n_batch = static_cast<uint32_t>(batch_size);
-    params.n_seq_max = static_cast<uint32_t>(sequences);
-    auto llama = make_context(model, params, monitor);
+    const RunSettings& run = model.settings();
+    auto params = context_params(model, run.cache_in_quality ? run.cache : CacheTypes{});
+    if (!params) return std::unexpected(params.error());
+    params->n_ctx = static_cast<uint32_t>(sequences * context);
+    params->n_batch = static_cast<uint32_t>(batch_size);
+    params->n_seq_max = static_cast<uint32_t>(sequences);
+    auto llama = make_context(model, *params, monitor);
     if (!llama) return std::unexpected(llama.error());
     Batch batch(batch_size);
     // With several batches a chunk, libllama overwrites the logits of the one before: keep them here.

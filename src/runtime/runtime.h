@@ -67,8 +67,8 @@ public:
     /// Runs `sequences` with the weights as they stand, and keeps what `compare_probe` compares with, in memory. `monitor` is
     /// asked as long as the model lives.
     [[nodiscard]] virtual Result<> record_probe(std::vector<std::vector<Token>> sequences, Monitor& monitor) = 0;
-    /// Runs `count` of these sequences again, from the `first` on.
-    [[nodiscard]] virtual Result<Divergence> compare_probe(std::size_t first, std::size_t count) = 0;
+    /// Runs `count` of these sequences again, from the `first` on, with a KV cache of these types.
+    [[nodiscard]] virtual Result<Divergence> compare_probe(std::size_t first, std::size_t count, const CacheTypes& cache) = 0;
 
     /// Finds the weights of `tensors`, which `overwrite` may change from then on, in a model loaded as WeightAccess::writable.
     /// Norms and the like that the model does not use are passed over.
@@ -93,10 +93,10 @@ public:
     [[nodiscard]] virtual Result<double> time_prompt(const std::filesystem::path& path, const RunSettings& settings,
                                                      std::size_t tokens, Monitor& monitor) = 0;
 
-    /// The speed of each of `models`, measured in the same rounds.
+    /// The speed of each of `models`, measured in the same rounds. `caches`: types of the KV cache of each; empty: those of `run`.
     [[nodiscard]] virtual Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models,
-                                                                   const RunSettings& run, const SpeedSettings& settings,
-                                                                   Monitor& monitor) = 0;
+                                                                   std::span<const CacheTypes> caches, const RunSettings& run,
+                                                                   const SpeedSettings& settings, Monitor& monitor) = 0;
 
     /// What GPUs cannot be trusted with: see runtime/products.h.
     [[nodiscard]] virtual Result<std::vector<WrongType>> find_wrong_types(const RunSettings& settings,

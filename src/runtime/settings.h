@@ -36,8 +36,8 @@ struct RunSettings {
     std::string split_mode = "layer";         ///< of kSplitModes: how the model is split among several
     bool offload_cache = true;                ///< the KV cache is where the attention is; else in the main memory
     std::vector<TensorOverride> overrides{};  ///< the first that fits a tensor holds
-    std::string cache_type_k{kCacheType};     ///< of kCacheTypes, of the keys while times are measured; quality is that of f16
-    std::string cache_type_v{kCacheType};     ///< of the values
+    CacheTypes cache{};                       ///< of kCacheTypes, of the KV cache while times are measured
+    bool cache_in_quality = false;            ///< and while quality is; else that is with the usual one
 };
 
 /// Whether the weights stay as in the file, mapped or repacked as libllama likes best, or may be overwritten; or are not read

@@ -8,9 +8,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <random>
+#include <utility>
 
 namespace apreqel {
 namespace {
@@ -60,6 +62,9 @@ double milliseconds_since(Clock::time_point start)
 /// session computes them, and those of the same shape take them over.
 using Past = std::vector<std::uint8_t>;
 
+/// By the types of the KV cache, keys and values.
+using Pasts = std::map<std::pair<std::string, std::string>, Past>;
+
 /// What a model took for the generated tokens of a round, per token.
 struct Generated {
     double latency_ms;
@@ -79,7 +84,7 @@ public:
         for (const bool prompt : {false, true}) {
             const std::size_t tokens = prompt ? settings.prompt : settings.generated;
             if (tokens == 0) continue;
-            auto params = typed_context_params(runner.model_);
+            auto params = context_params(runner.model_, run.cache);
             if (!params) return std::unexpected(params.error());
             params->n_ctx = static_cast<uint32_t>(settings.depth + tokens);
             auto context = make_context(runner.model_, *params, monitor);
@@ -263,8 +268,9 @@ Result<> check_energy(const RunSettings& run, std::shared_ptr<Sensors> sensors)
     return meter ? Result<>() : std::unexpected(meter.error());
 }
 
-Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
-                                         const SpeedSettings& settings, Monitor& monitor, std::shared_ptr<Sensors> sensors)
+Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, std::span<const CacheTypes> caches,
+                                         const RunSettings& run, const SpeedSettings& settings, Monitor& monitor,
+                                         std::shared_ptr<Sensors> sensors)
 {
     if (settings.repetitions == 0 || settings.generated == 0)
         return usage_error("time: at least one repetition of one token is needed");
@@ -276,7 +282,7 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
     if (settings.energy)
         if (auto started = start(metering, std::move(sensors), run, monitor); !started) return std::unexpected(started.error());
     const ThreadPool pool(thread_count(run));
-    Past past;
+    Pasts pasts;
     std::optional<bool> keep;
     std::vector<std::optional<Runner>> runners(models.size());
     std::vector<std::vector<double>> latencies(models.size());
@@ -296,7 +302,10 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
         for (const std::size_t m : round) {
             if (monitor.stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "time: interrupted"});
             if (!runners[m]) {
-                auto made = Runner::make(models[m], run, settings, pool, past, metering.meter.get(), monitor);
+                RunSettings own = run;
+                if (!caches.empty()) own.cache = caches[m];
+                Past& past = pasts[{own.cache.keys, own.cache.values}];
+                auto made = Runner::make(models[m], own, settings, pool, past, metering.meter.get(), monitor);
                 if (!made) return std::unexpected(made.error());
                 runners[m].emplace(std::move(*made));
                 if (!keep) keep = fit_together(models, past.size() * (settings.prompt > 0 ? 2 : 1));

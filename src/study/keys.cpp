@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <tuple>
 
 namespace apreqel {
 namespace {
@@ -12,7 +11,7 @@ namespace {
 constexpr std::array<std::string_view, kInputs> kNames{
     "model",      "seed",    "samples",    "text",    "prompts",   "calibration", "form",     "gamma",
     "collecting", "probing", "quality",    "speed",   "embedding", "type",        "types",    "allocation",
-    "mixes",      "files",   "GPU layers", "threads", "device",    "apreqel",     "libllama", "libggml"};
+    "mixes",      "files",   "room",       "GPU layers", "threads", "device",    "apreqel",     "libllama", "libggml"};
 
 }  // namespace
 
@@ -49,9 +48,13 @@ Facts Facts::of(const Study& study)
          {Input::device, digest({platform.machine})},
          {Input::libllama, platform.libllama}});
     if (settings.speed.energy) facts.values_[Input::speed] += ", energy";
-    const auto& [k, v] = std::tie(settings.run.cache_type_k, settings.run.cache_type_v);
-    if (k != kCacheType || v != kCacheType) facts.values_[Input::speed] += std::format(", cache {} {}", k, v);
+    facts.values_[Input::speed] += key_of(settings.run.cache);
     return facts;
+}
+
+std::string key_of(const CacheTypes& cache)
+{
+    return cache == CacheTypes{} ? "" : std::format(", cache {} {}", cache.keys, cache.values);
 }
 
 Facts Facts::with(Input input, std::string value) const

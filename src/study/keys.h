@@ -33,6 +33,7 @@ enum class Input {
     allocation,  ///< a type for each layer
     mixes,       ///< the allocations that are timed beside the types
     files,       ///< fingerprints of the model files that are measured
+    context,     ///< tokens of a context
     offload,     ///< --gpu-layers, --devices and the like, and the accelerators there are
     threads,
     device,
@@ -90,12 +91,15 @@ inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
 inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) | kProbed};
 inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) | kQuantized | kCompared};
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
+inline constexpr Artifact kCacheCosts{
+    "profile/cache.json", on(Input::type, Input::embedding, Input::calibration, Input::form, Input::context, Input::model) | kTimed};
 inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
 inline constexpr std::array kArtifacts{
     kSampledText, kSampledPrompts, kSampledCalibration, kScores,          kForm,    kImatrix,     kHessian, kVariant,
     kMix,         kPlanQuality,    kPlanLook,           kReferenceLogits, kQuality, kSpeed,       kProbes,  kProbeLogits,
-    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook,         kStock,   kStockQuality};
+    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook,         kStock,   kStockQuality,
+    kCacheCosts};
 
 /// The inputs that are known, as text.
 class Facts {
@@ -120,6 +124,9 @@ public:
 private:
     std::map<Input, std::string> values_;
 };
+
+/// What the types of a KV cache add to a key: nothing, if they are the usual ones.
+[[nodiscard]] std::string key_of(const CacheTypes& cache);
 
 /// What tells the inventory's importance matrix from others, whatever its file is called: "3f…", or "none".
 [[nodiscard]] std::string importance_digest(const Inventory& inventory);

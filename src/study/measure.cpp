@@ -59,8 +59,7 @@ private:
             if (auto kept = read_kept(path_of(inventory), read_quality, study_.monitor)) return *kept;
         }
         if (auto enough = check_texts(study_, {measuring(study_)}); !enough) return std::unexpected(enough.error());
-        const bool is_reference = inventory.fingerprint == study_.inventory.fingerprint;
-        if (!is_reference && study_.settings.quality.kld_chunks > 0)
+        if (!is_reference(inventory) && study_.settings.quality.kld_chunks > 0)
             if (auto ready = record_logits(); !ready) return std::unexpected(ready.error());
         return run_and_keep(inventory, name);
     }
@@ -87,12 +86,21 @@ private:
 
     [[nodiscard]] std::filesystem::path path_of(const Inventory& inventory) const
     {
-        return facts_.with(Input::files, inventory.fingerprint).path(study_.workspace, kQuality);
+        const RunSettings& run = study_.settings.run;
+        const std::string cache = run.cache_in_quality && !is_reference(inventory) ? key_of(run.cache) : "";
+        return facts_.with(Input::files, inventory.fingerprint + cache).path(study_.workspace, kQuality);
+    }
+
+    [[nodiscard]] bool is_reference(const Inventory& inventory) const
+    {
+        return inventory.fingerprint == study_.inventory.fingerprint;
     }
 
     Result<Quality> run_quality(const Inventory& inventory, const std::string& name, std::size_t look = 0)
     {
-        const auto model = study_.runtime->load(inventory.files.front(), study_.settings.run);
+        RunSettings run = study_.settings.run;
+        run.cache_in_quality &= !is_reference(inventory);
+        const auto model = study_.runtime->load(inventory.files.front(), run);
         if (!model) return std::unexpected(model.error());
         const auto tokens = (*model)->tokenize(text_);
         if (!tokens) return std::unexpected(tokens.error());
@@ -101,7 +109,7 @@ private:
 
         study_.monitor.begin(name + (look > 0 ? ": a first look" : ": perplexity"),
                              static_cast<double>(look > 0 ? look : *chunks));
-        const auto quality = evaluate(**model, *tokens, inventory.fingerprint == study_.inventory.fingerprint, look);
+        const auto quality = evaluate(**model, *tokens, is_reference(inventory), look);
         if (!quality) return quality;
         if (auto finite = check_figures(name, {quality->perplexity, quality->perplexity_error, quality->kld}); !finite)
             return std::unexpected(finite.error());
@@ -117,14 +125,14 @@ private:
     {
     }
 
-    Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool is_reference, std::size_t look)
+    Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool record, std::size_t look)
     {
         const std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
         const std::string identity = digest({facts_.key(kReferenceLogits), words});
         QualitySettings settings = study_.settings.quality;
         settings.look = look;
         if (settings.kld_chunks == 0) return model.evaluate_quality(tokens, settings, std::nullopt, identity, study_.monitor);
-        if (!is_reference) return model.evaluate_quality(tokens, settings, logits_, identity, study_.monitor);
+        if (!record) return model.evaluate_quality(tokens, settings, logits_, identity, study_.monitor);
         auto quality = model.record_reference(tokens, settings, logits_, identity, study_.monitor);
         if (!quality) return quality;
         if (auto sealed = study_.workspace.seal(logits_, study_.monitor); !sealed) return std::unexpected(sealed.error());
@@ -164,12 +172,13 @@ void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monito
     monitor.warn(std::format("latency: too noisy to tell apart {}; close other programs, or measure more repetitions", pairs));
 }
 
-Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<Inventory>& models)
+Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<Inventory>& models,
+                                          std::span<const CacheTypes> caches = {})
 {
     std::string files;
     std::vector<std::filesystem::path> paths;
     for (const Inventory& model : models) {
-        files += model.fingerprint + " ";
+        files += model.fingerprint + (caches.empty() ? "" : key_of(caches[paths.size()])) + " ";
         paths.push_back(model.files.front());
     }
     const auto artifact = Facts::of(study).with(Input::files, digest({files})).path(study.workspace, kSpeed);
@@ -177,7 +186,7 @@ Result<std::vector<Speed>> measure_speeds(const Study& study, const std::vector<
         auto kept = read_kept(artifact, read_speeds, study.monitor);
         if (kept && kept->size() == models.size()) return std::move(*kept);
     }
-    auto speeds = time_models(study, paths);
+    auto speeds = time_models(study, paths, caches);
     if (!speeds) return speeds;
     if (auto written = write_text(artifact, to_json(*speeds)); !written) return std::unexpected(written.error());
     return speeds;
@@ -198,9 +207,10 @@ Result<> check_energy(const Study& study)
     return study.settings.speed.energy ? study.runtime->check_energy(study.settings.run) : Result<>();
 }
 
-Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models)
+Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models,
+                                       std::span<const CacheTypes> caches)
 {
-    auto speeds = study.runtime->measure_speed(models, study.settings.run, study.settings.speed, study.monitor);
+    auto speeds = study.runtime->measure_speed(models, caches, study.settings.run, study.settings.speed, study.monitor);
     if (!speeds) return speeds;
     for (const Speed& speed : *speeds) {
         const auto finite = check_figures(
@@ -235,7 +245,8 @@ Result<Quality> look_at(const Study& study, const ModelFile& file, std::size_t c
     return stage->look_at(*inventory, file.name, chunks);
 }
 
-Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths)
+Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths,
+                                      std::span<const CacheTypes> caches)
 {
     std::vector<Inventory> models;
     for (const auto& path : paths) {
@@ -245,19 +256,27 @@ Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std:
     }
     Study brief = study;
     brief.settings.speed = as_needed(study.settings.speed);
-    return measure_speeds(brief, models);
+    return measure_speeds(brief, models, caches);
+}
+
+CacheTypes cache_types(const Study& study, const Plan& plan)
+{
+    const auto& cache = plan.chosen().cache;
+    return cache ? cache->types : study.settings.run.cache;
 }
 
 Result<std::vector<Speed>> time_plans(const Study& study, const std::vector<const Plan*>& plans,
                                       const std::vector<std::filesystem::path>& with)
 {
     std::vector<std::filesystem::path> paths = with;
+    std::vector<CacheTypes> caches(with.size(), study.settings.run.cache);
     for (const Plan* plan : plans) {
+        caches.push_back(cache_types(study, *plan));
         paths.push_back(study.workspace.path(std::format("shapes/plan-{}.gguf", paths.size() - with.size() + 1)));
         if (auto written = write_plan_shape(study.inventory, *plan, paths.back(), study.settings.types); !written)
             return std::unexpected(written.error());
     }
-    auto speeds = time_files(study, paths);
+    auto speeds = time_files(study, paths, caches);
     for (const auto& shape : std::span(paths).subspan(with.size())) study.workspace.remove(shape);
     return speeds;
 }

@@ -103,6 +103,11 @@ Result<Profile> outlook(const Study& full)
             return std::unexpected(written.error());
     }
     profile->device.context = *context;  // which takes no time, and is not kept
+    if (study.settings.mix_cache) {
+        auto cache = cache_profile(study);
+        if (!cache) return std::unexpected(cache.error());
+        profile->cache = std::move(*cache);
+    }
     if (auto written = write_text(study.workspace.path("profile.json"), to_json(*profile)); !written)
         return std::unexpected(written.error());
     return profile;

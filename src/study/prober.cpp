@@ -152,11 +152,20 @@ Result<Probe> Prober::probe(std::span<const std::size_t> tensors, const TypeAssi
 
 Result<Divergence> Prober::measure_unchanged() { return measure(0, std::min<std::size_t>(probing_.sequences.count, 1)); }
 
+Result<Divergence> Prober::measure_cache(const CacheTypes& cache)
+{
+    auto compared = model_->compare_probe(0, 2 * probing_.sequences.count, cache);
+    if (!compared) return compared;
+    if (auto finite = check_figures("a KV cache", {compared->kld, compared->kld_error}); !finite)
+        return std::unexpected(finite.error());
+    return compared;
+}
+
 Result<Divergence> Prober::measure(std::size_t first, std::size_t count)
 {
     Divergence divergence;
     if (count > 0) {
-        auto compared = model_->compare_probe(first, count);
+        auto compared = model_->compare_probe(first, count, {});
         if (!compared) return compared;
         divergence = *compared;
     } else {

@@ -45,6 +45,9 @@ public:
     /// KL divergence as the weights stand: 0, but for noise.
     Result<Divergence> measure_unchanged();
 
+    /// KL divergence as the weights stand with a KV cache of these types, on all sequences.
+    Result<Divergence> measure_cache(const CacheTypes& cache);
+
     /// What quantization does to the weights of `tensors`, all rows.
     Result<RowConverter::Distortion> distortion(std::span<const std::size_t> tensors, const TypeAssignment& assignment);
 

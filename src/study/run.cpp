@@ -45,12 +45,14 @@ Result<> ship_mix(const Study& study, const std::filesystem::path& mix, const st
 /// What is known of a plan that was not built: its memory is exact.
 Measurement weigh(const Study& study, const Plan& plan)
 {
-    const double bytes = plan.chosen().estimate[kMemory];
+    const auto& cache = plan.chosen().cache;
+    const auto bytes = static_cast<std::uint64_t>(plan.chosen().estimate[kMemory]) - (cache ? cache->bytes : 0);
     return {.name = "plan",
-            .memory_bytes = static_cast<std::uint64_t>(bytes),
-            .bits_per_weight = 8 * bytes / static_cast<double>(study.inventory.parameters()),
+            .memory_bytes = bytes,
+            .bits_per_weight = 8 * static_cast<double>(bytes) / static_cast<double>(study.inventory.parameters()),
             .quality = {},
-            .speed = {}};
+            .speed = {},
+            .cache = cache};
 }
 
 /// The mix that was built last. The next one takes the tensors from it that both have alike, and replaces it: candidates differ in
@@ -81,14 +83,25 @@ private:
     std::vector<BuiltMix> mixes_;  ///< one or none
 };
 
-/// The quality of a plan, which is built for that. Where another model is `known`, a first look may do.
-Result<Quality> quality_of(const Study& study, const Plan& plan, const std::string& name, const Quality* known, LastMix& mix)
+/// A study that measures quality, too, with the KV cache that `plan` chose, if it did.
+Study with_cache_of(const Plan& plan, const Study& study)
 {
+    Study with = study;
+    with.settings.run.cache = cache_types(study, plan);
+    with.settings.run.cache_in_quality = plan.chosen().cache.has_value();
+    return with;
+}
+
+/// The quality of a plan, which is built for that. Where another model is `known`, a first look may do.
+Result<Quality> quality_of(const Study& usual, const Plan& plan, const std::string& name, const Quality* known, LastMix& mix)
+{
+    const Study study = with_cache_of(plan, usual);
     const auto text = evaluation_text(study);
     if (!text) return std::unexpected(text.error());
     const Facts facts = Facts::of(study)
                             .with(Input::text, digest({*text}))
-                            .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation));
+                            .with(Input::allocation, made_with(study.inventory, study.settings.types, plan.allocation) +
+                                                         (plan.chosen().cache ? key_of(cache_types(study, plan)) : ""));
     const auto kept = [&](const Artifact& artifact) {
         return study.settings.remeasure ? std::nullopt
                                         : read_kept(facts.path(study.workspace, artifact), read_quality, study.monitor);
@@ -153,14 +166,15 @@ void level(Speed& speed, double pace)
 /// Times files, rivals first, in the same rounds. Where the first rival takes much longer than it did, the machine is busy with
 /// something else, and then types that wait for each other's threads more often suffer more: these rounds compare nothing. So they are
 /// run again, a few times; the quietest count.
-Result<std::vector<Speed>> time_quietly(const Study& study, const std::vector<std::filesystem::path>& files, Progress& found)
+Result<std::vector<Speed>> time_quietly(const Study& study, const std::vector<std::filesystem::path>& files,
+                                        std::span<const CacheTypes> caches, Progress& found)
 {
     constexpr double kBusy = 1.4;
     constexpr int kTries = 4;
     Study anew = study;
     std::vector<Speed> quietest;
     for (int tried = 0; tried < kTries; ++tried) {
-        auto speeds = time_files(anew, files);
+        auto speeds = time_files(anew, files, caches);
         if (!speeds) return speeds;
         anew.settings.remeasure = true;
         const double token = speeds->front().latency_ms.median;
@@ -183,8 +197,10 @@ Result<> face_rivals(const Study& study, const RivalFiles& rivals, Attempt& atte
     if (!files) return std::unexpected(files.error());
     const auto built = mix.replace(attempt.plan);
     if (!built) return std::unexpected(built.error());
+    std::vector<CacheTypes> caches(files->size(), study.settings.run.cache);
     files->push_back(*built);
-    auto speeds = time_quietly(study, *files, found);
+    caches.push_back(cache_types(study, attempt.plan));
+    auto speeds = time_quietly(study, *files, caches, found);
     if (!speeds) return std::unexpected(speeds.error());
     std::vector<Measurement>& known = found.session.rivals;
     const bool first = std::ranges::all_of(found.session.attempts, [](const Attempt& other) { return other.beside.empty(); });
@@ -245,6 +261,7 @@ Result<> meet_rivals(const Study& study, const PlanRequest& request, const RunGo
             study.monitor.warn(std::format("not compared with {}: {}", what, rival.error().message));
             continue;
         }
+        rival->measurement.cache = usual_cache(*found.profile);
         found.session.rivals.push_back(std::move(rival->measurement));
         found.timed.push_back(std::move(rival->timed));
         found.rivals.push_back(what);
@@ -303,6 +320,7 @@ Result<Ship> find_best(const Study& study, const PlanRequest& request, const Sen
     auto reference = measure_reference(study);
     if (!reference) return std::unexpected(reference.error());
     found.reference = std::move(*reference);
+    found.reference.cache = usual_cache(*found.profile);
     found.session.reference = found.reference.quality;
     if (auto met = meet_rivals(study, request, goal, found); !met) return std::unexpected(met.error());
     return search(study, request, rivals, budget, mix, found);
@@ -328,7 +346,8 @@ Result<> time_output(const Study& study, const std::filesystem::path& output, At
 {
     for (std::size_t r = 0; r < shipped.beside.size(); ++r) session.rivals[r].speed = std::move(shipped.beside[r]);
     if (!session.rivals.empty()) return {};
-    auto speeds = time_files(study, {output});
+    const CacheTypes cache = cache_types(study, shipped.plan);
+    auto speeds = time_files(study, {output}, std::span(&cache, 1));
     if (!speeds) return std::unexpected(speeds.error());
     shipped.measurement.speed = std::move(speeds->front());
     return {};

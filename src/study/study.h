@@ -45,6 +45,7 @@ struct StudySettings {
         form{};                 ///< full-precision type that probes run in; nothing: the one this machine computes fastest
     bool remeasure = false;     ///< measure again what the workspace already holds
     std::uint64_t context = 0;  ///< tokens of a context that profiles tell the memory of; 0: of none
+    bool mix_cache = false;     ///< the types of the KV cache of that context are chosen too
     RunSettings run;
     QualitySettings quality;
     SpeedSettings speed;
@@ -97,8 +98,13 @@ struct Study {
 [[nodiscard]] Result<Profile> profile(const Study& study);
 
 /// What can be known before anything is quantized: the exact memory of every type, no quality, and latencies that were timed
-/// on the shapes of types and mixes (`write_shape`), in as many rounds and tokens as it takes. → profile.json
+/// on the shapes of types and mixes (`write_shape`), in as many rounds and tokens as it takes. With `settings.mix_cache` that of
+/// the KV cache's types too. → profile.json
 [[nodiscard]] Result<Profile> outlook(const Study& study);
+
+/// What the types of the KV cache of `settings.context` tokens cost: bytes as libllama reports them, KL divergence on the calibration
+/// text, times on a shape. Types that the model cannot have are left out. → profile/cache.json
+[[nodiscard]] Result<CacheProfile> cache_profile(const Study& study);
 
 /// An outlook of a study whose model is a shape (`open_shape`): what a device can tell of a model that it does not have. Types are
 /// called without their importance matrix, which there is none of. Nothing is kept.
@@ -166,8 +172,12 @@ struct ModelFile {
 /// Its quality on the `chunks` leading chunks of the text; not kept.
 [[nodiscard]] Result<Quality> look_at(const Study& study, const ModelFile& file, std::size_t chunks);
 
-/// The speeds of GGUF files, in the same rounds, which end when the order is settled.
-[[nodiscard]] Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths);
+/// The speeds of GGUF files, in the same rounds, which end when the order is settled. `caches`: as for time_models.
+[[nodiscard]] Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths,
+                                                    std::span<const CacheTypes> caches = {});
+
+/// The types of the KV cache of a model of this plan: those that it chose, or the study's.
+[[nodiscard]] CacheTypes cache_types(const Study& study, const Plan& plan);
 
 /// The same of models of these plans. Their shapes are timed: none is built. `with`: models to time
 /// beside them, first in the result.
@@ -258,8 +268,10 @@ struct EvaluationSettings {
 /// Error: the study measures the energy of tokens, and this machine does not tell it.
 [[nodiscard]] Result<> check_energy(const Study& study);
 
-/// The speeds of `models` with the study's settings, in the same rounds; nothing is kept. Errors: also those of check_figures.
-[[nodiscard]] Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models);
+/// The speeds of `models` with the study's settings, in the same rounds; nothing is kept. `caches`: types of the KV cache of each;
+/// empty: those of the settings. Errors: also those of check_figures.
+[[nodiscard]] Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models,
+                                                     std::span<const CacheTypes> caches = {});
 
 /// Where the study's text comes from, for people.
 [[nodiscard]] std::string text_source(const Study& study);

@@ -15,8 +15,7 @@ TEST_CASE("llama.cpp is told what was measured, and nothing that it does by itse
                                .split_mode = "row",
                                .offload_cache = false,
                                .overrides = {{"ffn_(up|down)_exps", "CPU"}, {"attn", "CUDA1"}},
-                               .cache_type_k = "q8_0",
-                               .cache_type_v = "q4_0"};
+                               .cache = {.keys = "q8_0", .values = "q4_0"}};
     CHECK(llama_command("it's here/mixed.gguf", settings, 0) ==
           "llama-cli -m 'it'\\''s here/mixed.gguf' -ctk q8_0 -ctv q4_0 -t 4 -ngl 0 -dev CUDA0,CUDA1 -sm row "
           "-ot 'ffn_(up|down)_exps=CPU,attn=CUDA1' -nkvo");

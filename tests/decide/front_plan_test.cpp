@@ -362,6 +362,76 @@ TEST_CASE("what is learnt of divergences moves the perplexities predicted and th
     CHECK(types_of(*c.plan("1,0,0", limits, false, measured)) != "3833");
 }
 
+/// A KV cache whose types differ in all that matters; in f16 it takes as much as two layers.
+CacheProfile cache_of_types()
+{
+    const auto type = [](const char* name, std::uint64_t bytes, double kld, double latency) {
+        return CacheCost{.type = name, .bytes = bytes, .kld = kld, .tokens = 9, .speed = {.latency_ms = {.median = latency}}};
+    };
+    return {.tokens = 100,
+            .keys = {type("f16", 400, 0, 5), type("q8_0", 310, 0.0002, 5.1), type("q4_0", 260, 0.02, 4.9)},
+            .values = {type("f16", 400, 0, 5), type("q8_0", 312, 0.0003, 4.95), type("q4_0", 265, 0.003, 5.2)}};
+}
+
+TEST_CASE("the types of the KV cache are chosen as the best of all pairs, each with the best types of the layers", "[decide]")
+{
+    const CacheProfile cache = cache_of_types();
+    const ContextMemory context{.tokens = 100, .cache_bytes = 400, .buffer_bytes = 50, .cache_is_chosen = true};
+    for (const double limit : {1750.0, 1860.0, 1900.0, 1960.0, 2050.0, 2300.0}) {
+        CAPTURE(limit);
+        double best = kUnlimited;
+        for (const CacheCost& keys : cache.keys) {
+            for (const CacheCost& values : cache.values) {
+                const auto apart = Case().plan(
+                    "accuracy=1", at_most(kMemory, limit - static_cast<double>(keys.bytes + values.bytes - 400 + 50)));
+                if (apart) best = std::min(best, apart->chosen().estimate[kDivergence] + keys.kld + values.kld);
+            }
+        }
+        Case one;
+        one.profile.cache = cache;
+        const auto plan = one.plan("accuracy=1", at_most(kMemory, limit, context));
+        REQUIRE(plan);
+        REQUIRE(plan->chosen().cache);
+        CHECK_THAT(plan->chosen().estimate[kDivergence], WithinRel(best, 1e-9));
+        const CacheTypes& types = plan->chosen().cache->types;
+        const auto bytes = [](const std::vector<CacheCost>& part, const std::string& type) {
+            return std::ranges::find(part, type, &CacheCost::type)->bytes;
+        };
+        CHECK(plan->chosen().cache->bytes == bytes(cache.keys, types.keys) + bytes(cache.values, types.values) - 400);
+        std::uint64_t weights = 1000;  // fixed, and the embedding
+        for (const char type : types_of(*plan)) weights += type == '8' ? 200 : 100;
+        CHECK(plan->chosen().estimate[kMemory] == static_cast<double>(weights + plan->chosen().cache->bytes));
+    }
+}
+
+TEST_CASE("a KV cache is worth what its types take beside the usual ones, and a mix that had them changes nothing", "[decide]")
+{
+    Case one;
+    const auto usual = one.plan("latency=1");
+    one.profile.cache = cache_of_types();
+    const auto plan = one.plan("latency=1");
+    REQUIRE((usual && plan));
+    CHECK(plan->chosen().cache->types == CacheTypes{.keys = "q4_0", .values = "q8_0"});
+    CHECK_THAT(plan->chosen().estimate[kLatency], WithinRel(usual->chosen().estimate[kLatency] - 0.1 - 0.05, 1e-9));
+    const Metrics& expected = plan->chosen().estimate;
+    MixedModel built{.allocation = plan->allocation,
+                     .measurement = {.memory_bytes = static_cast<std::uint64_t>(expected[kMemory]) - plan->chosen().cache->bytes,
+                                     .quality = {.perplexity = expected[kPerplexity],
+                                                 .kld = expected[kDivergence],
+                                                 .kld_tokens = 100},
+                                     .speed = {.latency_ms = {.median = expected[kLatency]}},
+                                     .cache = plan->chosen().cache}};
+    const auto again = one.plan("latency=1", {}, false, std::span(&built, 1));
+    REQUIRE(again);
+    CHECK_THAT(again->chosen().estimate[kLatency], WithinRel(expected[kLatency], 1e-6));
+    CHECK_THAT(again->chosen().estimate[kDivergence], WithinRel(expected[kDivergence], 1e-6));
+    CHECK(metrics_of(built.measurement)[kMemory] == expected[kMemory]);
+    one.profile.cache->keys[1].speed = {};
+    const auto unknown = one.plan("latency=1");
+    REQUIRE(!unknown);
+    CHECK(unknown.error().message.contains("KV cache"));
+}
+
 TEST_CASE("closeness of what was measured is on the scale of the plan", "[decide]")
 {
     const Case c;

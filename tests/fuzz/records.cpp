@@ -32,6 +32,7 @@ constexpr std::array kRecordTargets{
     Target{"profile", accepts<parse_profile>},
     Target{"model-profile", accepts<parse_model_profile>},
     Target{"device-profile", accepts<parse_device_profile>},
+    Target{"cache-profile", accepts<parse_cache_profile>},
     Target{"shape", accepts<parse_shape>},
     Target{"plan", accepts<parse_plan>},
     Target{"layout", accepts<parse_layout>},

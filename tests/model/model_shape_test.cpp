@@ -95,7 +95,7 @@ TEST_CASE("libllama runs what is made of a shape, with the logits' matrix in its
     const std::filesystem::path path = model.folder / "q4_0.gguf";
     REQUIRE(write_shape(*opened, {.path = path, .types = assignment.types, .notes = {}, .origins = assignment.origins}));
     Monitor monitor;
-    const auto speeds = llama_runtime()->measure_speed(std::span(&path, 1), {.threads = 1},
+    const auto speeds = llama_runtime()->measure_speed(std::span(&path, 1), {}, {.threads = 1},
                                                        {.repetitions = 1, .generated = 4, .prompt = 8}, monitor);
     REQUIRE(speeds);
     CHECK(speeds->front().latency_ms.median > 0);

@@ -49,7 +49,7 @@ TEST_CASE("a shape has the header and the size of the file it stands for, takes 
     CHECK(std::ranges::equal(made.tensors, meant.tensors, {}, &Tensor::offset, &Tensor::offset));
     CHECK(shape.bytes_on_disk() < std::filesystem::file_size(real.path) / 20);
     const std::filesystem::path path = shape.spec.path;
-    const auto speeds = llama_runtime()->measure_speed(std::span(&path, 1), {.threads = 1},
+    const auto speeds = llama_runtime()->measure_speed(std::span(&path, 1), {}, {.threads = 1},
                                                        {.repetitions = 1, .generated = 4, .prompt = 8}, monitor);
     REQUIRE(speeds);
     CHECK(speeds->front().latency_ms.median > 0);

@@ -55,7 +55,29 @@ Measurement RandomRecords::measurement(std::string name)
             .memory_bytes = 1 + count() / 2,
             .bits_per_weight = number(),
             .quality = quality(),
-            .speed = speed()};
+            .speed = speed(),
+            .cache = cache_choice()};
+}
+
+std::optional<CacheChoice> RandomRecords::cache_choice()
+{
+    if (below(2) == 0) return std::nullopt;
+    return CacheChoice{.types = {.keys = "q8_0", .values = text() + "v"}, .bytes = 1 + count() / 2};
+}
+
+std::vector<CacheCost> RandomRecords::cache_part(std::uint64_t usual_bytes)
+{
+    std::vector<CacheCost> part{{.type = std::string(kCacheType), .bytes = usual_bytes, .speed = speed()}};
+    for (const char* type : {"q8_0", "q4_0"}) {
+        if (below(2) == 0) continue;
+        part.push_back({.type = type,
+                        .bytes = 1 + count() / 2,
+                        .kld = number(),
+                        .kld_error = number(),
+                        .tokens = count(),
+                        .speed = speed()});
+    }
+    return part;
 }
 
 std::vector<Fallback> RandomRecords::fallbacks()
@@ -122,6 +144,10 @@ Profile RandomRecords::profile(std::size_t layers)
     }
     for (std::size_t m = below(3); m > 0; --m)
         profile.device.models.push_back({.name = text(), .allocation = allocation(profile), .speed = speed()});
+    if (below(2) == 0) {
+        const std::uint64_t usual = 1 + count() / 2;
+        profile.cache = CacheProfile{.tokens = 1 + below(9999), .keys = cache_part(usual), .values = cache_part(usual)};
+    }
     return profile;
 }
 
@@ -162,7 +188,7 @@ Sensitivity RandomRecords::sensitivity(const Profile& profile)
 Candidate RandomRecords::candidate(std::size_t types)
 {
     Candidate candidate{
-        .counts = {}, .estimate = metrics(), .closeness = share(), .distance_ideal = number(), .distance_anti_ideal = number()};
+        .counts = {}, .estimate = metrics(), .cache = cache_choice(), .closeness = share(), .distance_ideal = number(), .distance_anti_ideal = number()};
     for (std::size_t t = 0; t < types; ++t) candidate.counts.push_back(below(99));
     return candidate;
 }

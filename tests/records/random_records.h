@@ -32,6 +32,8 @@ private:
     [[nodiscard]] std::string text();
     [[nodiscard]] Sampled sampled();
     [[nodiscard]] Measurement measurement(std::string name);
+    [[nodiscard]] std::optional<CacheChoice> cache_choice();
+    [[nodiscard]] std::vector<CacheCost> cache_part(std::uint64_t usual_bytes);
     [[nodiscard]] std::vector<GroupType> allocation(const Profile& profile);
     [[nodiscard]] MixedModel mixed(const Profile& profile);
     [[nodiscard]] Metrics metrics();

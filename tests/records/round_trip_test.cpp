@@ -27,6 +27,7 @@ TEST_CASE("every record is read back as it was written", "[records]")
         check_round_trip(profile, parse_profile);
         check_round_trip(profile.model, parse_model_profile);
         check_round_trip(profile.device, parse_device_profile);
+        if (profile.cache) check_round_trip(*profile.cache, parse_cache_profile);
         check_round_trip(random.sensitivity(profile), parse_sensitivity);
         check_round_trip(SensitivityShard{.key = "model m",
                                           .share = {.number = 2, .count = 3},

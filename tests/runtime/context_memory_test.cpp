@@ -48,7 +48,7 @@ Real real_context(const std::filesystem::path& path, const RunSettings& settings
 {
     const auto model = LoadedModel::load(path, settings);
     REQUIRE(model);
-    auto params = typed_context_params(*model);
+    auto params = context_params(*model, settings.cache);
     REQUIRE(params);
     Caches caches;
     params->n_ctx = tokens;
@@ -73,7 +73,7 @@ TEST_CASE("a KV cache takes the bytes that libllama then has tensors of, in ever
     const auto model = make_tiny_model(folder.path(), {.heads = 4, .kv_heads = 2});
     Monitor monitor;
     const auto& [k, v] = GENERATE(std::pair("f16", "f16"), std::pair("q8_0", "q4_0"), std::pair("f32", "iq4_nl"));
-    const RunSettings settings{.threads = 1, .cache_type_k = k, .cache_type_v = v};
+    const RunSettings settings{.threads = 1, .cache = {.keys = k, .values = v}};
     const auto memory = context_memory(model, settings, 8192, monitor);
     INFO((memory ? "" : memory.error().message));
     REQUIRE(memory);
@@ -132,7 +132,7 @@ TEST_CASE("a type whose blocks do not fit the heads is refused by libllama's rea
     const TempDir folder;
     Monitor monitor;
     const auto model = make_tiny_model(folder.path(), {.width = 224, .heads = 4});  // heads of 56
-    const auto memory = context_memory(model, {.cache_type_k = "q8_0"}, 512, monitor);
+    const auto memory = context_memory(model, {.cache = {.keys = "q8_0"}}, 512, monitor);
     REQUIRE(!memory);
     CHECK(memory.error().message.contains("q8_0"));
 }

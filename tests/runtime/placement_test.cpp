@@ -32,8 +32,8 @@ TEST_CASE("what there is none of is refused with what there is", "[runtime]")
     CHECK(buffer.hint.contains("CPU"));
     CHECK(refusal({.overrides = {{"exps(", "CPU"}}}).message.contains("exps("));
     CHECK(refusal({.split_mode = "column"}).hint.contains("layer"));
-    CHECK(refusal({.cache_type_k = "q3_K"}).hint.contains("q8_0"));
-    CHECK(refusal({.cache_type_v = "q9"}).message.contains("q9"));
+    CHECK(refusal({.cache = {.keys = "q3_K"}}).hint.contains("q8_0"));
+    CHECK(refusal({.cache = {.values = "q9"}}).message.contains("q9"));
     CHECK(refusal({.devices = {"CPU"}}).message.contains("CPU"));  // the processor is no accelerator, and always there
     CHECK(refusal({.devices = {"none", "none"}}).message.contains("none"));
 }

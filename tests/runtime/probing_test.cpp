@@ -90,5 +90,26 @@ TEST_CASE("a probe that changes nothing measures nothing, and the sequences may 
     CHECK(*time_prompt(path, {.threads = 1}, 16, quiet) > 0);
 }
 
+TEST_CASE("a probe of another KV cache measures what its types round, and the next one nothing", "[runtime]")
+{
+    const auto model = LoadedModel::load(demo_model(), {.threads = 1});
+    REQUIRE(model);
+    const Monitor quiet;
+    std::vector<std::vector<Token>> sequences(2, std::vector<Token>(64));
+    for (std::size_t s = 0; s < sequences.size(); ++s)
+        for (std::size_t i = 0; i < sequences[s].size(); ++i) sequences[s][i] = static_cast<Token>((s * 37 + i * 11) % 300);
+    auto probes = ProbeRun::record(*model, sequences, quiet);
+    REQUIRE(probes);
+    const auto coarse = probes->compare(0, 2, {.keys = "q4_0"});
+    const auto fine = probes->compare(0, 2, {.keys = "q8_0"});
+    const auto values = probes->compare(0, 2, {.values = "q4_0"});
+    const auto same = probes->compare(0, 2);
+    REQUIRE((coarse && fine && values && same));
+    CHECK(coarse->kld > 4 * fine->kld);
+    CHECK(values->kld > 0);
+    CHECK(same->kld == 0);
+    CHECK(!probes->compare(0, 2, {.keys = "q3_K"}));
+}
+
 }  // namespace
 }  // namespace apreqel

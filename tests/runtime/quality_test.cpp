@@ -111,6 +111,34 @@ TEST_CASE("perplexity and KL divergence agree with the stock tool", "[runtime]")
     CHECK_THAT(std::stod(tool(files.variant, compared, "Same top p:")), WithinAbs(100 * quality->same_top, 0.3));
 }
 
+TEST_CASE("quality with other types of KV cache is the stock tool's with the same", "[runtime]")
+{
+    APREQEL_NEEDS_TOOL("llama-perplexity");
+    const Files files;
+    const QualitySettings settings{.context = 512, .chunks = 6};
+    Monitor monitor;
+    RunSettings run{.threads = 2, .cache = {.keys = "q8_0", .values = "q4_0"}};
+    const auto usual = LoadedModel::load(demo_model(), run);
+    run.cache_in_quality = true;
+    const auto typed = LoadedModel::load(demo_model(), run);
+    REQUIRE(usual);
+    REQUIRE(typed);
+    const auto tokens = usual->tokenize(files.content);
+    REQUIRE(tokens);
+    const auto logits = files.folder / "reference";
+    REQUIRE(record_reference(*usual, *tokens, settings, logits, "id", monitor));
+    const auto same = evaluate_quality(*usual, *tokens, settings, logits, "id", monitor);
+    const auto quality = evaluate_quality(*typed, *tokens, settings, logits, "id", monitor);
+    REQUIRE(same);
+    REQUIRE(quality);
+    CHECK(same->kld < 1e-9);
+    CHECK(quality->kld > 1e-6);
+    check_digits(tool_says(std::format("-m {} -f {} -c 512 --chunks 6 -ctk q8_0 -ctv q4_0", demo_model().string(),
+                                       files.text.string()),
+                           files.log, "PPL = "),
+                 *quality);
+}
+
 TEST_CASE("a model compared with itself has no KL divergence", "[runtime]")
 {
     const TempDir folder;

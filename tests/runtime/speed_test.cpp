@@ -26,7 +26,7 @@ TEST_CASE("every model is timed once per round", "[runtime]")
 {
     Monitor monitor;
     const std::vector models{demo_model(), demo_model()};
-    const auto speeds = measure_speed(models, {.threads = 1}, {.repetitions = 3, .generated = 4, .prompt = 8}, monitor);
+    const auto speeds = measure_speed(models, {}, {.threads = 1}, {.repetitions = 3, .generated = 4, .prompt = 8}, monitor);
     REQUIRE(speeds);
     REQUIRE(speeds->size() == 2);
     for (const Speed& speed : *speeds) {
@@ -44,7 +44,7 @@ TEST_CASE("rounds end when every model is known as precisely as asked, but not b
     const std::vector models{demo_model(), demo_model()};
     const auto rounds = [&](double precision, std::size_t most) {
         const SpeedSettings settings{.repetitions = most, .generated = 2, .prompt = 4, .precision = precision};
-        const auto speeds = measure_speed(models, {.threads = 1}, settings, monitor);
+        const auto speeds = measure_speed(models, {}, {.threads = 1}, settings, monitor);
         REQUIRE(speeds);
         CHECK(speeds->front().prompt_tokens_per_second.samples.size() == speeds->front().latency_ms.samples.size());
         return speeds->front().latency_ms.samples.size();
@@ -64,7 +64,7 @@ TEST_CASE("a sample has as many tokens as its time allows, four at least and all
     const auto asked = [](double sample_ms) {
         Counter monitor;
         const SpeedSettings settings{.repetitions = 2, .generated = 500, .prompt = 0, .sample_ms = sample_ms};
-        REQUIRE(measure_speed(std::vector{demo_model()}, {.threads = 1}, settings, monitor));
+        REQUIRE(measure_speed(std::vector{demo_model()}, {}, {.threads = 1}, settings, monitor));
         return monitor.asked.load();  // at least once for each token
     };
     CHECK(asked(1e-9) * 10 < asked(1e9));
@@ -75,7 +75,7 @@ TEST_CASE("timing stops between models when asked", "[runtime]")
 {
     StopAfter monitor(1);
     const std::vector models{demo_model()};
-    const auto speeds = measure_speed(models, {.threads = 1}, {.repetitions = 1000, .generated = 1, .prompt = 0}, monitor);
+    const auto speeds = measure_speed(models, {}, {.threads = 1}, {.repetitions = 1000, .generated = 1, .prompt = 0}, monitor);
     REQUIRE(!speeds);
     CHECK(speeds.error().code == ErrorCode::interrupted);
 }
@@ -93,7 +93,7 @@ TEST_CASE("timing stops within a round, and within a prompt, when asked", "[runt
     const bool prompt = GENERATE(false, true);
     const SpeedSettings settings{.repetitions = 1, .generated = prompt ? 1UZ : 100'000UZ, .prompt = prompt ? 100'000UZ : 0UZ};
     StopWhenAsked monitor(500);  // the graph of one token has fewer steps, that of a prompt's first batch too
-    const auto speeds = measure_speed(std::vector{demo_model()}, {.threads = 1}, settings, monitor);
+    const auto speeds = measure_speed(std::vector{demo_model()}, {}, {.threads = 1}, settings, monitor);
     REQUIRE(!speeds);
     CHECK(speeds.error().code == ErrorCode::interrupted);
     CHECK(monitor.asked <= 510);
@@ -117,10 +117,10 @@ TEST_CASE("a prompt longer than libllama's batch is timed in pieces", "[runtime]
 {
     Monitor monitor;
     const auto speeds =
-        measure_speed(std::vector{demo_model()}, {.threads = 1}, {.repetitions = 1, .generated = 1, .prompt = 2100}, monitor);
+        measure_speed(std::vector{demo_model()}, {}, {.threads = 1}, {.repetitions = 1, .generated = 1, .prompt = 2100}, monitor);
     REQUIRE(speeds);
     CHECK(speeds->front().prompt_tokens_per_second.median > 0);
-    const auto too_long = measure_speed(std::vector{demo_model()}, {}, {.prompt = 1UZ << 32}, monitor);
+    const auto too_long = measure_speed(std::vector{demo_model()}, {}, {}, {.prompt = 1UZ << 32}, monitor);
     REQUIRE(!too_long);
     CHECK(too_long.error().code == ErrorCode::usage);
 }
@@ -138,7 +138,7 @@ TEST_CASE("tokens lie before those that are timed, in memory of any kind, and ar
     const auto asked = [&](std::size_t models, std::size_t depth) {  // at every step of every graph
         Counter monitor;
         const SpeedSettings settings{.repetitions = 2, .generated = 2, .prompt = 8, .depth = depth};
-        const auto speeds = measure_speed(std::vector(models, model), {.threads = 1}, settings, monitor);
+        const auto speeds = measure_speed(std::vector(models, model), {}, {.threads = 1}, settings, monitor);
         REQUIRE(speeds);
         CHECK(speeds->back().latency_ms.samples.size() == 2);
         CHECK(speeds->back().latency_ms.low > 0);
@@ -150,16 +150,29 @@ TEST_CASE("tokens lie before those that are timed, in memory of any kind, and ar
     CHECK(past > 0);
     if (architecture != "mamba") CHECK(2 * (asked(3, kDepth) - asked(3, 0)) < 3 * past);
     Monitor monitor;
-    const auto too_deep = measure_speed(std::vector{model}, {}, {.depth = (1UZ << 31) - 9}, monitor);
+    const auto too_deep = measure_speed(std::vector{model}, {}, {}, {.depth = (1UZ << 31) - 9}, monitor);
     REQUIRE(!too_deep);
     CHECK(too_deep.error().code == ErrorCode::usage);
+}
+
+TEST_CASE("a model is timed with several types of KV cache in the same rounds", "[runtime]")
+{
+    Monitor monitor;
+    const std::vector models{demo_model(), demo_model()};
+    const std::vector<CacheTypes> caches{{}, {.keys = "q8_0", .values = "q4_0"}};
+    const SpeedSettings settings{.repetitions = 3, .generated = 2, .prompt = 4, .depth = 32};
+    const auto speeds = measure_speed(models, caches, {.threads = 1}, settings, monitor);
+    REQUIRE(speeds);
+    for (const Speed& speed : *speeds) CHECK(speed.latency_ms.samples.size() == 3);
+    const std::vector<CacheTypes> impossible{{}, {.keys = "q3_K"}};
+    CHECK(!measure_speed(models, impossible, {.threads = 1}, settings, monitor));
 }
 
 TEST_CASE("what was measured is kept beside what the drift was taken out of", "[runtime]")
 {
     Monitor monitor;
     const std::vector models{demo_model(), demo_model(), demo_model()};
-    const auto speeds = measure_speed(models, {.threads = 1}, {.repetitions = 4, .generated = 2, .prompt = 4}, monitor);
+    const auto speeds = measure_speed(models, {}, {.threads = 1}, {.repetitions = 4, .generated = 2, .prompt = 4}, monitor);
     REQUIRE(speeds);
     for (const Speed& speed : *speeds) {
         CHECK(speed.latency_ms.raw.size() == 4);
@@ -182,7 +195,7 @@ TEST_CASE("the energy of a token is what was counted while it was generated, idl
     sensors->on_wait = [&](double seconds) { count(2e6 * seconds); };
     sensors->on_look = [&] { count(8000); };  // once every time the meter is read
     SpeedSettings settings{.repetitions = 6, .generated = 4, .prompt = 8, .energy = true};
-    const auto speeds = measure_speed(models, {.threads = 1}, settings, monitor, sensors);
+    const auto speeds = measure_speed(models, {}, {.threads = 1}, settings, monitor, sensors);
     REQUIRE(speeds);
     for (const Speed& speed : *speeds) {
         CHECK(speed.energy.source == "RAPL package-0");
@@ -192,7 +205,7 @@ TEST_CASE("the energy of a token is what was counted while it was generated, idl
     }
 
     settings.energy = false;
-    const auto without = measure_speed(models, {.threads = 1}, settings, monitor, sensors);
+    const auto without = measure_speed(models, {}, {.threads = 1}, settings, monitor, sensors);
     REQUIRE(without);
     CHECK(without->front().energy.joules.samples.empty());
     CHECK(without->front().energy.source.empty());
@@ -206,7 +219,7 @@ TEST_CASE("energy that cannot be measured is an error before anything is timed",
     };
     Watch monitor;
     const SpeedSettings settings{.repetitions = 1, .generated = 4, .prompt = 0, .energy = true};
-    const auto none = measure_speed(std::vector{demo_model()}, {}, settings, monitor, std::make_shared<FakeSensors>());
+    const auto none = measure_speed(std::vector{demo_model()}, {}, {}, settings, monitor, std::make_shared<FakeSensors>());
     REQUIRE(!none);
     CHECK(none.error().message.contains("nothing on this machine tells it"));
     CHECK(monitor.steps.empty());
@@ -220,7 +233,7 @@ TEST_CASE("energy that cannot be measured is an error before anything is timed",
         sensors->files["class/powercap/intel-rapl:0/energy_uj"] = std::format("{:.0f}", counted);
     };
     CHECK(check_energy({}, sensors));
-    const auto brief = measure_speed(std::vector{demo_model()}, {.threads = 1}, settings, monitor, sensors);
+    const auto brief = measure_speed(std::vector{demo_model()}, {}, {.threads = 1}, settings, monitor, sensors);
     REQUIRE(!brief);
     CHECK(brief.error().message == "energy: RAPL package-0 tells nothing of 4 tokens: they take too short");
     CHECK(brief.error().hint.contains("--generate"));

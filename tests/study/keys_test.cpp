@@ -29,8 +29,9 @@ const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibra
 const Names kRun{"scores.json",          "imatrix.gguf",           "hessian.gguf",      "reference.logits",
                  "quality/quality.json", "speed/models.json",      "quality/plan.json", "quality/look.json",
                  "sense/*.json",         "sense/reference.logits", "sensitivity.json",  "profile/model.json",
-                 "profile/device.json",  "profile/outlook.json",   "rivals/*.json"};
+                 "profile/device.json",  "profile/outlook.json",   "profile/cache.json", "rivals/*.json"};
 const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
+const Names kTimes{"profile/device.json", "profile/outlook.json", "profile/cache.json", "speed/models.json"};
 const Names kProfiles{"profile/model.json", "profile/device.json", "profile/outlook.json"};
 const Names kForms{"form.txt"};
 const Names kBuilt{"variants/*.gguf", "mixes/mix.gguf"};
@@ -67,7 +68,7 @@ struct Fixture {
         Facts all = Facts::of(*study);
         for (const Input input :
              {Input::samples, Input::text, Input::prompts, Input::calibration, Input::form, Input::collecting, Input::probing,
-              Input::type, Input::allocation, Input::mixes, Input::files})
+              Input::type, Input::allocation, Input::mixes, Input::files, Input::context})
             all = all.with(input, "one");
         return all;
     }
@@ -90,25 +91,29 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
          {"reference.logits", "quality/quality.json", "quality/plan.json", "quality/look.json", "profile/model.json",
           "rivals/*.json"}},
         {Input::prompts, {"scores.json"}},
-        {Input::calibration, {"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
+        {Input::calibration,
+         {"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/cache.json"}},
         {Input::form,
-         kTexts + Names{"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json"}},
+         kTexts + Names{"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json",
+                        "profile/cache.json"}},
         {Input::gamma, {"scores.json"}},
         {Input::collecting, {"imatrix.gguf", "hessian.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},
         {Input::quality,
          {"reference.logits", "quality/quality.json", "quality/plan.json", "quality/look.json", "profile/model.json",
           "rivals/*.json"}},
-        {Input::speed, kTimedProfiles + Names{"speed/models.json"}},
-        {Input::embedding, kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json", "quality/look.json"}},
-        {Input::type, {"variants/*.gguf", "sense/*.json", "rivals/*.gguf", "rivals/*.json"}},
+        {Input::speed, kTimes},
+        {Input::embedding,
+         kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json", "quality/look.json", "profile/cache.json"}},
+        {Input::type, {"variants/*.gguf", "sense/*.json", "rivals/*.gguf", "rivals/*.json", "profile/cache.json"}},
+        {Input::context, {"profile/cache.json"}},
         {Input::types, kProfiles},
         {Input::allocation, {"mixes/mix.gguf", "quality/plan.json", "quality/look.json"}},
         {Input::mixes, kTimedProfiles},
         {Input::files, {"quality/quality.json", "speed/models.json"}},
         {Input::offload, kTexts + kRun + kForms},
-        {Input::threads, kForms + kTimedProfiles + Names{"speed/models.json"}},
-        {Input::device, kForms + kTimedProfiles + Names{"speed/models.json"}},
+        {Input::threads, kForms + kTimes},
+        {Input::device, kForms + kTimes},
         {Input::apreqel, all},
         {Input::libllama, kTexts + kRun + kForms + kStocks},
         {Input::libggml, all}};
@@ -131,7 +136,7 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     };
     const Names quality{"reference.logits",  "quality/quality.json", "quality/plan.json",
                         "quality/look.json", "profile/model.json",   "rivals/*.json"};
-    const Names speed = kTimedProfiles + Names{"speed/models.json"};
+    const Names& speed = kTimes;
     CHECK(change([](Study&) {}).empty());
     CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) ==
           kTexts + kRun + kForms + kBuilt + kStocks - Names{"speed/models.json"});
@@ -150,12 +155,12 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
     CHECK(change([](Study& s) { s.settings.run.split_mode = "row"; }) == kTexts + kRun + kForms);
     CHECK(change([](Study& s) { s.settings.run.offload_cache = false; }) == kTexts + kRun + kForms);
     CHECK(change([](Study& s) { s.settings.run.overrides = {{"exps", "CPU"}}; }) == kTexts + kRun + kForms);
-    CHECK(change([](Study& s) { s.settings.run.cache_type_k = "q8_0"; }) == speed);
-    CHECK(change([](Study& s) { s.settings.run.cache_type_v = "q8_0"; }) == speed);
+    CHECK(change([](Study& s) { s.settings.run.cache.keys = "q8_0"; }) == speed);
+    CHECK(change([](Study& s) { s.settings.run.cache.values = "q8_0"; }) == speed);
     CHECK(change([](Study& s) { s.settings.context = 4096; }).empty());
     CHECK(change([](Study& s) { s.settings.types.pop_back(); }) == kProfiles);
     CHECK(change([](Study& s) { s.settings.embedding_type = *parse_type("q8_0"); }) ==
-          kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json", "quality/look.json"});
+          kBuilt + kProfiles + Names{"sensitivity.json", "quality/plan.json", "quality/look.json", "profile/cache.json"});
     CHECK(change([](Study& s) { s.inventory.importance = "a.gguf 2222"; }) == kProfiles);
     CHECK(change([](Study& s) { s.inventory.importance = "renamed.gguf 1111"; }).empty());
     CHECK(change([](Study& s) { s.settings.run.gpu_layers = -5; }).empty());  // all, too

@@ -60,7 +60,7 @@ TEST_CASE("a profile tells the memory of the context that is asked for, of which
     CHECK(outlook_of(lab).device.context == wanted);
     CHECK(lab.runtime->done("speed") == 1);
     CHECK(read_profile(lab.folder / "workspace" / "profile.json")->device.context == wanted);
-    lab.settings.run.cache_type_k = "q8_0";  // other times
+    lab.settings.run.cache.keys = "q8_0";  // other times
     CHECK(outlook_of(lab).device.context ==
           ContextMemory{.tokens = 100, .cache_type_k = "q8_0", .cache_bytes = 100, .buffer_bytes = 10});
     CHECK(lab.runtime->done("speed") == 2);

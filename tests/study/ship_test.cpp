@@ -61,6 +61,52 @@ TEST_CASE("the best of what was built is shipped, and only that stays on the dis
     }
 }
 
+TEST_CASE("the types of the KV cache are chosen with those of the layers, and measured", "[study][fake]")
+{
+    Lab lab;
+    lab.settings.mix_cache = true;
+    lab.settings.context = 20'000;
+    lab.settings.speed.depth = 100;
+    PlanRequest request = front_request();
+    request.weights = *parse_weights("accuracy=1");
+    request.limits.context = {.tokens = 20'000, .cache_bytes = 40'000, .buffer_bytes = 10, .cache_is_chosen = true};
+    // The usual KV cache alone would take what there is.
+    request.limits.most[kMemory] = 44'000;
+    const Shipped shipped = ship(lab, request);
+    CHECK(shipped.result.limits_kept);
+    const auto& cache = shipped.result.plan.chosen().cache;
+    REQUIRE(cache);
+    CHECK(cache->types.keys == "q8_0");  // in fewer bits it is no smaller here
+    REQUIRE(shipped.result.mix.cache);
+    CHECK(shipped.result.mix.cache->types == cache->types);
+    CHECK(shipped.result.mix.bytes() + 10 <= 44'000);
+    CHECK(shipped.result.mix.memory_bytes == read_inventory(lab.folder / "mixed.gguf")->size_bytes());
+    CHECK(shipped.result.reference.cache->types == CacheTypes{});
+    const Metrics& expected = shipped.result.plan.chosen().estimate;
+    CHECK(metrics_of(shipped.result.mix)[kMemory] == expected[kMemory]);
+    CHECK(std::abs(metrics_of(shipped.result.mix)[kDivergence] / expected[kDivergence] - 1) < 0.05);
+    CHECK(std::abs(metrics_of(shipped.result.mix)[kLatency] / expected[kLatency] - 1) < 0.05);
+}
+
+TEST_CASE("what types of KV cache cost is kept, and those that the model cannot have are left out", "[study][fake]")
+{
+    Lab lab;
+    lab.settings.context = 1000;
+    lab.runtime->world.impossible_cache = "q5_1";
+    const auto cache = cache_profile(lab.study());
+    REQUIRE(cache);
+    CHECK(cache->keys.front().type == kCacheType);
+    CHECK(cache->keys.front().bytes == 2000);
+    CHECK(cache->keys.size() == 6);
+    CHECK(!std::ranges::contains(cache->values, "q5_1", &CacheCost::type));
+    for (std::size_t k = 1; k < cache->keys.size(); ++k) CHECK(cache->keys[k].kld > 0);
+    lab.runtime->start_again();
+    const auto again = cache_profile(lab.study());
+    REQUIRE(again);
+    CHECK(to_json(*again) == to_json(*cache));
+    CHECK(lab.runtime->done("probe") + lab.runtime->done("speed") + lab.runtime->done("record") == 0);
+}
+
 TEST_CASE("where every mix measures worse than predicted, a uniform type is shipped", "[study][fake]")
 {
     Lab lab;

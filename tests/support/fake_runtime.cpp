@@ -58,6 +58,14 @@ double worth(const Tensor& tensor)
 /// How much more a byte costs in some types than in others.
 double cost(QuantType type) { return 1 + 0.05 * (type.id % 3); }
 
+double bits_of(const std::string& type) { return bits_per_weight(*parse_type(type)); }
+
+/// What rounding keys and values does: nothing in 16 bits.
+double divergence_of(const CacheTypes& cache)
+{
+    return 1e-3 * (2 * std::exp2(-bits_of(cache.keys)) + std::exp2(-bits_of(cache.values)) - 3 * std::exp2(-16));
+}
+
 bool is_mixed(const Inventory& inventory)
 {
     std::set<QuantType> types;
@@ -94,8 +102,9 @@ Spread spread(double value, std::size_t chunks, std::size_t tokens)
 
 class FakeModel : public RunnableModel {
 public:
-    FakeModel(FakeRuntime& runtime, Inventory inventory, TensorValues weights)
-        : runtime_(runtime), inventory_(std::move(inventory)), weights_(std::move(weights))
+    /// `cache`: while its quality is evaluated.
+    FakeModel(FakeRuntime& runtime, Inventory inventory, TensorValues weights, const CacheTypes& cache)
+        : runtime_(runtime), inventory_(std::move(inventory)), weights_(std::move(weights)), cache_(divergence_of(cache))
     {
     }
 
@@ -217,7 +226,7 @@ public:
             std::memcpy(values.data(), reference->data() + at, values.size() * sizeof(float));
             at += values.size() * sizeof(float);
         }
-        return quality(tokens, settings, factor * divergence(whole));
+        return quality(tokens, settings, factor * divergence(whole) + cache_);
     }
 
     Result<> record_probe(std::vector<std::vector<Token>> sequences, Monitor& monitor) override
@@ -230,10 +239,11 @@ public:
         return {};
     }
 
-    Result<Divergence> compare_probe(std::size_t first, std::size_t count) override
+    Result<Divergence> compare_probe(std::size_t first, std::size_t count, const CacheTypes& cache) override
     {
         if (auto begun = runtime_.begin("probe", monitor_); !begun) return std::unexpected(begun.error());
-        Divergence found{.kld = runtime_.figure(divergence(reference_)), .kld_error = 0, .tokens = 0};
+        const double kld = divergence(reference_) + divergence_of(cache);
+        Divergence found{.kld = runtime_.figure(kld), .kld_error = 0, .tokens = 0};
         const std::string& odd = runtime_.world.odd_at_first;
         const auto is_changed = [&](const auto& entry) {
             return entry.first.starts_with(odd) && entry.second != reference_.at(entry.first);
@@ -315,6 +325,7 @@ private:
     FakeRuntime& runtime_;
     Inventory inventory_;
     TensorValues weights_;
+    double cache_;            ///< KL divergence that its KV cache adds
     TensorValues reference_;  ///< of the probes
     std::vector<std::vector<Token>> sequences_;
     Monitor* monitor_ = nullptr;
@@ -345,7 +356,7 @@ Platform FakeRuntime::platform(const RunSettings& settings)
     return platform;
 }
 
-Result<std::unique_ptr<RunnableModel>> FakeRuntime::load(const std::filesystem::path& path, const RunSettings& /*settings*/,
+Result<std::unique_ptr<RunnableModel>> FakeRuntime::load(const std::filesystem::path& path, const RunSettings& settings,
                                                          WeightAccess access)
 {
     if (auto begun = begin("load " + path.filename().string()); !begun) return std::unexpected(begun.error());
@@ -353,7 +364,8 @@ Result<std::unique_ptr<RunnableModel>> FakeRuntime::load(const std::filesystem::
     if (!inventory) return std::unexpected(inventory.error());
     auto weights = access == WeightAccess::none ? Result<TensorValues>(std::in_place) : read_weights(*inventory);
     if (!weights) return std::unexpected(weights.error());
-    return std::make_unique<FakeModel>(*this, std::move(*inventory), std::move(*weights));
+    return std::make_unique<FakeModel>(*this, std::move(*inventory), std::move(*weights),
+                                       settings.cache_in_quality ? settings.cache : CacheTypes{});
 }
 
 Result<double> FakeRuntime::time_prompt(const std::filesystem::path& path, const RunSettings& /*settings*/, std::size_t length,
@@ -366,7 +378,8 @@ Result<double> FakeRuntime::time_prompt(const std::filesystem::path& path, const
     return figure((form == world.fast_form ? 1 : 2) * static_cast<double>(length));
 }
 
-Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::filesystem::path> models, const RunSettings& /*run*/,
+Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::filesystem::path> models,
+                                                      std::span<const CacheTypes> caches, const RunSettings& run,
                                                       const SpeedSettings& settings, Monitor& monitor)
 {
     if (auto begun = begin("speed of " + models.front().filename().string(), &monitor); !begun)
@@ -385,7 +398,8 @@ Result<std::vector<Speed>> FakeRuntime::measure_speed(std::span<const std::files
             latency += 1e-4 * static_cast<double>(tensor.size_bytes) * cost(tensor.type);
         joules.push_back(1e-6 * static_cast<double>(inventory->size_bytes()));
         if (is_mixed(*inventory)) latency *= world.mixed_latency;
-        latency += 1e-4 * static_cast<double>(settings.depth);
+        const CacheTypes& cache = caches.empty() ? run.cache : caches[latencies.size()];
+        latency += 1e-4 * static_cast<double>(settings.depth) * (bits_of(cache.keys) + bits_of(cache.values)) / 32;
         std::mt19937_64 random(settings.seed ^ hash(inventory->fingerprint));
         latencies.emplace_back();
         for (std::size_t r = 0; r < settings.repetitions; ++r) {
@@ -433,10 +447,12 @@ Result<> FakeRuntime::check_energy(const RunSettings& /*run*/)
 Result<ContextMemory> FakeRuntime::context_memory(const std::filesystem::path& /*path*/, const RunSettings& settings,
                                                   std::uint64_t length, Monitor& monitor)
 {
-    ContextMemory memory{.tokens = length, .cache_type_k = settings.cache_type_k, .cache_type_v = settings.cache_type_v};
+    ContextMemory memory{.tokens = length, .cache_type_k = settings.cache.keys, .cache_type_v = settings.cache.values};
     if (length == 0) return memory;
     if (auto begun = begin("context", &monitor); !begun) return std::unexpected(begun.error());
-    memory.cache_bytes = length * (bits_per_weight(*parse_type(settings.cache_type_k)) > 9 ? 2 : 1);
+    if (settings.cache.keys == world.impossible_cache || settings.cache.values == world.impossible_cache)
+        return fail("fake: no KV cache of {}", world.impossible_cache);
+    memory.cache_bytes = length * (bits_of(settings.cache.keys) > 9 ? 2 : 1) - (bits_of(settings.cache.values) > 9 ? 0 : length / 4);
     memory.buffer_bytes = 10;
     return memory;
 }

@@ -25,6 +25,7 @@ struct FakeWorld {
     std::string odd_at_first{};   ///< weights of that beginning cost ten times as much on the first sequences of probes
     bool counts_energy = true;    ///< else it cannot be measured
     std::string fast_form{};      ///< the full-precision type that prompts are twice as fast in
+    std::string impossible_cache{};  ///< the type that no KV cache can have
 };
 
 /// Calls are counted from 1 on; 0: never.
@@ -65,11 +66,12 @@ public:
                                                 WeightAccess access) override;
     Result<double> time_prompt(const std::filesystem::path& path, const RunSettings& settings, std::size_t tokens,
                                Monitor& monitor) override;
-    Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, const RunSettings& run,
-                                             const SpeedSettings& settings, Monitor& monitor) override;
+    Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> models, std::span<const CacheTypes> caches,
+                                             const RunSettings& run, const SpeedSettings& settings, Monitor& monitor) override;
     Result<std::vector<WrongType>> find_wrong_types(const RunSettings& settings, std::span<const RowFormat> formats) override;
     Result<> check_energy(const RunSettings& run) override;
-    /// A byte of KV cache a token, twice as much where its keys are in more than 8 bits, and 10 bytes of buffers.
+    /// A byte of KV cache a token, twice as much where its keys are in more than 9 bits, a quarter less where its values are not, and
+    /// 10 bytes of buffers.
     Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings, std::uint64_t tokens,
                                          Monitor& monitor) override;
     /// All layers and the embedding in the type that the name begins with: "Q4_0".
