@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <optional>
 #include <set>
@@ -142,6 +143,36 @@ std::string libggml_version() { return ggml_version(); }
 
 void LoadedModel::Deleter::operator()(llama_model* model) const { llama_model_free(model); }
 
+namespace {
+
+/// Whether libggml puts weights where Intel's AMX multiplies them.
+bool has_amx()
+{
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    if (cpu == nullptr) return false;
+    const auto extra_types = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
+        ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
+    if (extra_types == nullptr) return false;
+    for (const auto* type = extra_types(cpu); type != nullptr && *type != nullptr; ++type)
+        if (std::string_view(ggml_backend_buft_name(*type)) == "AMX") return true;
+    return false;
+}
+
+std::string metadata(const llama_model* model, const std::string& key)
+{
+    std::array<char, 128> value{};
+    const bool there = llama_model_meta_val_str(model, key.c_str(), value.data(), value.size()) > 0;
+    return there ? value.data() : "";
+}
+
+/// Whether keys and values come from a common latent vector (MLA).
+bool has_latent_attention(const llama_model* model)
+{
+    return !metadata(model, metadata(model, "general.architecture") + ".attention.kv_lora_rank").empty();
+}
+
+}  // namespace
+
 Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const RunSettings& settings, WeightAccess access)
 {
     start_backend();
@@ -163,6 +194,11 @@ Result<LoadedModel> LoadedModel::load(const std::filesystem::path& path, const R
     loaded.settings_ = settings;
     loaded.placement_ = std::move(*placement);
     loaded.model_.reset(llama_model_load_from_file(path.c_str(), params));
+    // libggml 0.27 aborts where such weights lie in AMX's buffers, and llama-bench with it unless it gets --repack 0.
+    if (loaded.model_ && params.use_extra_bufts && has_amx() && has_latent_attention(loaded.get())) {
+        params.use_extra_bufts = false;
+        loaded.model_.reset(llama_model_load_from_file(path.c_str(), params));
+    }
     if (!loaded.model_) return fail("load {}: libllama refuses it: {}", path.string(), log.first_error());
     if (llama_model_has_encoder(loaded.get()) || !llama_model_has_decoder(loaded.get())) {
         return fail("load {}: not a decoder-only language model", path.string());
