@@ -23,9 +23,9 @@ struct Candidate {
     std::vector<std::size_t> counts;  ///< z_i: layers, or groups that are free to choose, given to type i
     Metrics estimate = every_criterion(kUnknown);
     std::optional<CacheChoice> cache{};  ///< where the profile says what its types cost; part of the estimate
-    double closeness = 0;            ///< d⁻ / (d⁻ + d*), in [0, 1]
-    double distance_ideal = 0;       ///< d*
-    double distance_anti_ideal = 0;  ///< d⁻
+    double closeness = 0;                ///< d⁻ / (d⁻ + d*), in [0, 1]
+    double distance_ideal = 0;           ///< d*
+    double distance_anti_ideal = 0;      ///< d⁻
 };
 
 struct Ranking {

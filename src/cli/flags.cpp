@@ -264,8 +264,9 @@ void add_cache_types(CLI::App& verb, Flags& flags)
 
 void add_mix_cache(CLI::App& verb, Flags& flags)
 {
-    verb.add_flag("--mix-kv", flags.settings.mix_cache,
-                  "Choose the types of keys and values in the KV cache of --kv-context tokens too, as those of a layer; method front");
+    verb.add_flag(
+        "--mix-kv", flags.settings.mix_cache,
+        "Choose the types of keys and values in the KV cache of --kv-context tokens too, as those of a layer; method front");
 }
 
 Result<> check_mix_cache(const Flags& flags)

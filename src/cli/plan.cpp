@@ -220,9 +220,10 @@ Result<> settle_cache(const PlanFlags& flags, Profile& profile)
     }
     if (flags.request.method != Method::front) return usage_error("plan: --mix-kv is for the front method");
     if (!profile.cache || profile.cache->tokens != flags.settings.context)
-        return usage_error("plan: what the types of a KV cache of {} tokens cost is not known: measure it with profile --shape "
-                           "--mix-kv --kv-context {}",
-                           flags.settings.context, flags.settings.context);
+        return usage_error(
+            "plan: what the types of a KV cache of {} tokens cost is not known: measure it with profile --shape "
+            "--mix-kv --kv-context {}",
+            flags.settings.context, flags.settings.context);
     return {};
 }
 

@@ -26,8 +26,8 @@ std::string describe(const Profile& profile)
     std::vector<std::string> types;
     for (const UniformVariant& variant : profile.model.types) types.push_back(variant.type);
     return text + format_table(rows) + format_energy(measured) +
-           format_source(types, printable_line(profile.model.model_name)) + (profile.cache ? format_cache_costs(*profile.cache) : "") +
-           format_fallbacks(fallbacks);
+           format_source(types, printable_line(profile.model.model_name)) +
+           (profile.cache ? format_cache_costs(*profile.cache) : "") + format_fallbacks(fallbacks);
 }
 
 struct ProfileFlags : Flags {

@@ -151,7 +151,8 @@ Result<> run_run(RunFlags flags)
     flags.goal.take_from_rivals = flags.publishing.layout.empty() && !flags.types;
     if (auto possible = check_method(request); !possible) return possible;
     if (auto possible = check_mix_cache(flags); !possible) return possible;
-    if (flags.settings.mix_cache && request.method != Method::front) return usage_error("run: --mix-kv is for the front method");
+    if (flags.settings.mix_cache && request.method != Method::front)
+        return usage_error("run: --mix-kv is for the front method");
     if (!flags.publishing.layout.empty() && !flags.variants.empty())
         return usage_error("run: --layout is for other models, and a --variant is a file of this one");
     auto output = place_output(flags, flags.publishing, 0, {flags.model});

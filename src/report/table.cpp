@@ -303,7 +303,8 @@ std::string format_candidates_table(const Plan& plan)
     std::vector<std::vector<std::string>> rows{{"distribution", "closeness"}};
     for (const std::size_t c : shown)
         rows.front().append_range(c == kMemory ? memory_heading(context) : std::vector{std::string(criteria()[c].heading)});
-    const auto add = [&](std::string name, std::string closeness, const Metrics& metrics, const std::optional<CacheChoice>& cache) {
+    const auto add = [&](std::string name, std::string closeness, const Metrics& metrics,
+                         const std::optional<CacheChoice>& cache) {
         rows.push_back({std::move(name), std::move(closeness)});
         for (const std::size_t c : shown)
             rows.back().append_range(c == kMemory
@@ -324,11 +325,11 @@ std::string name_of(const Plan& plan) { return plan.model_name.empty() ? "the mo
 
 std::string format_front_plan(const Plan& plan)
 {
-    std::string text =
-        std::format("Plan for {}: {}, the best of a front of {} ({})\nweights: {}; limits: {}\n", name_of(plan),
-                    format_distribution(plan.types, plan.chosen().counts) + format_cache(plan.chosen().cache),
-                    format_candidates(plan.ranking.candidates), plan.epsilon ? std::format("ε {:.2g} %", 100 * *plan.epsilon) : "how complete is not known",
-                    format_weights(plan), format_limits(plan.request.limits));
+    std::string text = std::format("Plan for {}: {}, the best of a front of {} ({})\nweights: {}; limits: {}\n", name_of(plan),
+                                   format_distribution(plan.types, plan.chosen().counts) + format_cache(plan.chosen().cache),
+                                   format_candidates(plan.ranking.candidates),
+                                   plan.epsilon ? std::format("ε {:.2g} %", 100 * *plan.epsilon) : "how complete is not known",
+                                   format_weights(plan), format_limits(plan.request.limits));
     if (plan.latency_error > 0)
         text += std::format("latencies that were left out were predicted within {:.1f} %\n", 100 * plan.latency_error);
     return text + "\n" + format_candidates_table(plan);
@@ -387,7 +388,8 @@ std::string format_cache_costs(const CacheProfile& cache)
     add(std::format("K and V {}", kCacheType), cache.keys.front());
     for (const CacheCost& type : cache.keys | std::views::drop(1)) add("K " + printable_line(type.type), type);
     for (const CacheCost& type : cache.values | std::views::drop(1)) add("V " + printable_line(type.type), type);
-    return std::format("\nThe KV cache of {} tokens, its keys or its values in another type:\n{}", cache.tokens, format_table(rows));
+    return std::format("\nThe KV cache of {} tokens, its keys or its values in another type:\n{}", cache.tokens,
+                       format_table(rows));
 }
 
 std::string format_plan(const Plan& plan)

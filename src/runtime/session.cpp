@@ -274,8 +274,7 @@ llama_context_params context_params(const LoadedModel& model)
 Result<llama_context_params> context_params(const LoadedModel& model, const CacheTypes& cache)
 {
     llama_context_params params = context_params(model);
-    for (const auto& [name, type] :
-         {std::pair(&cache.keys, &params.type_k), std::pair(&cache.values, &params.type_v)}) {
+    for (const auto& [name, type] : {std::pair(&cache.keys, &params.type_k), std::pair(&cache.values, &params.type_v)}) {
         const auto known = parse_type(*name);
         if (!known) return std::unexpected(known.error());
         *type = static_cast<ggml_type>(known->id);

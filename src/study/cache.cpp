@@ -3,8 +3,8 @@
 #include "quantize/write_models.h"
 #include "study/form.h"
 #include "study/keys.h"
-#include "study/profile.h"
 #include "study/prober.h"
+#include "study/profile.h"
 #include "study/text.h"
 
 #include <array>

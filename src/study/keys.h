@@ -92,14 +92,14 @@ inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) 
 inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) | kQuantized | kCompared};
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 inline constexpr Artifact kCacheCosts{
-    "profile/cache.json", on(Input::type, Input::embedding, Input::calibration, Input::form, Input::context, Input::model) | kTimed};
+    "profile/cache.json",
+    on(Input::type, Input::embedding, Input::calibration, Input::form, Input::context, Input::model) | kTimed};
 inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
 inline constexpr std::array kArtifacts{
-    kSampledText, kSampledPrompts, kSampledCalibration, kScores,          kForm,    kImatrix,     kHessian, kVariant,
-    kMix,         kPlanQuality,    kPlanLook,           kReferenceLogits, kQuality, kSpeed,       kProbes,  kProbeLogits,
-    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook,         kStock,   kStockQuality,
-    kCacheCosts};
+    kSampledText, kSampledPrompts, kSampledCalibration, kScores,          kForm,    kImatrix,      kHessian,   kVariant,
+    kMix,         kPlanQuality,    kPlanLook,           kReferenceLogits, kQuality, kSpeed,        kProbes,    kProbeLogits,
+    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook,         kStock,   kStockQuality, kCacheCosts};
 
 /// The inputs that are known, as text.
 class Facts {

@@ -414,13 +414,12 @@ TEST_CASE("a KV cache is worth what its types take beside the usual ones, and a 
     CHECK(plan->chosen().cache->types == CacheTypes{.keys = "q4_0", .values = "q8_0"});
     CHECK_THAT(plan->chosen().estimate[kLatency], WithinRel(usual->chosen().estimate[kLatency] - 0.1 - 0.05, 1e-9));
     const Metrics& expected = plan->chosen().estimate;
-    MixedModel built{.allocation = plan->allocation,
-                     .measurement = {.memory_bytes = static_cast<std::uint64_t>(expected[kMemory]) - plan->chosen().cache->bytes,
-                                     .quality = {.perplexity = expected[kPerplexity],
-                                                 .kld = expected[kDivergence],
-                                                 .kld_tokens = 100},
-                                     .speed = {.latency_ms = {.median = expected[kLatency]}},
-                                     .cache = plan->chosen().cache}};
+    MixedModel built{
+        .allocation = plan->allocation,
+        .measurement = {.memory_bytes = static_cast<std::uint64_t>(expected[kMemory]) - plan->chosen().cache->bytes,
+                        .quality = {.perplexity = expected[kPerplexity], .kld = expected[kDivergence], .kld_tokens = 100},
+                        .speed = {.latency_ms = {.median = expected[kLatency]}},
+                        .cache = plan->chosen().cache}};
     const auto again = one.plan("latency=1", {}, false, std::span(&built, 1));
     REQUIRE(again);
     CHECK_THAT(again->chosen().estimate[kLatency], WithinRel(expected[kLatency], 1e-6));

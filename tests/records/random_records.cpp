@@ -187,8 +187,12 @@ Sensitivity RandomRecords::sensitivity(const Profile& profile)
 
 Candidate RandomRecords::candidate(std::size_t types)
 {
-    Candidate candidate{
-        .counts = {}, .estimate = metrics(), .cache = cache_choice(), .closeness = share(), .distance_ideal = number(), .distance_anti_ideal = number()};
+    Candidate candidate{.counts = {},
+                        .estimate = metrics(),
+                        .cache = cache_choice(),
+                        .closeness = share(),
+                        .distance_ideal = number(),
+                        .distance_anti_ideal = number()};
     for (std::size_t t = 0; t < types; ++t) candidate.counts.push_back(below(99));
     return candidate;
 }

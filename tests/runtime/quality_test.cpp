@@ -133,10 +133,10 @@ TEST_CASE("quality with other types of KV cache is the stock tool's with the sam
     REQUIRE(quality);
     CHECK(same->kld < 1e-9);
     CHECK(quality->kld > 1e-6);
-    check_digits(tool_says(std::format("-m {} -f {} -c 512 --chunks 6 -ctk q8_0 -ctv q4_0", demo_model().string(),
-                                       files.text.string()),
-                           files.log, "PPL = "),
-                 *quality);
+    check_digits(
+        tool_says(std::format("-m {} -f {} -c 512 --chunks 6 -ctk q8_0 -ctv q4_0", demo_model().string(), files.text.string()),
+                  files.log, "PPL = "),
+        *quality);
 }
 
 TEST_CASE("a model compared with itself has no KL divergence", "[runtime]")

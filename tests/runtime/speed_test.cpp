@@ -116,8 +116,8 @@ TEST_CASE("a batch stops while it is computed when asked", "[runtime]")
 TEST_CASE("a prompt longer than libllama's batch is timed in pieces", "[runtime]")
 {
     Monitor monitor;
-    const auto speeds =
-        measure_speed(std::vector{demo_model()}, {}, {.threads = 1}, {.repetitions = 1, .generated = 1, .prompt = 2100}, monitor);
+    const auto speeds = measure_speed(std::vector{demo_model()}, {}, {.threads = 1},
+                                      {.repetitions = 1, .generated = 1, .prompt = 2100}, monitor);
     REQUIRE(speeds);
     CHECK(speeds->front().prompt_tokens_per_second.median > 0);
     const auto too_long = measure_speed(std::vector{demo_model()}, {}, {}, {.prompt = 1UZ << 32}, monitor);

@@ -26,9 +26,9 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{"scores.json",          "imatrix.gguf",           "hessian.gguf",      "reference.logits",
-                 "quality/quality.json", "speed/models.json",      "quality/plan.json", "quality/look.json",
-                 "sense/*.json",         "sense/reference.logits", "sensitivity.json",  "profile/model.json",
+const Names kRun{"scores.json",          "imatrix.gguf",           "hessian.gguf",       "reference.logits",
+                 "quality/quality.json", "speed/models.json",      "quality/plan.json",  "quality/look.json",
+                 "sense/*.json",         "sense/reference.logits", "sensitivity.json",   "profile/model.json",
                  "profile/device.json",  "profile/outlook.json",   "profile/cache.json", "rivals/*.json"};
 const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
 const Names kTimes{"profile/device.json", "profile/outlook.json", "profile/cache.json", "speed/models.json"};
@@ -93,9 +93,8 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
         {Input::prompts, {"scores.json"}},
         {Input::calibration,
          {"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json", "profile/cache.json"}},
-        {Input::form,
-         kTexts + Names{"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits", "sensitivity.json",
-                        "profile/cache.json"}},
+        {Input::form, kTexts + Names{"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.logits",
+                                     "sensitivity.json", "profile/cache.json"}},
         {Input::gamma, {"scores.json"}},
         {Input::collecting, {"imatrix.gguf", "hessian.gguf"}},
         {Input::probing, {"sense/*.json", "sense/reference.logits", "sensitivity.json"}},

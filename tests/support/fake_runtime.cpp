@@ -452,7 +452,8 @@ Result<ContextMemory> FakeRuntime::context_memory(const std::filesystem::path& /
     if (auto begun = begin("context", &monitor); !begun) return std::unexpected(begun.error());
     if (settings.cache.keys == world.impossible_cache || settings.cache.values == world.impossible_cache)
         return fail("fake: no KV cache of {}", world.impossible_cache);
-    memory.cache_bytes = length * (bits_of(settings.cache.keys) > 9 ? 2 : 1) - (bits_of(settings.cache.values) > 9 ? 0 : length / 4);
+    memory.cache_bytes =
+        length * (bits_of(settings.cache.keys) > 9 ? 2 : 1) - (bits_of(settings.cache.values) > 9 ? 0 : length / 4);
     memory.buffer_bytes = 10;
     return memory;
 }

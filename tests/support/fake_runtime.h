@@ -17,14 +17,14 @@ namespace apreqel {
 /// worth; a token takes the sum of what the bytes of each tensor cost in its type, and energy for
 /// each byte alike.
 struct FakeWorld {
-    double noise = 0.001;         ///< of a round's times, as a share
-    double mixed_divergence = 1;  ///< factor on the KL divergence of a file whose layers are not all of one type
-    double mixed_latency = 1;     ///< and on its time
-    double exponent = 1;          ///< of the distance from full precision, with which divergence grows
-    std::string exponent_of{};    ///< of weights with that in their names; of the others it is 1
-    std::string odd_at_first{};   ///< weights of that beginning cost ten times as much on the first sequences of probes
-    bool counts_energy = true;    ///< else it cannot be measured
-    std::string fast_form{};      ///< the full-precision type that prompts are twice as fast in
+    double noise = 0.001;            ///< of a round's times, as a share
+    double mixed_divergence = 1;     ///< factor on the KL divergence of a file whose layers are not all of one type
+    double mixed_latency = 1;        ///< and on its time
+    double exponent = 1;             ///< of the distance from full precision, with which divergence grows
+    std::string exponent_of{};       ///< of weights with that in their names; of the others it is 1
+    std::string odd_at_first{};      ///< weights of that beginning cost ten times as much on the first sequences of probes
+    bool counts_energy = true;       ///< else it cannot be measured
+    std::string fast_form{};         ///< the full-precision type that prompts are twice as fast in
     std::string impossible_cache{};  ///< the type that no KV cache can have
 };
 
