@@ -562,14 +562,12 @@ Result<Study> open_study(const Flags& flags, Monitor& monitor, const std::functi
                 .lock = std::move(*lock)};
     if (check)
         if (auto possible = check(study); !possible) return std::unexpected(possible.error());
-    if (collects) {
-        if (auto collected = use_own_importance(study); !collected)
-            return std::unexpected(with_resume_hint(collected.error(), study));
-        report_coverage(study.inventory, monitor);
+    const bool feedback = flags.feedback || (flags.types && flags.types->contains(kWithFeedback));
+    if (collects || feedback) {
+        auto collected = feedback ? use_own_hessian(study, collects) : use_own_importance(study);
+        if (!collected) return std::unexpected(with_resume_hint(collected.error(), study));
     }
-    if (flags.feedback || (flags.types && flags.types->contains(kWithFeedback)))
-        if (auto collected = use_own_hessian(study); !collected)
-            return std::unexpected(with_resume_hint(collected.error(), study));
+    if (collects) report_coverage(study.inventory, monitor);
     auto types = types_of(flags, study.inventory);
     if (!types) return std::unexpected(types.error());
     if (!flags.types && flags.usual_types == UsualTypes::paper) {

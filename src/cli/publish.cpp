@@ -57,7 +57,9 @@ Card card_of(const Inventory& inventory, const Plan& plan, const Provenance& pro
             .version = tool_version(),
             .command = command_line(),
             .has_chat_template = provenance.has_chat_template,
-            .modelfile = {}};
+            .modelfile = {},
+            .cache = plan.ranking.best.empty() ? std::nullopt : plan.chosen().cache,
+            .context = plan.request.limits.context.tokens};
 }
 
 /// Writes card and Modelfile.

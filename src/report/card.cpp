@@ -184,7 +184,10 @@ std::string format_card(const Card& card)
     if (card.measured) text += measured_section(*card.measured);
     text += types_section(card);
     const std::string file = shell_word(card.file);
-    std::vector<std::string> use{"llama-cli -m " + file, "llama-server -m " + file};
+    const std::string cache = card.cache ? std::format(" -c {} -ctk {} -ctv {}", card.context,
+                                                       shell_word(card.cache->types.keys), shell_word(card.cache->types.values))
+                                         : "";
+    std::vector<std::string> use{"llama-cli -m " + file + cache, "llama-server -m " + file + cache};
     if (!card.modelfile.empty())
         use.push_back(std::format("ollama create {} -f {}", shell_word(card.file.substr(0, card.file.rfind('.'))),
                                   shell_word(card.modelfile)));

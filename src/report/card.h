@@ -44,7 +44,9 @@ struct Card {
     std::string version;               ///< of the program
     std::vector<std::string> command;  ///< that made the file
     bool has_chat_template = false;
-    std::string modelfile;  ///< name of the Modelfile beside it
+    std::string modelfile;               ///< name of the Modelfile beside it
+    std::optional<CacheChoice> cache{};  ///< that the file was planned with
+    std::uint64_t context = 0;           ///< tokens of it
 };
 
 /// The card in Markdown, with the front matter that Hugging Face reads.

@@ -121,7 +121,7 @@ std::vector<std::string> measurement_row(const Measurement& measurement)
 
 std::string format_cache(const std::optional<CacheChoice>& cache)
 {
-    return cache ? std::format(" | K {}, V {}", printable_line(cache->types.keys), printable_line(cache->types.values)) : "";
+    return cache ? std::format(", K {}, V {}", printable_line(cache->types.keys), printable_line(cache->types.values)) : "";
 }
 
 std::string format_energy(const std::vector<Measurement>& models)

@@ -29,7 +29,7 @@ namespace apreqel {
 [[nodiscard]] std::vector<std::string> measurement_header(std::string_view first);
 [[nodiscard]] std::vector<std::string> measurement_row(const Measurement& measurement);
 
-/// " | K q8_0, V q5_1"; empty where the KV cache is not chosen.
+/// ", K q8_0, V q5_1"; empty where the KV cache is not chosen.
 [[nodiscard]] std::string format_cache(const std::optional<CacheChoice>& cache);
 
 /// What each of its types costs.

@@ -15,6 +15,16 @@ namespace {
 /// very same batches.
 constexpr std::size_t kSlice = 512;
 
+/// For llama_context_params::cb_eval. libggml asks for each node whether it is wanted, and later shows those that are. False on
+/// showing would stop it.
+bool show(ggml_tensor* node, bool ask, void* observers)
+{
+    bool wanted = false;
+    for (InputObserver* observer : *static_cast<std::vector<InputObserver*>*>(observers))
+        wanted = observer->visit(*node, !ask) || wanted;
+    return wanted || !ask;
+}
+
 }  // namespace
 
 std::string_view name_of_original(std::string_view name)
@@ -25,13 +35,12 @@ std::string_view name_of_original(std::string_view name)
     return end > begin ? name.substr(begin + 1, end - begin - 1) : name.substr(begin + 1);
 }
 
-bool InputObserver::callback(ggml_tensor* node, bool ask, void* self)
+bool InputObserver::visit(const ggml_tensor& node, bool shown)
 {
-    auto& observer = *static_cast<InputObserver*>(self);
     std::size_t number = 0;
-    const bool wanted = observer.find(*node, number);
-    if (wanted && !ask) observer.add(number, *node);
-    return wanted || !ask;
+    const bool wanted = find(node, number);
+    if (wanted && shown) add(number, node);
+    return wanted;
 }
 
 bool InputObserver::find(const ggml_tensor& node, std::size_t& number) const
@@ -59,15 +68,15 @@ std::size_t InputObserver::element(const ggml_tensor& tensor, std::int64_t i0, s
 }
 
 Result<> run_observed(const LoadedModel& model, std::span<const Token> tokens, std::size_t context, std::size_t chunks,
-                      InputObserver& observer, std::string_view step, Monitor& monitor)
+                      std::vector<InputObserver*> observers, std::string_view step, Monitor& monitor)
 {
     const std::size_t slice = std::min(kSlice, context);
     const std::vector<Token> opening = model.opening();
     llama_context_params params = context_params(model);
     params.n_ctx = static_cast<uint32_t>(context);
     params.n_batch = params.n_ubatch = static_cast<uint32_t>(slice);
-    params.cb_eval = InputObserver::callback;
-    params.cb_eval_user_data = &observer;
+    params.cb_eval = show;
+    params.cb_eval_user_data = &observers;
     auto llama = make_context(model, params, monitor);
     if (!llama) return std::unexpected(llama.error());
 

@@ -31,9 +31,8 @@ public:
     InputObserver& operator=(const InputObserver&) = delete;
     virtual ~InputObserver() = default;
 
-    /// For llama_context_params::cb_eval, with `self` an InputObserver. libggml asks for each node whether it is wanted, and
-    /// later shows those that are. False on showing would stop it.
-    static bool callback(ggml_tensor* node, bool ask, void* self);
+    /// Whether `node` is such a multiplication; `shown`: it is done, and added.
+    bool visit(const ggml_tensor& node, bool shown);
 
 protected:
     /// `tensor` is watched from now on, and is called `number`.
@@ -62,9 +61,10 @@ private:
     std::map<std::string, std::size_t, std::less<>> numbers_;
 };
 
-/// Runs `chunks` chunks of `context` tokens, the first token of each replaced by BOS, under the eyes of `observer`. Every token is
+/// Runs `chunks` chunks of `context` tokens, the first token of each replaced by BOS, under the eyes of `observers`. Every token is
 /// output, as the last block only keeps the rows of outputs. `step` is what the monitor is told.
 [[nodiscard]] Result<> run_observed(const LoadedModel& model, std::span<const Token> tokens, std::size_t context,
-                                    std::size_t chunks, InputObserver& observer, std::string_view step, Monitor& monitor);
+                                    std::size_t chunks, std::vector<InputObserver*> observers, std::string_view step,
+                                    Monitor& monitor);
 
 }  // namespace apreqel

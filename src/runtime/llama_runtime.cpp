@@ -44,9 +44,10 @@ public:
 
     Result<std::vector<InputMoments>> collect_moments(const Inventory& inventory, std::span<const SharedInput> inputs,
                                                       std::span<const Token> tokens, const ImportanceSettings& settings,
-                                                      std::string_view part, Monitor& monitor) override
+                                                      std::string_view part, ImportanceMatrix* importance,
+                                                      Monitor& monitor) override
     {
-        return apreqel::collect_moments(model_, inventory, inputs, tokens, settings, part, monitor);
+        return apreqel::collect_moments(model_, inventory, inputs, tokens, settings, part, importance, monitor);
     }
 
     Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,

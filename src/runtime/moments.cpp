@@ -1,6 +1,6 @@
 #include "runtime/moments.h"
 
-#include "runtime/inputs.h"
+#include "runtime/importance.h"
 
 #include <Eigen/Dense>
 
@@ -108,7 +108,7 @@ Result<std::vector<SharedInput>> find_shared_inputs(const LoadedModel& model, co
     SharingObserver observer(inventory);
     Monitor silent;  // one token
     const Token any = 0;
-    if (auto done = run_observed(model, {&any, 1}, 1, 1, observer, "error feedback", silent); !done)
+    if (auto done = run_observed(model, {&any, 1}, 1, 1, {&observer}, "error feedback", silent); !done)
         return std::unexpected(done.error());
     auto inputs = observer.inputs();
     if (inputs.empty()) monitor.warn("error feedback: no weight takes part in the run that could be rounded with it");
@@ -117,7 +117,8 @@ Result<std::vector<SharedInput>> find_shared_inputs(const LoadedModel& model, co
 
 Result<std::vector<InputMoments>> collect_moments(const LoadedModel& model, const Inventory& inventory,
                                                   std::span<const SharedInput> inputs, std::span<const Token> tokens,
-                                                  const ImportanceSettings& settings, std::string_view part, Monitor& monitor)
+                                                  const ImportanceSettings& settings, std::string_view part,
+                                                  ImportanceMatrix* importance, Monitor& monitor)
 {
     const std::size_t context = settings.context;
     if (tokens.size() < context)
@@ -127,8 +128,16 @@ Result<std::vector<InputMoments>> collect_moments(const LoadedModel& model, cons
     const std::size_t chunks = settings.chunks == 0 ? available : std::min(settings.chunks, available);
     MomentsObserver observer(inventory, inputs);
     const std::string step = part.empty() ? "inputs of layers" : std::format("inputs of layers, {}", part);
-    if (auto done = run_observed(model, tokens, context, chunks, observer, step, monitor); !done)
+    ImportanceObserver squares(inventory);
+    std::vector<InputObserver*> observers{&observer};
+    if (importance != nullptr) observers.push_back(&squares);
+    if (auto done = run_observed(model, tokens, context, chunks, std::move(observers), step, monitor); !done)
         return std::unexpected(done.error());
+    if (importance != nullptr) {
+        auto matrix = squares.matrix(model, context, chunks, monitor);
+        if (!matrix) return std::unexpected(matrix.error());
+        *importance = std::move(*matrix);
+    }
     monitor.end(std::format("{} inputs, {} chunks of {} tokens", inputs.size(), chunks, context));
     return std::move(observer.moments());
 }

@@ -3,6 +3,7 @@
 
 #include "base/monitor.h"
 #include "model/hessian.h"
+#include "model/importance.h"
 #include "runtime/session.h"
 
 #include <span>
@@ -16,11 +17,12 @@ namespace apreqel {
                                                                   Monitor& monitor);
 
 /// Runs the text as collect_importance does, and sums up the second moments of each of `inputs`. `part`, to tell people: "2 of 3",
-/// or empty. Errors: fewer tokens than one context; inputs that are not finite.
+/// or empty. `importance`, unless null, becomes what collect_importance collects on the same text.
+/// Errors: fewer tokens than one context; inputs that are not finite; with `importance` those of collect_importance.
 [[nodiscard]] Result<std::vector<InputMoments>> collect_moments(const LoadedModel& model, const Inventory& inventory,
                                                                 std::span<const SharedInput> inputs,
                                                                 std::span<const Token> tokens,
                                                                 const ImportanceSettings& settings, std::string_view part,
-                                                                Monitor& monitor);
+                                                                ImportanceMatrix* importance, Monitor& monitor);
 
 }  // namespace apreqel

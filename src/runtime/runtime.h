@@ -52,11 +52,9 @@ public:
     [[nodiscard]] virtual Result<ImportanceMatrix> collect_importance(const Inventory& inventory, std::span<const Token> tokens,
                                                                       const ImportanceSettings& settings, Monitor& monitor) = 0;
     [[nodiscard]] virtual Result<std::vector<SharedInput>> find_shared_inputs(const Inventory& inventory, Monitor& monitor) = 0;
-    [[nodiscard]] virtual Result<std::vector<InputMoments>> collect_moments(const Inventory& inventory,
-                                                                            std::span<const SharedInput> inputs,
-                                                                            std::span<const Token> tokens,
-                                                                            const ImportanceSettings& settings,
-                                                                            std::string_view part, Monitor& monitor) = 0;
+    [[nodiscard]] virtual Result<std::vector<InputMoments>> collect_moments(
+        const Inventory& inventory, std::span<const SharedInput> inputs, std::span<const Token> tokens,
+        const ImportanceSettings& settings, std::string_view part, ImportanceMatrix* importance, Monitor& monitor) = 0;
     [[nodiscard]] virtual Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,
                                                            const std::filesystem::path& logits, std::string_view identity,
                                                            Monitor& monitor) = 0;

@@ -22,6 +22,7 @@ constexpr double kUsualTypes = 8;
 constexpr double kMatrixTokens = 8192;
 constexpr double kMomentTokens = 2 * 8192;  // of the same text, and the sums take as long again
 constexpr double kProbeTokens = 20'000;
+constexpr double kCacheTokens = 14'000;
 
 std::string about(double seconds)
 {
@@ -53,9 +54,10 @@ Result<> forecast(const Study& study, const RunGoal& goal, std::uint64_t least)
     };
     add("text", *token * kWritten *
                     ((study.settings.text.empty() ? text : 0) + (study.settings.calibration.empty() ? kMatrixTokens : 0)));
-    add("importance", *token * kMatrixTokens);
+    if (!goal.feedback || study.inventory.experts > 0) add("importance", *token * kMatrixTokens);
     if (goal.feedback) add("inputs of layers", *token * kMomentTokens);
     add("latencies", kTimedModel * 2 * kUsualTypes);
+    if (study.settings.mix_cache) add("types of the KV cache", *token * kCacheTokens + kTimedModel * kUsualTypes);
     add("probes", *token * kProbe * kProbeTokens);
     add(reference_name(study), *token * text);
     add("rivals", static_cast<double>(goal.rivals.size()) * (build + *token * text));

@@ -59,8 +59,15 @@ Result<> write_factors(const Inventory& inventory, std::span<const SharedInput> 
     return {};
 }
 
+Result<> keep_matrix(const Study& study, ImportanceMatrix& matrix, const std::filesystem::path& output)
+{
+    matrix.text = calibration_source(study);
+    return write_importance(output, matrix);
+}
+
+/// `matrix`: where to write the importance matrix of the same run of the text; empty: nowhere.
 Result<> collect_hessian(const Study& study, RunnableModel& model, const std::string& text, const ImportanceSettings& settings,
-                         const std::filesystem::path& output)
+                         const std::filesystem::path& output, const std::filesystem::path& matrix)
 {
     const auto tokens = model.tokenize(text);
     if (!tokens) return std::unexpected(tokens.error());
@@ -71,10 +78,16 @@ Result<> collect_hessian(const Study& study, RunnableModel& model, const std::st
     const std::vector<std::size_t> parts = parts_of(study.inventory, *inputs);
     std::size_t first = 0;
     for (std::size_t p = 0; p < parts.size(); first += parts[p++]) {
-        auto moments =
-            model.collect_moments(study.inventory, std::span(*inputs).subspan(first, parts[p]), *tokens, settings,
-                                  parts.size() > 1 ? std::format("{} of {}", p + 1, parts.size()) : "", study.monitor);
+        ImportanceMatrix importance;
+        const bool with_matrix = p == 0 && !matrix.empty();
+        auto moments = model.collect_moments(study.inventory, std::span(*inputs).subspan(first, parts[p]), *tokens, settings,
+                                             parts.size() > 1 ? std::format("{} of {}", p + 1, parts.size()) : "",
+                                             with_matrix ? &importance : nullptr, study.monitor);
         if (!moments) return std::unexpected(moments.error());
+        if (with_matrix) {
+            if (auto written = keep_matrix(study, importance, matrix); !written) return written;
+            if (auto sealed = study.workspace.seal(matrix, study.monitor); !sealed) return sealed;
+        }
         if (auto written = write_factors(study.inventory, *inputs, first, *moments, *writer); !written) return written;
     }
     return writer->commit();
@@ -87,8 +100,7 @@ Result<ImportanceMatrix> collect_on(const Study& study, RunnableModel& model, co
     if (!tokens) return std::unexpected(tokens.error());
     auto matrix = model.collect_importance(study.inventory, *tokens, settings, study.monitor);
     if (!matrix) return matrix;
-    matrix->text = calibration_source(study);
-    if (auto written = write_importance(output, *matrix); !written) return std::unexpected(written.error());
+    if (auto written = keep_matrix(study, *matrix, output); !written) return std::unexpected(written.error());
     return matrix;
 }
 
@@ -97,34 +109,64 @@ std::string words_of(const ImportanceSettings& settings)
     return std::format("context {} chunks {}", settings.context, settings.chunks);
 }
 
-/// Gives the inventory what the workspace has of a kind that is collected on the calibration text; `collect` writes the file if it
-/// is not there yet, of texts that have all that `needs` says. `how`: what else decides what is in it, for its key.
-template <typename Collect, typename Read>
-Result<> use_collected(const Study& study, const Artifact& kind, const ImportanceSettings& settings, const std::string& how,
-                       const std::vector<TextNeed>& needs, Collect collect, Read read)
+/// Where the workspace has a kind that is collected on the calibration text. `how`: what else decides what is in it.
+struct Collected {
+    std::string text;
+    QuantType form;
+    std::filesystem::path path;
+};
+
+Result<Collected> find_collected(const Study& study, const Artifact& kind, const std::string& how)
 {
-    const auto text = calibration_text(study);
+    auto text = calibration_text(study);
     if (!text) return std::unexpected(text.error());
     const auto form = fastest_form(study);
     if (!form) return std::unexpected(form.error());
-    const auto path = Facts::of(study)
-                          .with(Input::calibration, digest({*text}))
-                          .with(Input::form, type_name(*form))
-                          .with(Input::collecting, how)
-                          .path(study.workspace, kind);
-    const auto there = study.workspace.holds(path, study.monitor);
+    auto path = Facts::of(study)
+                    .with(Input::calibration, digest({*text}))
+                    .with(Input::form, type_name(*form))
+                    .with(Input::collecting, how)
+                    .path(study.workspace, kind);
+    return Collected{std::move(*text), *form, std::move(path)};
+}
+
+/// Gives the inventory what the workspace has there; `collect` writes the file if it is not there yet, of texts that have all that
+/// `needs` says.
+template <typename Collect, typename Read>
+Result<> use_collected(const Study& study, const Collected& what, const ImportanceSettings& settings,
+                       const std::vector<TextNeed>& needs, Collect collect, Read read)
+{
+    const auto there = study.workspace.holds(what.path, study.monitor);
     if (!there) return std::unexpected(there.error());
     if (*there) {
-        Result<> had = read(path);
+        Result<> had = read(what.path);
         if (had) return had;
-        set_aside(path, had.error().message, study.monitor);
+        set_aside(what.path, had.error().message, study.monitor);
     }
     if (auto enough = check_texts(study, needs); !enough) return enough;
-    const auto model = load_in_form(study, *form);
+    const auto model = load_in_form(study, what.form);
     if (!model) return std::unexpected(model.error());
-    if (const auto made = collect(study, **model, *text, settings, path); !made) return std::unexpected(made.error());
-    if (auto sealed = study.workspace.seal(path, study.monitor); !sealed) return sealed;
-    return read(path);
+    if (const auto made = collect(study, **model, what.text, settings, what.path); !made) return std::unexpected(made.error());
+    if (auto sealed = study.workspace.seal(what.path, study.monitor); !sealed) return sealed;
+    return read(what.path);
+}
+
+/// What collecting reads, and of what will be used afterwards, what is known already.
+std::vector<TextNeed> needs_of(const Study& study, const ImportanceSettings& settings)
+{
+    std::vector<TextNeed> needs{collecting(settings)};
+    if (!study.settings.text.empty()) needs.push_back(measuring(study));
+    if (!study.settings.prompts.empty()) needs.push_back(scoring());
+    return needs;
+}
+
+Result<> use_importance(Study& study, const ImportanceSettings& settings)
+{
+    const auto matrix = find_collected(study, kImatrix, words_of(settings));
+    if (!matrix) return std::unexpected(matrix.error());
+    return use_collected(
+        study, *matrix, settings, needs_of(study, settings), collect_on,
+        [&](const std::filesystem::path& path) { return read_importance(path, study.inventory, "imatrix.gguf"); });
 }
 
 }  // namespace
@@ -145,23 +187,30 @@ Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSet
 Result<> use_own_importance(Study& study)
 {
     if (auto ready = check_ready(study.inventory, "imatrix", {Task::load, Task::text, Task::quantize}); !ready) return ready;
-    const ImportanceSettings settings{.chunks = study.inventory.experts > 0 ? kOwnChunksOfExperts : kOwnChunks};
-    std::vector<TextNeed> needs{collecting(settings)};  // and of what will be used afterwards, what is known already
-    if (!study.settings.text.empty()) needs.push_back(measuring(study));
-    if (!study.settings.prompts.empty()) needs.push_back(scoring());
-    return use_collected(
-        study, kImatrix, settings, words_of(settings), needs, collect_on,
-        [&](const std::filesystem::path& path) { return read_importance(path, study.inventory, "imatrix.gguf"); });
+    return use_importance(study, {.chunks = study.inventory.experts > 0 ? kOwnChunksOfExperts : kOwnChunks});
 }
 
-Result<> use_own_hessian(Study& study)
+Result<> use_own_hessian(Study& study, bool with_importance)
 {
     if (auto ready = check_ready(study.inventory, "error feedback", {Task::load, Task::text, Task::quantize}); !ready)
         return ready;
     const ImportanceSettings settings{.chunks = kMomentChunks};
-    const std::string how = std::format("{} correlations {}", words_of(settings), kCorrelations);
-    return use_collected(study, kHessian, settings, how, {collecting(settings)}, collect_hessian,
-                         [&](const std::filesystem::path& path) { return read_hessian(path, study.inventory); });
+    const auto hessian = find_collected(study, kHessian, std::format("{} correlations {}", words_of(settings), kCorrelations));
+    if (!hessian) return std::unexpected(hessian.error());
+    // Experts see little of a text: their importance takes a longer one.
+    const bool both = with_importance && study.inventory.experts == 0;
+    const auto matrix = find_collected(study, kImatrix, words_of(settings));
+    if (!matrix) return std::unexpected(matrix.error());
+    const auto collect = [&](const Study& from, RunnableModel& model, const std::string& text, const ImportanceSettings& chunks,
+                             const std::filesystem::path& output) {
+        return collect_hessian(from, model, text, chunks, output, both ? matrix->path : "");
+    };
+    if (auto used = use_collected(study, *hessian, settings, needs_of(study, settings), collect,
+                                  [&](const std::filesystem::path& path) { return read_hessian(path, study.inventory); });
+        !used)
+        return used;
+    if (!with_importance) return {};
+    return both ? use_importance(study, settings) : use_own_importance(study);
 }
 
 }  // namespace apreqel

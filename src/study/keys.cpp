@@ -9,9 +9,9 @@ namespace apreqel {
 namespace {
 
 constexpr std::array<std::string_view, kInputs> kNames{
-    "model",   "seed",       "samples", "text",      "prompts", "calibration", "form",       "gamma", "collecting",
-    "probing", "quality",    "speed",   "embedding", "type",    "types",       "allocation", "mixes", "files",
-    "room",    "GPU layers", "threads", "device",    "apreqel", "libllama",    "libggml"};
+    "model",      "seed",       "samples", "text",      "prompts", "calibration", "form",       "gamma", "collecting",
+    "probing",    "quality",    "speed",   "embedding", "type",    "types",       "allocation", "mixes", "files",
+    "KV context", "GPU layers", "threads", "device",    "apreqel", "libllama",    "libggml"};
 
 }  // namespace
 

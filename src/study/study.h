@@ -89,7 +89,8 @@ struct Study {
 [[nodiscard]] Result<> use_own_importance(Study& study);
 
 /// Gives it the workspace's own second moments of the inputs of its layers, which error feedback needs. → hessian.gguf
-[[nodiscard]] Result<> use_own_hessian(Study& study);
+/// `with_importance`: and an importance matrix, of the same run of the text where it has no experts. → imatrix.gguf
+[[nodiscard]] Result<> use_own_hessian(Study& study, bool with_importance = false);
 
 /// → scores.json
 [[nodiscard]] Result<Scores> score(const Study& study);

@@ -37,8 +37,15 @@ TEST_CASE("the diagonal of the second moments is the importance matrix", "[runti
     REQUIRE(importance);
     const auto inputs = find_shared_inputs(*model, *inventory, quiet);
     REQUIRE(inputs);
-    const auto moments = collect_moments(*model, *inventory, *inputs, *tokens, settings, "", quiet);
+    ImportanceMatrix together;
+    const auto moments = collect_moments(*model, *inventory, *inputs, *tokens, settings, "", &together, quiet);
     REQUIRE(moments);
+    REQUIRE(together.tensors.size() == importance->tensors.size());
+    for (std::size_t i = 0; i < together.tensors.size(); ++i) {
+        CHECK(together.tensors[i].tensor == importance->tensors[i].tensor);
+        CHECK(together.tensors[i].squares == importance->tensors[i].squares);
+        CHECK(together.tensors[i].inputs == importance->tensors[i].inputs);
+    }
     REQUIRE(moments->size() == inputs->size());
 
     std::size_t covered = 0;
@@ -62,7 +69,7 @@ TEST_CASE("the diagonal of the second moments is the importance matrix", "[runti
     CHECK(covered == static_cast<std::size_t>(matrices));
     if (architecture == "llama")
         CHECK(inputs->size() == 4 * inventory->blocks);  // attn_qkv, attn_output, ffn_gate+up, ffn_down
-    CHECK_FALSE(collect_moments(*model, *inventory, *inputs, std::span(*tokens).first(63), settings, "", quiet));
+    CHECK_FALSE(collect_moments(*model, *inventory, *inputs, std::span(*tokens).first(63), settings, "", nullptr, quiet));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // What `run` ships, in worlds where mixes measure as predicted and in others. Without libllama.
+#include "base/file.h"
 #include "support/lab.h"
 #include "support/recorder.h"
 
@@ -86,6 +87,33 @@ TEST_CASE("the types of the KV cache are chosen with those of the layers, and me
     CHECK(metrics_of(shipped.result.mix)[kMemory] == expected[kMemory]);
     CHECK(std::abs(metrics_of(shipped.result.mix)[kDivergence] / expected[kDivergence] - 1) < 0.05);
     CHECK(std::abs(metrics_of(shipped.result.mix)[kLatency] / expected[kLatency] - 1) < 0.05);
+}
+
+TEST_CASE("one run of the text gives the importance matrix and what error feedback needs", "[study][fake]")
+{
+    Lab lab;
+    std::string words;
+    for (int i = 0; i < 12'000; ++i) words += std::format("word{} ", i % 700);
+    REQUIRE(write_text(lab.settings.calibration, words));
+    Study study = lab.study();
+    REQUIRE(use_own_hessian(study, true));
+    CHECK(!study.inventory.importance.empty());
+    CHECK(!study.inventory.hessian.empty());
+    CHECK(lab.runtime->done("moments") == 1);
+    CHECK(lab.runtime->done("collect") == 0);
+    const std::string importance = study.inventory.importance;
+    lab.runtime->start_again();
+    Study again = lab.study();
+    REQUIRE(use_own_hessian(again, true));
+    CHECK(again.inventory.importance == importance);
+    CHECK(lab.runtime->done("moments") + lab.runtime->done("collect") == 0);
+    // What is lost of the two is collected again, and is the same.
+    for (const auto& entry : std::filesystem::directory_iterator(lab.folder / "workspace"))
+        if (entry.path().filename().string().starts_with("imatrix-")) std::filesystem::remove(entry.path());
+    Study lost = lab.study();
+    REQUIRE(use_own_hessian(lost, true));
+    CHECK(lost.inventory.importance == importance);
+    CHECK(lab.runtime->done("collect") == 1);
 }
 
 TEST_CASE("what types of KV cache cost is kept, and those that the model cannot have are left out", "[study][fake]")

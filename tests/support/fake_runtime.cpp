@@ -153,6 +153,12 @@ public:
                                                 const ImportanceSettings& settings, Monitor& monitor) override
     {
         if (auto begun = runtime_.begin("collect", &monitor); !begun) return std::unexpected(begun.error());
+        return importance(inventory, tokens, settings);
+    }
+
+    static ImportanceMatrix importance(const Inventory& inventory, std::span<const Token> tokens,
+                                       const ImportanceSettings& settings)
+    {
         ImportanceMatrix matrix{
             .tensors = {}, .text = {}, .context = settings.context, .chunks = tokens.size() / settings.context};
         for (const Tensor& tensor : inventory.tensors) {
@@ -180,10 +186,12 @@ public:
 
     /// Of inputs that have nothing to do with each other: errors are fed back to no other weight.
     Result<std::vector<InputMoments>> collect_moments(const Inventory& inventory, std::span<const SharedInput> inputs,
-                                                      std::span<const Token> /*tokens*/, const ImportanceSettings& /*settings*/,
-                                                      std::string_view /*part*/, Monitor& monitor) override
+                                                      std::span<const Token> tokens, const ImportanceSettings& settings,
+                                                      std::string_view /*part*/, ImportanceMatrix* matrix,
+                                                      Monitor& monitor) override
     {
         if (auto begun = runtime_.begin("moments", &monitor); !begun) return std::unexpected(begun.error());
+        if (matrix != nullptr) *matrix = importance(inventory, tokens, settings);
         std::vector<InputMoments> all;
         for (const SharedInput& input : inputs) {
             const std::int64_t columns = inventory.tensors[input.front()].columns();
