@@ -16,7 +16,7 @@ namespace apreqel {
 using GroupCosts = std::vector<Costs>;
 
 /// Costs of each group in each type, none negative, by the same criteria everywhere; at least one. What does not depend on the
-/// choice is `fixed`. Where some criterion spans orders of magnitude, it comes last: see `Front::epsilon`.
+/// choice is `fixed`, of which only the last may not be negative. Where some criterion spans orders of magnitude, it comes last: see `Front::epsilon`.
 struct AdditiveCosts {
     Costs fixed;
     std::vector<GroupCosts> groups;
@@ -52,7 +52,7 @@ struct FrontSettings {
 /// searches of what they leave open prove how near the front comes. With more criteria one stays of those that lie together,
 /// and nothing is proved. Deterministic.
 /// Errors: no groups, a group without types, more than 255 types, other criteria in one place than in another, a cost that is
-/// negative, not a number or above 1e100.
+/// negative where it may not be, not a number or above 1e100 in size.
 [[nodiscard]] Result<Front> pareto_front(const AdditiveCosts& costs, const FrontSettings& settings = {});
 
 /// The least Σ weight·cost over all choices, exactly: groups decide for themselves. A bound on every front.

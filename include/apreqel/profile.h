@@ -68,7 +68,7 @@ struct DeviceProfile {
 /// One type of the keys, or of the values, while the other of the two is kCacheType.
 struct CacheCost {
     std::string type;
-    std::uint64_t bytes = 0;  ///< of the whole KV cache
+    std::uint64_t bytes = 0;  ///< of the whole KV cache, and of buffers beside the usual ones
     double kld = 0;           ///< mean KL divergence to the same model with kCacheType, nats per token
     double kld_error = 0;     ///< standard error
     std::uint64_t tokens = 0;

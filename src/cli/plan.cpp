@@ -219,6 +219,8 @@ Result<> settle_cache(const PlanFlags& flags, Profile& profile)
         return {};
     }
     if (flags.request.method != Method::front) return usage_error("plan: --mix-kv is for the front method");
+    if (!flags.devices.empty())
+        return usage_error("plan: --mix-kv takes the times of the profile's own device: leave out --device");
     if (!profile.cache || profile.cache->tokens != flags.settings.context)
         return usage_error(
             "plan: what the types of a KV cache of {} tokens cost is not known: measure it with profile --shape "

@@ -65,8 +65,9 @@ Result<PageData> read_artifacts(const Workspace& workspace)
     PageData data;
     const auto scores = read_if_there(workspace.path("scores.json"), read_scores, data.scores.json);
     if (!scores) return std::unexpected(scores.error());
-    const auto profile = read_if_there(workspace.path("profile.json"), read_profile, data.profile.json);
+    auto profile = read_if_there(workspace.path("profile.json"), read_profile, data.profile.json);
     if (!profile) return std::unexpected(profile.error());
+    profile->cache.reset();  // the page plans layers, and memory there is that of the weights
     const auto run = read_if_there(workspace.path("run.json"), read_run, data.run.json);
     if (!run) return std::unexpected(run.error());
     const bool scored = !data.scores.json.empty();

@@ -102,6 +102,7 @@ struct RunFlags : Flags {
     bool prompt_given = false;  ///< --prompt-tokens
     bool chunks_given = false;  ///< --chunks
     std::string rounding{kFeedback};
+    bool rounding_given = false;  ///< --rounding
 };
 
 /// What measuring costs is what makes people wait: nothing is timed that decides nothing, and no more text is read than tells
@@ -146,6 +147,8 @@ Result<> run_run(RunFlags flags)
         spare(flags);
     } else if (flags.goal.minutes > 0) {
         return usage_error("run: --minutes is for the front method; the paper's takes the time it takes");
+    } else if (flags.rounding_given) {
+        return usage_error("run: --rounding is for the front method; the paper's rounds to the nearest");
     }
     // A layout is for other models, and who names types wants no others.
     flags.goal.take_from_rivals = flags.publishing.layout.empty() && !flags.types;
@@ -240,6 +243,7 @@ void add_run(CLI::App& app, Action& chosen)
     verb->callback([&chosen, flags, verb] {
         flags->prompt_given = is_prompt_given(*verb);
         flags->chunks_given = verb->count("--chunks") > 0;
+        flags->rounding_given = verb->count("--rounding") > 0;
         chosen = [flags] { return run_run(*flags); };
     });
 }

@@ -30,7 +30,11 @@ Result<> check(const AdditiveCosts& costs)
             if (!(value >= 0 && value <= kMost)) return fail("plan: a cost of {} cannot be planned with", value);
         return {};
     };
-    if (auto good = check_row(costs.fixed); !good) return good;
+    for (std::size_t j = 0; j < costs.fixed.size(); ++j) {  // what is fixed is left out of all columns but the last
+        const bool last = j + 1 == costs.fixed.size();
+        if (const double value = costs.fixed[j]; !(std::abs(value) <= kMost && (value >= 0 || !last)))
+            return fail("plan: a cost of {} cannot be planned with", value);
+    }
     for (const GroupCosts& group : costs.groups) {
         if (group.empty() || group.size() > 255) return fail("plan: a group needs 1 to 255 types, it has {}", group.size());
         for (const Costs& row : group)

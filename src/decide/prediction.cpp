@@ -3,6 +3,8 @@
 #include "decide/latency.h"
 #include "decide/names.h"
 
+#include <apreqel/statistics.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -92,13 +94,26 @@ std::size_t index_of(const std::vector<std::string>& names, std::string_view nam
     return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
 }
 
-/// What one type of a part of the KV cache costs; NaN where it was not measured.
-double cost_of(const CacheCost& part, const Criterion& criterion)
+const std::vector<double>& samples_of(const Speed& speed, const Criterion& criterion)
+{
+    if (&criterion == &criteria()[kEnergy]) return speed.energy.joules.samples;
+    if (&criterion == &criteria()[kPromptLatency]) return speed.prompt_tokens_per_second.samples;
+    return speed.latency_ms.samples;
+}
+
+/// What one type of a part of the KV cache costs; NaN where it was not measured. A time that cannot be told from that of the usual
+/// type is the same: of many types one is always the fastest by chance.
+double cost_of(const std::vector<CacheCost>& part, std::size_t type, const Criterion& criterion)
 {
     switch (criterion.composition) {
-        case Composition::counted: return static_cast<double>(part.bytes);
-        case Composition::timed: return criterion.of({.speed = part.speed}, {});
-        case Composition::probed: return part.kld;
+        case Composition::counted: return static_cast<double>(part[type].bytes);
+        case Composition::timed: {
+            const auto& own = samples_of(part[type].speed, criterion);
+            const auto& usual = samples_of(part.front().speed, criterion);
+            const bool apart = own.empty() || usual.empty() || tell_apart(own, usual);
+            return criterion.of({.speed = part[apart ? type : 0].speed}, {});
+        }
+        case Composition::probed: return part[type].kld;
         case Composition::consequence: break;
     }
     return kUnknown;
@@ -181,7 +196,7 @@ private:
         for (std::size_t p = 0; p < prediction_.caches.size(); ++p) {
             const std::vector<CacheCost>& part = *prediction_.caches[p];
             std::vector<double> costs;
-            for (const CacheCost& type : part) costs.push_back(cost_of(type, criterion));
+            for (std::size_t i = 0; i < part.size(); ++i) costs.push_back(cost_of(part, i, criterion));
             if (std::ranges::any_of(costs, [](double cost) { return std::isnan(cost); }))
                 return usage_error("plan: the {} of the types of the KV cache was not measured", criterion.name);
             const double least = std::ranges::min(costs);
@@ -205,8 +220,8 @@ private:
         for (std::size_t p = 0; p < prediction_.caches.size(); ++p) {
             const std::vector<CacheCost>& part = *prediction_.caches[p];
             const std::string& type = p == 0 ? model.cache->types.keys : model.cache->types.values;
-            const auto known = std::ranges::find(part, type, &CacheCost::type);
-            if (known != part.end()) excess += cost_of(*known, criterion) - cost_of(part.front(), criterion);
+            const auto known = static_cast<std::size_t>(std::ranges::find(part, type, &CacheCost::type) - part.begin());
+            if (known < part.size()) excess += cost_of(part, known, criterion) - cost_of(part, 0, criterion);
         }
         return excess;
     }

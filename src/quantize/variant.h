@@ -16,7 +16,7 @@ inline constexpr std::string_view kWithImportance = "+imatrix";
 /// with the importance matrix.
 inline constexpr std::string_view kWithFeedback = "+gptq";
 
-/// Begins the name of a type that a file lends which a run compares with: "as-Q4_K_M".
+/// Begins the name of the type that a rival's file lends: "as-Q4_K_M".
 inline constexpr std::string_view kLent = "as-";
 
 /// One way to store the weights of a layer. Its name stands for it in profiles, sensitivities and plans.

@@ -86,7 +86,7 @@ void fields(Archive& archive, std::vector<Speed>& speeds) { archive.required("mo
 void measured_fields(Archive& archive, Measurement& measurement)
 {
     if (archive.refer_to("what is measured")) return;
-    archive.required("memory_bytes", measurement.memory_bytes, "of all tensors", {.rule = Rule::positive});
+    archive.required("memory_bytes", measurement.memory_bytes, "of all tensors, without `cache`", {.rule = Rule::positive});
     archive.optional("file_bits_per_weight", measurement.bits_per_weight, "8 × `memory_bytes` ÷ parameters",
                      {.rule = Rule::not_negative});
     fields(archive, measurement.speed);

@@ -162,7 +162,8 @@ void fields(Archive& archive, Candidate& candidate, std::span<const std::string>
     archive.optional("distance_to_ideal", candidate.distance_ideal, "d*", {.rule = Rule::not_negative});
     archive.optional("distance_to_anti_ideal", candidate.distance_anti_ideal, "d⁻", {.rule = Rule::not_negative});
     archive.expect("estimate");
-    archive.object("estimate", "what it will cost", [&] { metric_fields(archive, candidate.estimate, known); });
+    archive.object("estimate", "what it will cost; memory with `cache`",
+                   [&] { metric_fields(archive, candidate.estimate, known); });
     archive.optional("cache", candidate.cache,
                      "the KV cache, where its types are chosen too: its bytes are part of the memory");
 }

@@ -96,6 +96,8 @@ void demand_cache_types(Archive& archive, std::string_view part, const std::vect
     for (const CacheCost& cost : costs) types.push_back(cost.type);
     archive.demand(!types.empty() && types.front() == kCacheType, part, "must begin with f16");
     archive.demand(distinct(types), part, "must not name a type twice");
+    if (costs.empty()) return;
+    archive.demand(costs.front().kld == 0, part, "must begin with no KL divergence");
 }
 
 void demand_types(Archive& archive, const std::vector<std::string>& names)
@@ -128,7 +130,8 @@ void fields(Archive& archive, DeviceProfile& profile)
 void fields(Archive& archive, CacheCost& type)
 {
     archive.required("type", type.type, "ggml's name", {.rule = Rule::name});
-    archive.required("bytes", type.bytes, "of the whole KV cache", {.rule = Rule::positive});
+    archive.required("bytes", type.bytes, "of the whole KV cache, and of buffers beside those of f16",
+                     {.rule = Rule::positive});
     archive.required("kl_divergence", type.kld, "mean, to the same model with an f16 KV cache, nats per token",
                      {.rule = Rule::not_negative});
     archive.required("kl_divergence_error", type.kld_error, "its standard error", {.rule = Rule::not_negative});
@@ -145,8 +148,11 @@ void fields(Archive& archive, CacheProfile& cache)
     archive.required("values", cache.values, "types of the values, the keys in f16; f16 first");
     demand_cache_types(archive, "keys", cache.keys);
     demand_cache_types(archive, "values", cache.values);
-    const bool same = cache.keys.empty() || cache.values.empty() || cache.keys.front().bytes == cache.values.front().bytes;
-    archive.demand(same, "values", "must begin with as many bytes as the keys");
+    if (cache.keys.empty() || cache.values.empty()) return;
+    const std::uint64_t usual = cache.keys.front().bytes;
+    const auto least = [](const std::vector<CacheCost>& part) { return std::ranges::min(part, {}, &CacheCost::bytes).bytes; };
+    archive.demand(cache.values.front().bytes == usual, "values", "must begin with as many bytes as the keys");
+    archive.demand(least(cache.keys) + least(cache.values) > usual, "bytes", "must leave some for every pair");
 }
 
 void fields(Archive& archive, Profile& profile)

@@ -7,7 +7,8 @@ void fields(Archive& archive, TriedModel& tried)
 {
     archive.required("name", tried.measured.name, "`plan 2`, or a uniform type: `all q4_K`");
     measured_fields(archive, tried.measured);
-    archive.object("predicted", "what was expected of it", [&] { metric_fields(archive, tried.predicted, {}); });
+    archive.object("predicted", "what was expected of it; memory with `cache`",
+                   [&] { metric_fields(archive, tried.predicted, {}); });
 }
 
 void fields(Archive& archive, RunResult& result)

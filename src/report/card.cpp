@@ -113,7 +113,8 @@ std::string measured_section(const CardMeasurements& measured)
         std::format("\n## Measured\n\nIn one session on {}. Text: {}.\n\n", markdown(measured.device), markdown(measured.text));
     text += markdown_table(rows, "|---:");
     text +=
-        "\nMemory is that of all tensors. Perplexity and KL divergence (to the full-precision model, nats per token) are "
+        "\nMemory is that of all tensors, and of the KV cache where its types are named. Perplexity and KL divergence (to the "
+        "full-precision model, nats per token) are "
         "llama-perplexity's, with their standard errors; ms/token is the median of interleaved rounds of generation, with its "
         "interval and the coverage of that. They hold for this device and this text.\n";
     if (!measured.because.empty()) text += std::format("\nChosen: {}.\n", markdown(measured.because));
@@ -187,7 +188,8 @@ std::string format_card(const Card& card)
     const std::string cache = card.cache ? std::format(" -c {} -ctk {} -ctv {}", card.context,
                                                        shell_word(card.cache->types.keys), shell_word(card.cache->types.values))
                                          : "";
-    std::vector<std::string> use{"llama-cli -m " + file + cache, "llama-server -m " + file + cache};
+    std::vector<std::string> use{"llama-cli -m " + file + cache,
+                                 "llama-server -m " + file + cache + (card.cache ? " -np 1" : "")};
     if (!card.modelfile.empty())
         use.push_back(std::format("ollama create {} -f {}", shell_word(card.file.substr(0, card.file.rfind('.'))),
                                   shell_word(card.modelfile)));

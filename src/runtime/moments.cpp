@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <format>
+#include <optional>
 
 namespace apreqel {
 namespace {
@@ -128,13 +129,13 @@ Result<std::vector<InputMoments>> collect_moments(const LoadedModel& model, cons
     const std::size_t chunks = settings.chunks == 0 ? available : std::min(settings.chunks, available);
     MomentsObserver observer(inventory, inputs);
     const std::string step = part.empty() ? "inputs of layers" : std::format("inputs of layers, {}", part);
-    ImportanceObserver squares(inventory);
+    std::optional<ImportanceObserver> squares;
     std::vector<InputObserver*> observers{&observer};
-    if (importance != nullptr) observers.push_back(&squares);
+    if (importance != nullptr) observers.push_back(&squares.emplace(inventory));
     if (auto done = run_observed(model, tokens, context, chunks, std::move(observers), step, monitor); !done)
         return std::unexpected(done.error());
     if (importance != nullptr) {
-        auto matrix = squares.matrix(model, context, chunks, monitor);
+        auto matrix = squares->matrix(model, context, chunks, monitor);
         if (!matrix) return std::unexpected(matrix.error());
         *importance = std::move(*matrix);
     }

@@ -7,6 +7,7 @@
 #include "study/profile.h"
 #include "study/text.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -25,28 +26,49 @@ CacheTypes with_values(std::string type) { return {.values = std::move(type)}; }
 
 using MakeTypes = CacheTypes (*)(std::string);
 
-/// Bytes of the whole KV cache. Nothing: the model cannot have it.
-Result<std::optional<std::uint64_t>> bytes_of(const Study& study, const CacheTypes& types)
+/// Nothing: the model cannot have it here.
+Result<std::optional<ContextMemory>> memory_of(const Study& study, const CacheTypes& types)
 {
     RunSettings run = study.settings.run;
     run.cache = types;
-    const auto memory = study.runtime->context_memory(study.model(), run, study.settings.context, study.monitor);
-    if (memory) return memory->cache_bytes;
+    auto memory = study.runtime->context_memory(study.model(), run, study.settings.context, study.monitor);
+    if (memory) return std::move(*memory);
     if (memory.error().code == ErrorCode::interrupted || types == CacheTypes{}) return std::unexpected(memory.error());
     return std::nullopt;
 }
 
-/// The types that the model can have of one part, with their bytes.
+/// The types that the model can have of one part, with the bytes of the cache, and of the buffers that they need beside the usual ones.
 Result<std::vector<CacheCost>> possible_types(const Study& study, MakeTypes make)
 {
     std::vector<CacheCost> part;
+    std::uint64_t usual_buffers = 0;
     for (std::size_t i = 0; i <= kTried.size(); ++i) {
         const std::string type(i == 0 ? kCacheType : kTried[i - 1]);
-        const auto bytes = bytes_of(study, make(type));
-        if (!bytes) return std::unexpected(bytes.error());
-        if (*bytes) part.push_back({.type = type, .bytes = **bytes});
+        const auto memory = memory_of(study, make(type));
+        if (!memory) return std::unexpected(memory.error());
+        if (!*memory) continue;
+        if (i == 0) usual_buffers = (*memory)->buffer_bytes;
+        const std::uint64_t more = std::max((*memory)->buffer_bytes, usual_buffers) - usual_buffers;
+        part.push_back({.type = type, .bytes = (*memory)->cache_bytes + more});
     }
     return part;
+}
+
+/// Leaves out types of values that some type of the keys does not go with.
+Result<> leave_out_impossible_pairs(const Study& study, CacheProfile& cache)
+{
+    std::vector<CacheCost> possible{cache.values.front()};
+    for (std::size_t v = 1; v < cache.values.size(); ++v) {
+        bool every = true;
+        for (std::size_t k = 1; every && k < cache.keys.size(); ++k) {
+            const auto memory = memory_of(study, {.keys = cache.keys[k].type, .values = cache.values[v].type});
+            if (!memory) return std::unexpected(memory.error());
+            every = memory->has_value();
+        }
+        if (every) possible.push_back(cache.values[v]);
+    }
+    cache.values = std::move(possible);
+    return {};
 }
 
 Result<> probe(Prober& prober, std::vector<CacheCost>& part, MakeTypes make, Monitor& monitor, double& done)
@@ -103,6 +125,7 @@ Result<> time_types(const Study& study, CacheProfile& cache)
 
 Result<CacheProfile> cache_profile(const Study& full)
 {
+    if (full.settings.context == 0) return usage_error("KV cache: it is not said how many tokens it has to hold");
     Study study = full;
     study.settings.speed = as_needed(study.settings.speed);
     study.settings.run.cache = {};
@@ -124,6 +147,7 @@ Result<CacheProfile> cache_profile(const Study& full)
     auto values = possible_types(study, with_values);
     if (!values) return std::unexpected(values.error());
     CacheProfile cache{.tokens = study.settings.context, .keys = std::move(*keys), .values = std::move(*values)};
+    if (auto left_out = leave_out_impossible_pairs(study, cache); !left_out) return std::unexpected(left_out.error());
     if (auto probed = probe_types(study, *form, *text, cache); !probed) return std::unexpected(probed.error());
     if (auto timed = time_types(study, cache); !timed) return std::unexpected(timed.error());
     if (auto written = write_text(artifact, to_json(cache, facts.key(kCacheCosts))); !written)

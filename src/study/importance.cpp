@@ -15,12 +15,10 @@
 namespace apreqel {
 namespace {
 
-/// Chunks that --imatrix auto reads: sensitivities need no more either. Of a mixture of experts each sees a part of them only.
-constexpr std::size_t kOwnChunks = 8;
+/// Chunks that are read, for error feedback twice as many tokens as the widest span has columns, and hardly worse than four times
+/// as many. One run of them serves an importance matrix too. Of a mixture of experts each sees a part of them only.
+constexpr std::size_t kOwnChunks = 20;
 constexpr std::size_t kOwnChunksOfExperts = 32;
-
-/// For error feedback: twice as many tokens as the widest span has columns, and hardly worse than four times as many.
-constexpr std::size_t kMomentChunks = 20;
 
 /// `inputs` in parts, each collected in one run of the text: what a quarter of the free memory holds, at least one.
 std::vector<std::size_t> parts_of(const Inventory& inventory, std::span<const SharedInput> inputs)
@@ -160,15 +158,6 @@ std::vector<TextNeed> needs_of(const Study& study, const ImportanceSettings& set
     return needs;
 }
 
-Result<> use_importance(Study& study, const ImportanceSettings& settings)
-{
-    const auto matrix = find_collected(study, kImatrix, words_of(settings));
-    if (!matrix) return std::unexpected(matrix.error());
-    return use_collected(
-        study, *matrix, settings, needs_of(study, settings), collect_on,
-        [&](const std::filesystem::path& path) { return read_importance(path, study.inventory, "imatrix.gguf"); });
-}
-
 }  // namespace
 
 Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSettings& settings,
@@ -187,30 +176,38 @@ Result<ImportanceMatrix> make_importance(const Study& study, const ImportanceSet
 Result<> use_own_importance(Study& study)
 {
     if (auto ready = check_ready(study.inventory, "imatrix", {Task::load, Task::text, Task::quantize}); !ready) return ready;
-    return use_importance(study, {.chunks = study.inventory.experts > 0 ? kOwnChunksOfExperts : kOwnChunks});
+    const ImportanceSettings settings{.chunks = study.inventory.experts > 0 ? kOwnChunksOfExperts : kOwnChunks};
+    const auto matrix = find_collected(study, kImatrix, words_of(settings));
+    if (!matrix) return std::unexpected(matrix.error());
+    return use_collected(
+        study, *matrix, settings, needs_of(study, settings), collect_on,
+        [&](const std::filesystem::path& path) { return read_importance(path, study.inventory, "imatrix.gguf"); });
 }
 
 Result<> use_own_hessian(Study& study, bool with_importance)
 {
     if (auto ready = check_ready(study.inventory, "error feedback", {Task::load, Task::text, Task::quantize}); !ready)
         return ready;
-    const ImportanceSettings settings{.chunks = kMomentChunks};
+    const ImportanceSettings settings{.chunks = kOwnChunks};
     const auto hessian = find_collected(study, kHessian, std::format("{} correlations {}", words_of(settings), kCorrelations));
     if (!hessian) return std::unexpected(hessian.error());
-    // Experts see little of a text: their importance takes a longer one.
-    const bool both = with_importance && study.inventory.experts == 0;
-    const auto matrix = find_collected(study, kImatrix, words_of(settings));
-    if (!matrix) return std::unexpected(matrix.error());
+    std::filesystem::path missing;  // the importance matrix, if the same run of the text is to make it
+    if (with_importance && study.inventory.experts == 0) {
+        const auto matrix = find_collected(study, kImatrix, words_of(settings));
+        if (!matrix) return std::unexpected(matrix.error());
+        const auto there = study.workspace.holds(matrix->path, study.monitor);
+        if (!there) return std::unexpected(there.error());
+        if (!*there) missing = matrix->path;
+    }
     const auto collect = [&](const Study& from, RunnableModel& model, const std::string& text, const ImportanceSettings& chunks,
                              const std::filesystem::path& output) {
-        return collect_hessian(from, model, text, chunks, output, both ? matrix->path : "");
+        return collect_hessian(from, model, text, chunks, output, missing);
     };
     if (auto used = use_collected(study, *hessian, settings, needs_of(study, settings), collect,
                                   [&](const std::filesystem::path& path) { return read_hessian(path, study.inventory); });
         !used)
         return used;
-    if (!with_importance) return {};
-    return both ? use_importance(study, settings) : use_own_importance(study);
+    return with_importance ? use_own_importance(study) : Result<>();
 }
 
 }  // namespace apreqel

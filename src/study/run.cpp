@@ -108,18 +108,20 @@ Result<Quality> quality_of(const Study& usual, const Plan& plan, const std::stri
     };
     if (auto whole = kept(kPlanQuality)) return std::move(*whole);
     const std::size_t chunks = known ? look_of(known->chunk_kld.size()) : 0;
-    if (chunks > 0)
-        if (auto look = kept(kPlanLook))
-            if (auto told = extrapolated(std::move(*look), *known)) return std::move(*told);
+    auto look = chunks > 0 ? kept(kPlanLook) : std::nullopt;
+    if (chunks > 0 && !look) {
+        const auto built = mix.replace(plan);
+        if (!built) return std::unexpected(built.error());
+        auto taken = look_at(study, {*built, name}, chunks);
+        if (!taken) return taken;
+        if (auto written = write_text(facts.path(study.workspace, kPlanLook), to_json(*taken)); !written)
+            return std::unexpected(written.error());
+        look = std::move(*taken);
+    }
+    if (look)
+        if (auto told = extrapolated(std::move(*look), *known)) return std::move(*told);
     const auto built = mix.replace(plan);
     if (!built) return std::unexpected(built.error());
-    if (chunks > 0) {
-        auto look = look_at(study, {*built, name}, chunks);
-        if (!look) return look;
-        if (auto written = write_text(facts.path(study.workspace, kPlanLook), to_json(*look)); !written)
-            return std::unexpected(written.error());
-        if (auto told = extrapolated(std::move(*look), *known)) return std::move(*told);
-    }
     auto whole = measure_quality(study, {*built, name});
     if (!whole) return std::unexpected(whole.error());
     if (auto written = write_text(facts.path(study.workspace, kPlanQuality), to_json(whole->quality)); !written)
@@ -312,6 +314,7 @@ Result<Ship> find_best(const Study& study, const PlanRequest& request, const Sen
     auto profile = outlook(study);
     if (!profile) return std::unexpected(profile.error());
     found.profile = std::move(*profile);
+    found.reference.cache = usual_cache(*found.profile);
     SenseSettings probing = sensing;
     if (const auto left = budget.seconds_left()) probing.minutes = std::max(*left, 1.0) / 60 * kProbingShare;
     auto sensitivity = sense(study, probing);

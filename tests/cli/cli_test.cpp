@@ -295,6 +295,45 @@ TEST_CASE("a context takes what libllama reports, also where a header does not t
     CHECK(inspect("windowed.gguf", {"--kv-context", "4096"}).out.contains("context of 4096 tokens: KV cache "));
 }
 
+TEST_CASE("the types of the KV cache are measured and planned with those of the layers", "[cli]")
+{
+    const TempDir folder;
+    make_tiny_model(folder.path(), {.blocks = 1, .file = "m.gguf"});
+    REQUIRE(write_text(folder / "text.txt", std::string(16000, 'a')));
+    const auto apart = [&](std::vector<std::string> words, std::vector<std::string> more) {
+        words.append_range(more);
+        return apreqel(folder, words);
+    };
+    const std::vector<std::string> types{"--types", "q4_0,q8_0", "--embedding-type", "q8_0", "--calibration", "text.txt", "-t",
+                                         "1",       "-q"};
+    const std::vector<std::string> context{"--kv-context", "4096", "--mix-kv"};
+    REQUIRE(apart({"sense", "m.gguf"}, types).exit_code == 0);
+    std::vector<std::string> profiled{"profile", "m.gguf", "--shape", "--generate", "4", "-r", "6"};
+    profiled.append_range(types);
+    const auto costs = apart(profiled, context);
+    INFO(costs.err);
+    REQUIRE(costs.exit_code == 0);
+    CHECK(costs.out.contains("The KV cache of 4096 tokens"));
+    CHECK(costs.out.contains("K q8_0"));
+    CHECK(costs.out.contains("V iq4_nl"));
+    const std::vector<std::string> plan{"plan", "-C", "m.gguf.apreqel", "--method", "front", "-w", "accuracy=1"};
+    // 256 values a token: 512 bytes in f16, 272 in q8_0; all weights in q8_0 take less than 1.4 MiB.
+    const auto small = apart(plan, {"--kv-context", "4096", "--mix-kv", "--max-memory", "9MiB", "--json"});
+    INFO(small.err);
+    CHECK(small.exit_code == 0);
+    CHECK(small.out.contains("\"type_k\": "));
+    CHECK(small.out.contains("\"cache_is_chosen\": true"));
+    const auto shown = apart(plan, context);
+    CHECK(shown.out.contains(", K f16, V f16"));
+    CHECK(shown.out.contains("the KV cache is chosen with the weights"));
+    CHECK_FALSE(apart(plan, {"--kv-context", "4096"}).out.contains(", K f16"));
+    check_error(apart(plan, {"--mix-kv"}), 2, "add --kv-context N");
+    check_error(apart(plan, {"--mix-kv", "--kv-context", "512"}), 2, "profile --shape --mix-kv --kv-context 512");
+    check_error(apart(plan, {"--mix-kv", "--kv-context", "4096", "--cache-type-k", "q8_0"}), 2, "leave out --cache-type-k");
+    check_error(apart({"run", "m.gguf", "-o", "out.gguf", "--method", "paper"}, context), 2, "for the front method");
+    check_error(apart({"profile", "m.gguf"}, context), 2, "add --shape");
+}
+
 TEST_CASE("a place or type that there is none of is a usage error", "[cli]")
 {
     const TempDir folder;
@@ -339,6 +378,7 @@ TEST_CASE("what a method cannot weigh or limit is refused before anything is mea
     check_error(run({"--method", "paper", "--weights", "memory=.5,prompt=.5"}), 2, "does not weigh prompt latency");
     check_error(run({"--method", "paper", "--max-memory", "1GiB"}), 2, "knows no limits");
     check_error(run({"--method", "paper", "--mix-embedding"}), 2, "does not mix the embedding");
+    check_error(run({"--method", "paper", "--rounding", "gptq"}), 2, "rounds to the nearest");
     // By default it is the front that chooses. Its importance matrix is not collected for what is refused.
     check_error(run({"--weights", "prompt=1", "--prompt-tokens", "0"}), 2, "a prompt must be timed");
     check_error(run({"--kld-chunks", "0"}), 2, "the front method chooses by KL divergence");

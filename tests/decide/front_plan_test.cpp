@@ -1,6 +1,7 @@
 #include "decide/prediction.h"
 
 #include <apreqel/plan.h>
+#include <apreqel/statistics.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
@@ -429,6 +430,33 @@ TEST_CASE("a KV cache is worth what its types take beside the usual ones, and a 
     const auto unknown = one.plan("latency=1");
     REQUIRE(!unknown);
     CHECK(unknown.error().message.contains("KV cache"));
+}
+
+TEST_CASE("a KV cache may save more time than anything fixed takes, and only a time that can be told apart counts", "[decide]")
+{
+    Case one;
+    one.profile.cache = cache_of_types();
+    const auto usual = one.plan("latency=1", {}, true);
+    REQUIRE(usual);
+    CHECK(usual->chosen().cache->types == CacheTypes{.keys = "q4_0", .values = "q8_0"});
+    const auto with_samples = [](CacheCost& type, double latency, double noise) {
+        std::vector<double> samples;
+        for (int r = 0; r < 8; ++r) samples.push_back(latency + noise * (r % 2 == 0 ? 1 : -1));
+        type.speed.latency_ms = summarize(samples);
+    };
+    for (auto* part : {&one.profile.cache->keys, &one.profile.cache->values}) {
+        with_samples(part->front(), 5, 0.001);
+        for (std::size_t i = 1; i < part->size(); ++i) with_samples((*part)[i], i == 1 ? 4.99 : 4.9, i == 1 ? 0.2 : 0.001);
+    }
+    const auto told = one.plan("latency=1,accuracy=0.0001", {}, true);
+    REQUIRE(told);
+    CHECK(told->chosen().cache->types == CacheTypes{.keys = "q4_0", .values = "q4_0"});
+    CHECK_THAT(told->chosen().estimate[kLatency], WithinRel(usual->chosen().estimate[kLatency] + 0.15 - 0.2, 1e-6));
+    one.profile.cache->keys.pop_back();
+    one.profile.cache->values.pop_back();
+    const auto equal = one.plan("latency=1,accuracy=0.0001", {}, true);
+    REQUIRE(equal);
+    CHECK(equal->chosen().cache->types == CacheTypes{});
 }
 
 TEST_CASE("closeness of what was measured is on the scale of the plan", "[decide]")

@@ -258,7 +258,8 @@ TEST_CASE("costs that cannot be added are refused", "[decide]")
     CHECK(message({.fixed = {0}, .groups = {GroupCosts(256, Costs{1})}}).contains("it has 256"));
     for (const double bad : {-1.0, std::nan(""), std::numeric_limits<double>::infinity(), 1e300}) {
         CHECK(message({.fixed = {0, 0, 0}, .groups = {{{1, 1, bad}}}}).contains("cannot be planned with"));
-        CHECK(message({.fixed = {0, bad, 0}, .groups = {{{1, 1, 1}}}}).contains("cannot be planned with"));
+        CHECK(message({.fixed = {0, 0, bad}, .groups = {{{1, 1, 1}}}}).contains("cannot be planned with"));
+        CHECK(message({.fixed = {0, bad, 0}, .groups = {{{1, 1, 1}}}}).contains("cannot be planned with") == (bad != -1));
         CHECK(message({.fixed = Costs(4), .groups = {{{1, bad, 1, 1}}}}).contains("cannot be planned with"));
     }
 }

@@ -71,7 +71,7 @@ std::vector<CacheCost> RandomRecords::cache_part(std::uint64_t usual_bytes)
     for (const char* type : {"q8_0", "q4_0"}) {
         if (below(2) == 0) continue;
         part.push_back({.type = type,
-                        .bytes = 1 + count() / 2,
+                        .bytes = 1 + usual_bytes / 2 + count() / 2,
                         .kld = number(),
                         .kld_error = number(),
                         .tokens = count(),

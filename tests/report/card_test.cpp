@@ -113,7 +113,7 @@ TEST_CASE(
     CHECK(text.contains("ollama create Demo-APQ-4.5bpw -f Modelfile\n"));
     card.cache = CacheChoice{.types = {.keys = "q8_0", .values = "f16"}, .bytes = 99};
     card.context = 8192;
-    CHECK(format_card(card).contains(" -c 8192 -ctk q8_0 -ctv f16\n"));
+    CHECK(format_card(card).contains(" -c 8192 -ctk q8_0 -ctv f16 -np 1\n"));
 }
 
 TEST_CASE("no text of somebody else's is markup, YAML or a command in a card", "[card]")
