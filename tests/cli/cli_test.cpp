@@ -327,6 +327,7 @@ TEST_CASE("the types of the KV cache are measured and planned with those of the 
     CHECK(shown.out.contains(", K f16, V f16"));
     CHECK(shown.out.contains("the KV cache is chosen with the weights"));
     CHECK_FALSE(apart(plan, {"--kv-context", "4096"}).out.contains(", K f16"));
+    CHECK(apreqel(folder, {"report", "m.gguf", "-o", "report.html"}).exit_code == 0);
     check_error(apart(plan, {"--mix-kv"}), 2, "add --kv-context N");
     check_error(apart(plan, {"--mix-kv", "--kv-context", "512"}), 2, "profile --shape --mix-kv --kv-context 512");
     check_error(apart(plan, {"--mix-kv", "--kv-context", "4096", "--cache-type-k", "q8_0"}), 2, "leave out --cache-type-k");
