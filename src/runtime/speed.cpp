@@ -62,6 +62,20 @@ double milliseconds_since(Clock::time_point start)
 /// session computes them, and those of the same shape take them over.
 using Past = std::vector<std::uint8_t>;
 
+/// How a past is computed: in pieces that are sequences of their own, so that none looks at what lies before it. Attention would take
+/// longer the more there is, and many times as long where values are quantized.
+struct Pieces {
+    explicit Pieces(std::size_t depth)
+    {
+        constexpr std::size_t kShort = 64;
+        constexpr std::size_t kMost = 255;  // libllama's sequences, and one to spare
+        length = std::max(kShort, (depth + kMost - 1) / kMost);
+        count = (depth + length - 1) / length;
+    }
+    std::size_t length;  ///< tokens
+    std::size_t count;
+};
+
 /// By the types of the KV cache, keys and values.
 using Pasts = std::map<std::pair<std::string, std::string>, Past>;
 
@@ -87,6 +101,10 @@ public:
             auto params = context_params(runner.model_, run.cache);
             if (!params) return std::unexpected(params.error());
             params->n_ctx = static_cast<uint32_t>(settings.depth + tokens);
+            if (runner.fills_in_pieces()) {
+                params->n_seq_max = static_cast<uint32_t>(Pieces(settings.depth).count);
+                params->kv_unified = true;  // which one sequence has, too
+            }
             auto context = make_context(runner.model_, *params, monitor);
             if (!context) return std::unexpected(context.error());
             pool.attach(context->get());
@@ -147,11 +165,43 @@ private:
         if (settings_.depth == 0) return {};
         if (!past_->empty() && llama_state_seq_set_data(context, past_->data(), past_->size(), 0) > 0) return {};
         llama_memory_clear(llama_get_memory(context), false);
-        std::vector<Token> tokens(settings_.depth);
-        std::ranges::generate(tokens, [&] { return random_token(); });
-        if (auto decoded = decode_in_pieces(context, tokens); !decoded) return decoded;
+        if (fills_in_pieces()) {
+            if (auto filled = fill_in_pieces(context); !filled) return filled;
+        } else {
+            std::vector<Token> tokens(settings_.depth);
+            std::ranges::generate(tokens, [&] { return random_token(); });
+            if (auto decoded = decode_in_pieces(context, tokens); !decoded) return decoded;
+        }
         past_->resize(llama_state_seq_get_size(context, 0));
         past_->resize(llama_state_seq_get_data(context, past_->data(), past_->size(), 0));
+        return {};
+    }
+
+    /// A recurrent state is not of tokens, and cannot be put together.
+    [[nodiscard]] bool fills_in_pieces() const
+    {
+        return settings_.depth > 0 && !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
+    }
+
+    Result<> fill_in_pieces(llama_context* context)
+    {
+        const Pieces pieces(settings_.depth);
+        const std::size_t most = llama_n_batch(context);
+        Batch batch(most);
+        for (std::size_t begin = 0; begin < settings_.depth; begin += most) {
+            if (monitor_->stop_requested()) return std::unexpected(Error{ErrorCode::interrupted, "time: interrupted"});
+            const std::size_t end = std::min(begin + most, settings_.depth);
+            batch.clear();
+            for (std::size_t i = begin; i < end; ++i) batch.add(random_token(), i, i / pieces.length, i + 1 == end);
+            if (auto decoded = batch.decode(model_, context); !decoded) return decoded;
+        }
+        llama_memory_t memory = llama_get_memory(context);
+        for (std::size_t s = 1; s < pieces.count; ++s) {
+            const auto piece = static_cast<llama_seq_id>(s);
+            llama_memory_seq_cp(memory, piece, 0, -1, -1);
+            llama_memory_seq_rm(memory, piece, -1, -1);
+        }
+        llama_synchronize(context);
         return {};
     }
 

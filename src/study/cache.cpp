@@ -135,7 +135,7 @@ Result<CacheProfile> cache_profile(const Study& full)
     const auto form = fastest_form(study);
     if (!form) return std::unexpected(form.error());
     const Facts facts = Facts::of(study)
-                            .with(Input::type, study.settings.types.front().name)
+                            .with(Input::type, type_name(study.settings.types.front().type))
                             .with(Input::calibration, digest({*text}))
                             .with(Input::form, type_name(*form))
                             .with(Input::context, std::to_string(study.settings.context));
