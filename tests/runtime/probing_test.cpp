@@ -68,6 +68,14 @@ TEST_CASE("logits that are not finite give no divergence", "[runtime]")
     CHECK(std::isnan(Expectation(broken).divergence(std::vector<float>(broken.size()))));
 }
 
+std::vector<std::vector<Token>> some_sequences(std::size_t count, std::size_t length)
+{
+    std::vector<std::vector<Token>> sequences(count, std::vector<Token>(length));
+    for (std::size_t s = 0; s < count; ++s)
+        for (std::size_t i = 0; i < length; ++i) sequences[s][i] = static_cast<Token>((s * 37 + i * 11) % 300);
+    return sequences;
+}
+
 TEST_CASE("a probe that changes nothing measures nothing, and the sequences may be run in any order", "[runtime]")
 {
     const TempDir folder;
@@ -75,10 +83,7 @@ TEST_CASE("a probe that changes nothing measures nothing, and the sequences may 
     const auto model = LoadedModel::load(path, {.threads = 1}, WeightAccess::writable);
     REQUIRE(model);
     const Monitor quiet;
-    std::vector<std::vector<Token>> sequences(3, std::vector<Token>(24));
-    for (std::size_t s = 0; s < sequences.size(); ++s)
-        for (std::size_t i = 0; i < sequences[s].size(); ++i) sequences[s][i] = static_cast<Token>((s * 37 + i * 11) % 300);
-    auto probes = ProbeRun::record(*model, sequences, quiet);
+    auto probes = ProbeRun::record(*model, some_sequences(3, 24), quiet);
     REQUIRE(probes);
     for (const auto& [first, count] : {std::pair(std::size_t{2}, std::size_t{1}), std::pair(std::size_t{0}, std::size_t{3})}) {
         const auto same = probes->compare(first, count);
@@ -95,10 +100,7 @@ TEST_CASE("a probe of another KV cache measures what its types round, and the ne
     const auto model = LoadedModel::load(demo_model(), {.threads = 1});
     REQUIRE(model);
     const Monitor quiet;
-    std::vector<std::vector<Token>> sequences(2, std::vector<Token>(64));
-    for (std::size_t s = 0; s < sequences.size(); ++s)
-        for (std::size_t i = 0; i < sequences[s].size(); ++i) sequences[s][i] = static_cast<Token>((s * 37 + i * 11) % 300);
-    auto probes = ProbeRun::record(*model, sequences, quiet);
+    auto probes = ProbeRun::record(*model, some_sequences(2, 64), quiet);
     REQUIRE(probes);
     const auto coarse = probes->compare(0, 2, {.keys = "q4_0"});
     const auto fine = probes->compare(0, 2, {.keys = "q8_0"});
