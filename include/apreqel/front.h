@@ -16,7 +16,8 @@ namespace apreqel {
 using GroupCosts = std::vector<Costs>;
 
 /// Costs of each group in each type, none negative, by the same criteria everywhere; at least one. What does not depend on the
-/// choice is `fixed`, of which only the last may not be negative. Where some criterion spans orders of magnitude, it comes last: see `Front::epsilon`.
+/// choice is `fixed`, of which only the last may not be negative. Where some criterion spans orders of magnitude, it comes last: see
+/// `Front::epsilon`.
 struct AdditiveCosts {
     Costs fixed;
     std::vector<GroupCosts> groups;
