@@ -34,9 +34,8 @@ study: build
 		--thorough --prompt-tokens 0 --repetitions 20 --markdown demo-study.md --csv demo-study.csv --force
 	./apreqel report models/demo.gguf -o demo-report.html --force
 
-# One test at a time: libllama's threads wait for each other in busy loops.
 test: build
-	$(ENV) ctest --preset $(PRESET)
+	$(ENV) ctest --preset $(PRESET) --parallel $(shell nproc)
 
 asan:
 	$(MAKE) --no-print-directory test PRESET=asan

@@ -48,6 +48,30 @@ bool factor_inverse(Eigen::Map<Matrix> moments)
     return moments.allFinite();
 }
 
+/// Calls `f(at, packed_at, count)` for each row of the upper triangles of all spans: where it begins, and where without what is below.
+template <class F>
+void for_each_triangle_row(std::int64_t columns, F f)
+{
+    std::size_t at = 0;
+    std::size_t packed = 0;
+    for (const Span& span : spans_of(columns)) {
+        const auto width = static_cast<std::size_t>(span.width);
+        for (std::size_t row = 0; row < width; ++row) {
+            f(at + row * width + row, packed, width - row);
+            packed += width - row;
+        }
+        at += width * width;
+    }
+}
+
+/// Numbers of the upper triangles of all spans.
+std::size_t packed_elements(std::int64_t columns)
+{
+    std::size_t elements = 0;
+    for (const Span& span : spans_of(columns)) elements += static_cast<std::size_t>(span.width * (span.width + 1) / 2);
+    return elements;
+}
+
 }  // namespace
 
 std::vector<Span> spans_of(std::int64_t columns)
@@ -80,9 +104,13 @@ bool factor_inverse(InputMoments& moments, std::int64_t columns)
 
 Result<std::vector<float>> HessianFactor::read() const
 {
-    std::vector<float> factors(span_elements(columns));
-    if (auto read = file->read_at(offset, std::as_writable_bytes(std::span(factors))); !read)
+    std::vector<float> packed(packed_elements(columns));
+    if (auto read = file->read_at(offset, std::as_writable_bytes(std::span(packed))); !read)
         return std::unexpected(read.error());
+    std::vector<float> factors(span_elements(columns));
+    for_each_triangle_row(columns, [&](std::size_t at, std::size_t from, std::size_t count) {
+        std::copy_n(packed.data() + from, count, factors.data() + at);
+    });
     return factors;
 }
 
@@ -105,7 +133,7 @@ Result<HessianWriter> HessianWriter::create(const std::filesystem::path& path, c
     writer.add_texts(kInputsKey, firsts);
     for (const SharedInput& input : inputs) {
         const Tensor& first = inventory.tensors[input.front()];
-        const std::size_t elements = span_elements(first.columns());
+        const std::size_t elements = packed_elements(first.columns());
         writer.add_tensor(first.name + std::string(kSuffix), {static_cast<std::int64_t>(elements), 1, 1, 1}, *f32,
                           elements * sizeof(float));
     }
@@ -118,9 +146,13 @@ Result<HessianWriter> HessianWriter::create(const std::filesystem::path& path, c
     return HessianWriter(std::move(*file), std::move(layout.offsets));
 }
 
-Result<> HessianWriter::write(std::size_t input, std::span<const float> factors)
+Result<> HessianWriter::write(std::size_t input, std::span<const float> factors, std::int64_t columns)
 {
-    return file_.write_at(offsets_[input], std::as_bytes(factors));
+    std::vector<float> packed(packed_elements(columns));
+    for_each_triangle_row(columns, [&](std::size_t at, std::size_t to, std::size_t count) {
+        std::copy_n(factors.data() + at, count, packed.data() + to);
+    });
+    return file_.write_at(offsets_[input], std::as_bytes(std::span(packed)));
 }
 
 Result<> read_hessian(const std::filesystem::path& path, Inventory& inventory)
@@ -151,7 +183,7 @@ Result<> read_hessian(const std::filesystem::path& path, Inventory& inventory)
         if (input == input_of.end()) continue;
         const auto factors = stored.find(input->second);
         if (factors == stored.end() || type_name(factors->second->type) != "f32" ||
-            factors->second->size_bytes != span_elements(tensor.columns()) * sizeof(float))
+            factors->second->size_bytes != packed_elements(tensor.columns()) * sizeof(float))
             return fail("read {}: what it has for {} does not fit it: it is of another model", path.string(), tensor.name);
         found[t] = std::make_shared<const HessianFactor>(file, factors->second->offset, tensor.columns());
         ++covered;

@@ -40,12 +40,13 @@ inline constexpr double kCorrelations = 0.7;
 /// its mean is added, as in the paper. Where all inputs were 0, U is the identity: errors stay where they are. False: a sum is not finite.
 [[nodiscard]] bool factor_inverse(InputMoments& moments, std::int64_t columns);
 
-/// Where the U of a tensor are. Tensors with one input share them.
+/// Where the U of a tensor are: in the file their upper triangles alone, row by row. Tensors with one input share them.
 struct HessianFactor {
     std::shared_ptr<const InputFile> file;
     std::uint64_t offset = 0;
     std::int64_t columns = 0;
 
+    /// As `factor_inverse` leaves them.
     [[nodiscard]] Result<std::vector<float>> read() const;
 };
 
@@ -57,7 +58,8 @@ class HessianWriter {
 public:
     [[nodiscard]] static Result<HessianWriter> create(const std::filesystem::path& path, const Inventory& inventory,
                                                       std::span<const SharedInput> inputs);
-    [[nodiscard]] Result<> write(std::size_t input, std::span<const float> factors);
+    /// `factors`: as `factor_inverse` leaves them, of an input of so many columns.
+    [[nodiscard]] Result<> write(std::size_t input, std::span<const float> factors, std::int64_t columns);
     [[nodiscard]] Result<> commit() { return file_.commit(); }
 
 private:

@@ -51,16 +51,17 @@ public:
     }
 
     Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,
-                                     const std::filesystem::path& logits, std::string_view identity, Monitor& monitor) override
+                                     const std::filesystem::path& expected, std::string_view identity,
+                                     Monitor& monitor) override
     {
-        return apreqel::record_reference(model_, tokens, settings, logits, identity, monitor);
+        return apreqel::record_reference(model_, tokens, settings, expected, identity, monitor);
     }
 
     Result<Quality> evaluate_quality(std::span<const Token> tokens, const QualitySettings& settings,
-                                     const std::optional<std::filesystem::path>& logits, std::string_view identity,
+                                     const std::optional<std::filesystem::path>& expected, std::string_view identity,
                                      Monitor& monitor) override
     {
-        return apreqel::evaluate_quality(model_, tokens, settings, logits, identity, monitor);
+        return apreqel::evaluate_quality(model_, tokens, settings, expected, identity, monitor);
     }
 
     Result<> record_probe(std::vector<std::vector<Token>> sequences, Monitor& monitor) override

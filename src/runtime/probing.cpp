@@ -3,7 +3,6 @@
 #include "runtime/context.h"
 
 #include <apreqel/statistics.h>
-#include <Eigen/Core>
 
 #include <algorithm>
 #include <chrono>
@@ -17,37 +16,8 @@
 namespace apreqel {
 namespace {
 
-/// exp(l − max l) of every logit, and their sum: Eigen's exponential is vectorized, the library's is not.
-struct Exponentials {
-    explicit Exponentials(std::span<const float> logits) : values(static_cast<Eigen::Index>(logits.size()))
-    {
-        const Eigen::Map<const Eigen::ArrayXf> all(logits.data(), values.size());
-        max = all.maxCoeff();
-        values = (all - max).exp();
-        // In double from piece to piece: a vocabulary is long.
-        constexpr Eigen::Index kPiece = 1024;
-        for (Eigen::Index at = 0; at < values.size(); at += kPiece)
-            sum += double{values.segment(at, std::min(kPiece, values.size() - at)).sum()};
-        if (!all.allFinite()) sum = std::numeric_limits<double>::quiet_NaN();
-    }
-
-    [[nodiscard]] double log_p(float logit) const { return double{logit} - max - std::log(sum); }
-
-    /// Probability of all tokens but these.
-    [[nodiscard]] double rest(std::span<const Token> tokens) const
-    {
-        double apart = 0;
-        for (const Token token : tokens) apart += double{values[token]};
-        return std::max(1 - apart / sum, 0.0);
-    }
-
-    Eigen::ArrayXf values;
-    float max = 0;
-    double sum = 0;
-};
-
-/// p log (p / q); a probability that is rounded to nothing tells nothing.
-double divergence_of(double p, double q) { return p > 0 && q > 0 ? p * std::log(p / q) : 0; }
+/// Tokens of either kind in what is kept of a position.
+constexpr std::size_t kProbeKept = 256;
 
 Result<std::shared_ptr<llama_context>> short_context(const LoadedModel& model, std::size_t tokens, const Monitor& monitor,
                                                      const CacheTypes& cache = {})
@@ -61,33 +31,6 @@ Result<std::shared_ptr<llama_context>> short_context(const LoadedModel& model, s
 }
 
 }  // namespace
-
-Expectation::Expectation(std::span<const float> logits, std::size_t apart)
-    : tokens_(logits.size()), log_p_(std::min(apart, logits.size()))
-{
-    std::iota(tokens_.begin(), tokens_.end(), 0);
-    const auto logit = [&](Token token) { return logits[static_cast<std::size_t>(token)]; };
-    const Exponentials exponentials(logits);
-    const auto end = tokens_.begin() + static_cast<std::ptrdiff_t>(log_p_.size());
-    // The order of equals is theirs in the vocabulary, whatever the library sorts with.
-    // Numbers alone have an order; what is none makes every divergence none.
-    if (std::isfinite(exponentials.sum))
-        std::ranges::nth_element(tokens_, end,
-                                 [&](Token a, Token b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
-    tokens_.resize(log_p_.size());
-    tokens_.shrink_to_fit();
-    std::ranges::transform(tokens_, log_p_.begin(), [&](Token token) { return exponentials.log_p(logit(token)); });
-    rest_ = log_p_.size() < logits.size() ? exponentials.rest(tokens_) : 0;
-}
-
-double Expectation::divergence(std::span<const float> logits) const
-{
-    const Exponentials exponentials(logits);
-    double sum = rest_ > 0 ? divergence_of(rest_, exponentials.rest(tokens_)) : 0;
-    for (std::size_t i = 0; i < tokens_.size(); ++i)
-        sum += std::exp(log_p_[i]) * (log_p_[i] - exponentials.log_p(logits[static_cast<std::size_t>(tokens_[i])]));
-    return sum;
-}
 
 template <class Visit>
 Result<> ProbeRun::run(std::size_t first, std::size_t count, Visit visit)
@@ -126,7 +69,7 @@ Result<ProbeRun> ProbeRun::record(const LoadedModel& model, std::vector<std::vec
     if (!context) return std::unexpected(context.error());
     probes.context_ = std::move(*context);
     const auto keep = [&](std::size_t s, std::size_t row, std::span<const float> logits) {
-        probes.expected_[s][row] = Expectation(logits);
+        probes.expected_[s][row] = Expectation(logits, kProbeKept, row);
     };
     if (auto run = probes.run(0, probes.sequences_.size(), keep); !run) return std::unexpected(run.error());
     return probes;
@@ -143,14 +86,14 @@ Result<Divergence> ProbeRun::compare(std::size_t first, std::size_t count, const
     std::vector<std::vector<double>> divergences;
     for (const auto& expected : expected_) divergences.emplace_back(expected.size());
     const auto ran = run(first, count, [&](std::size_t s, std::size_t row, std::span<const float> logits) {
-        divergences[s][row] = expected_[s][row].divergence(logits);
+        divergences[s][row] = expected_[s][row].divergence(logits, LogSoftmax(logits));
     });
     if (!ran) return std::unexpected(ran.error());
     Mean mean;
     for (const auto& of_sequence : std::span(divergences).subspan(first, count))
         for (const double kld : of_sequence) mean.add(kld);
     if (!std::isfinite(mean.mean())) return fail("sense {}: its logits are not finite numbers", model_->path().string());
-    return Divergence{.kld = std::max(mean.mean(), 0.0), .kld_error = mean.standard_error(), .tokens = mean.count()};
+    return Divergence{.kld = mean.mean(), .kld_error = mean.standard_error(), .tokens = mean.count()};
 }
 
 Result<double> time_prompt(const std::filesystem::path& path, const RunSettings& settings, std::size_t tokens,

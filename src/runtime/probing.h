@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/monitor.h"
+#include "runtime/expectation.h"
 #include "runtime/runtime.h"
 #include "runtime/session.h"
 
@@ -12,29 +13,6 @@
 #include <vector>
 
 namespace apreqel {
-
-/// What a model expects at one position: its likeliest tokens apart, all others as one. It takes 12 bytes for each of the former
-/// however large the vocabulary is.
-class Expectation {
-public:
-    static constexpr std::size_t kApart = 256;
-
-    Expectation() = default;
-
-    /// Of one logit for each token of the vocabulary.
-    explicit Expectation(std::span<const float> logits, std::size_t apart = kApart);
-
-    /// KL divergence of `logits` to this, between the two distributions over those tokens and "any other", nats. Joining tokens
-    /// loses information, so that it is never above the one between the distributions over the whole vocabulary (data processing
-    /// inequality; Cover & Thomas 2006, 2.8). What it lacks is what happens among the tokens joined, at most their share times the
-    /// divergence among them, and these are unlikely. Not a number if a logit is not finite.
-    [[nodiscard]] double divergence(std::span<const float> logits) const;
-
-private:
-    std::vector<Token> tokens_;
-    std::vector<double> log_p_;  ///< of each
-    double rest_ = 0;            ///< probability of all others
-};
 
 /// A context in which sequences run again and again while weights change.
 class ProbeRun {

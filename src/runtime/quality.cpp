@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "runtime/context.h"
+#include "runtime/expectation.h"
 
 #include <apreqel/statistics.h>
 
@@ -17,6 +18,9 @@ namespace {
 
 /// llama-perplexity's default -b; its batches shape the rounding of the logits.
 constexpr std::size_t kBatch = 2048;
+
+/// What the logits of a batch may take; one chunk's they always may.
+constexpr std::size_t kMostLogitBytes = 256 << 20;
 
 /// One chunk's logits at the scored positions: `rows` × vocabulary, and the token that truly follows each row.
 struct ScoredChunk {
@@ -34,12 +38,13 @@ std::size_t scored_per_chunk(std::size_t context) { return context - 1 - context
 Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, std::size_t chunks, std::size_t context,
                       Monitor& monitor, const ChunkVisitor& visit)
 {
-    const std::size_t sequences = std::max<std::size_t>(1, kBatch / context);
-    const std::size_t batch_size = std::min(kBatch, sequences * context);
-    const std::size_t batches = (context + batch_size - 1) / batch_size;
     const std::size_t first = context / 2;
     const std::vector<Token> opening = model.opening();
     const std::size_t vocabulary = model.vocabulary_size();
+    const std::size_t fitting = kMostLogitBytes / ((context - first) * vocabulary * sizeof(float));
+    const std::size_t sequences = std::max<std::size_t>(1, std::min(kBatch / context, fitting));
+    const std::size_t batch_size = std::min(kBatch, sequences * context);
+    const std::size_t batches = (context + batch_size - 1) / batch_size;
 
     const RunSettings& run = model.settings();
     auto params = context_params(model, run.cache_in_quality ? run.cache : CacheTypes{});
@@ -90,19 +95,12 @@ Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, s
     return {};
 }
 
-/// max and log Σ exp(l − max): the constants of a log-softmax.
-struct LogSoftmax {
-    float max;
-    double log_sum;
-
-    explicit LogSoftmax(std::span<const float> logits) : max(std::ranges::max(logits)), log_sum(0)
-    {
-        double sum = 0;
-        for (const float logit : logits) sum += std::exp(logit - max);
-        log_sum = std::log(sum);
-    }
-    [[nodiscard]] double operator()(float logit) const { return double{logit} - max - log_sum; }
-};
+template <class Visit>
+void for_each_row(std::size_t count, Visit visit)
+{
+    const auto rows = std::views::iota(std::size_t{0}, count);
+    std::for_each(std::execution::par, rows.begin(), rows.end(), visit);
+}
 
 struct TokenScore {
     double nll = 0;  ///< −log p(target)
@@ -110,36 +108,19 @@ struct TokenScore {
     bool same_top = false;
 };
 
-/// Σ p_ref (log p_ref − log p) over the vocabulary.
-double kl_divergence(std::span<const float> reference, std::span<const float> logits, const LogSoftmax& softmax)
-{
-    const float max = std::ranges::max(reference);
-    std::vector<float> exponentials(reference.size());  // needed twice, and dear
-    double total = 0;
-    for (std::size_t i = 0; i < reference.size(); ++i) total += exponentials[i] = std::exp(reference[i] - max);
-    const double log_total = std::log(total);
-    double sum = 0;
-    for (std::size_t i = 0; i < reference.size(); ++i)
-        sum += exponentials[i] * (double{reference[i]} - max - log_total - softmax(logits[i]));
-    return sum / total;
-}
-
 class QualitySum {
 public:
-    /// `reference`: the full-precision logits of the same rows, one after another; empty: not compared.
-    void add(const ScoredChunk& chunk, std::span<const float> reference)
+    /// `reference`: what the full-precision model expects in the same rows; empty: not compared.
+    void add(const ScoredChunk& chunk, std::span<const Expectation> reference)
     {
         std::vector<TokenScore> scores(chunk.rows.size());
-        const auto rows = std::views::iota(std::size_t{0}, scores.size());
-        std::for_each(std::execution::par, rows.begin(), rows.end(), [&](std::size_t row) {
+        for_each_row(scores.size(), [&](std::size_t row) {
             const std::span<const float> logits = chunk.rows[row];
             const LogSoftmax softmax(logits);
             scores[row].nll = -softmax(logits[static_cast<std::size_t>(chunk.targets[row])]);
             if (reference.empty()) return;
-            const auto base = reference.subspan(row * logits.size(), logits.size());
-            scores[row].kld = kl_divergence(base, logits, softmax);
-            scores[row].same_top =
-                std::ranges::max_element(base) - base.begin() == std::ranges::max_element(logits) - logits.begin();
+            scores[row].kld = reference[row].divergence(logits, softmax);
+            scores[row].same_top = reference[row].likeliest() == std::ranges::max_element(logits) - logits.begin();
         });
         chunk_nll_.push_back(0);
         if (!reference.empty()) chunk_kld_.push_back(0);
@@ -179,13 +160,16 @@ private:
     std::uint64_t same_top_ = 0;
 };
 
-/// The file of reference logits: this header padded to kHeaderBytes, then rows of floats, chunk by chunk.
+/// Tokens of either kind in what is kept of a position.
+constexpr std::size_t kReferenceKept = 1024;
+
+/// The file of a reference: this header padded to kHeaderBytes, then what is expected in each row, chunk by chunk.
 constexpr std::size_t kHeaderBytes = 4096;
 
 std::string reference_header(const LoadedModel& model, std::string_view identity, std::size_t context, std::size_t chunks)
 {
-    std::string header = std::format("apreqel.reference/1\nvocabulary {}\ncontext {}\nchunks {}\n{}\n", model.vocabulary_size(),
-                                     context, chunks, identity);
+    std::string header = std::format("apreqel.reference/2\nvocabulary {}\nkept {}\ncontext {}\nchunks {}\n{}\n",
+                                     model.vocabulary_size(), kReferenceKept, context, chunks, identity);
     header.resize(kHeaderBytes, '\0');
     return header;
 }
@@ -198,13 +182,14 @@ std::size_t compared_chunks(std::size_t chunks, const QualitySettings& settings)
 }  // namespace
 
 Result<Quality> record_reference(const LoadedModel& model, std::span<const Token> tokens, const QualitySettings& settings,
-                                 const std::filesystem::path& logits, std::string_view identity, Monitor& monitor)
+                                 const std::filesystem::path& expected, std::string_view identity, Monitor& monitor)
 {
     const auto chunks = count_chunks(tokens.size(), settings);
     if (!chunks) return std::unexpected(chunks.error());
     const std::size_t compared = compared_chunks(*chunks, settings);
-    const std::size_t chunk_bytes = scored_per_chunk(settings.context) * model.vocabulary_size() * sizeof(float);
-    auto file = OutputFile::create(logits);
+    const std::size_t row_bytes = Expectation::bytes(model.vocabulary_size(), kReferenceKept);
+    const std::size_t chunk_bytes = scored_per_chunk(settings.context) * row_bytes;
+    auto file = OutputFile::create(expected);
     if (!file) return std::unexpected(file.error());
     if (auto reserved = file->reserve(kHeaderBytes + compared * chunk_bytes); !reserved)
         return std::unexpected(reserved.error());
@@ -216,9 +201,12 @@ Result<Quality> record_reference(const LoadedModel& model, std::span<const Token
         visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
             sum.add(chunk, {});
             if (chunk.chunk >= compared) return {};
-            // The rows of a chunk lie one after another in libllama's buffer.
-            const std::span all(chunk.rows.front().data(), chunk.rows.size() * model.vocabulary_size());
-            return file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, std::as_bytes(all));
+            std::vector<std::byte> bytes(chunk_bytes);
+            for_each_row(chunk.rows.size(), [&](std::size_t row) {
+                const Expectation kept(chunk.rows[row], kReferenceKept, chunk.chunk * chunk.rows.size() + row);
+                kept.write(std::span(bytes).subspan(row * row_bytes, row_bytes));
+            });
+            return file->write_at(kHeaderBytes + chunk.chunk * chunk_bytes, bytes);
         });
     if (!visited) return std::unexpected(visited.error());
     auto quality = sum.result(model);
@@ -228,37 +216,41 @@ Result<Quality> record_reference(const LoadedModel& model, std::span<const Token
 }
 
 Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token> tokens, const QualitySettings& settings,
-                                 const std::optional<std::filesystem::path>& logits, std::string_view identity,
+                                 const std::optional<std::filesystem::path>& expected, std::string_view identity,
                                  Monitor& monitor)
 {
     const auto chunks = count_chunks(tokens.size(), settings);
     if (!chunks) return std::unexpected(chunks.error());
     std::size_t compared = 0;
     std::optional<InputFile> file;
-    const std::size_t chunk_floats = scored_per_chunk(settings.context) * model.vocabulary_size();
-    if (logits) {
+    const std::size_t row_bytes = Expectation::bytes(model.vocabulary_size(), kReferenceKept);
+    if (expected) {
         compared = compared_chunks(*chunks, settings);
-        auto opened = InputFile::open(*logits);
+        auto opened = InputFile::open(*expected);
         if (!opened) return std::unexpected(opened.error());
         file.emplace(std::move(*opened));
         std::string header(kHeaderBytes, '\0');
         if (auto read = file->read_at(0, std::as_writable_bytes(std::span(header))); !read)
             return std::unexpected(read.error());
         if (header != reference_header(model, identity, settings.context, compared)) {
-            return fail("measure {}: the reference logits in {} are of another model, text or setting", model.path().string(),
-                        logits->string());
+            return fail("measure {}: the reference in {} is of another model, text or setting", model.path().string(),
+                        expected->string());
         }
     }
     QualitySum sum;
-    std::vector<float> reference;
+    std::vector<std::byte> bytes(scored_per_chunk(settings.context) * row_bytes);
+    std::vector<Expectation> reference;
     const std::size_t evaluated = settings.look > 0 ? std::min(*chunks, settings.look) : *chunks;
     const auto visited =
         visit_chunks(model, tokens, evaluated, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
             reference.clear();
             if (chunk.chunk < compared) {
-                reference.resize(chunk_floats);
-                const auto bytes = std::as_writable_bytes(std::span(reference));
                 if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read) return read;
+                reference.resize(chunk.rows.size());
+                for (std::size_t row = 0; row < reference.size(); ++row)
+                    if (!reference[row].read(std::span(bytes).subspan(row * row_bytes, row_bytes), model.vocabulary_size(),
+                                             kReferenceKept))
+                        return fail("read {}: it is damaged", expected->string());
             }
             sum.add(chunk, reference);
             return {};

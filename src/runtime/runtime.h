@@ -56,10 +56,10 @@ public:
         const Inventory& inventory, std::span<const SharedInput> inputs, std::span<const Token> tokens,
         const ImportanceSettings& settings, std::string_view part, ImportanceMatrix* importance, Monitor& monitor) = 0;
     [[nodiscard]] virtual Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,
-                                                           const std::filesystem::path& logits, std::string_view identity,
+                                                           const std::filesystem::path& expected, std::string_view identity,
                                                            Monitor& monitor) = 0;
     [[nodiscard]] virtual Result<Quality> evaluate_quality(std::span<const Token> tokens, const QualitySettings& settings,
-                                                           const std::optional<std::filesystem::path>& logits,
+                                                           const std::optional<std::filesystem::path>& expected,
                                                            std::string_view identity, Monitor& monitor) = 0;
 
     /// Runs `sequences` with the weights as they stand, and keeps what `compare_probe` compares with, in memory. `monitor` is

@@ -88,7 +88,8 @@ Result<> probe(Prober& prober, std::vector<CacheCost>& part, MakeTypes make, Mon
 /// What each type does to the predictions of the full-precision model.
 Result<> probe_types(const Study& study, QuantType form, const std::string& text, CacheProfile& cache)
 {
-    auto prober = Prober::open(study, {.form = form, .sequences = kSequences, .chunks = 0, .logits = {}, .identity = {}}, text);
+    auto prober =
+        Prober::open(study, {.form = form, .sequences = kSequences, .chunks = 0, .reference = {}, .identity = {}}, text);
     if (!prober) return std::unexpected(prober.error());
     const std::size_t types = cache.keys.size() + cache.values.size() - 2;
     study.monitor.begin("KV cache: KL divergence", static_cast<double>(types));

@@ -78,7 +78,7 @@ inline constexpr Artifact kHessian{"hessian.gguf",
                                    on(Input::model, Input::calibration, Input::form, Input::collecting) | kComputed};
 inline constexpr Artifact kVariant{"variants/*.gguf", on(Input::type) | kQuantized};
 inline constexpr Artifact kMix{"mixes/mix.gguf", on(Input::allocation) | kQuantized};
-inline constexpr Artifact kReferenceLogits{"reference.logits", kCompared};
+inline constexpr Artifact kReference{"reference.expected", kCompared};
 inline constexpr Artifact kQuality{"quality/quality.json", on(Input::files) | kCompared};
 inline constexpr Artifact kPlanQuality{"quality/plan.json", on(Input::allocation) | kQuantized | kCompared};
 inline constexpr Artifact kPlanLook{"quality/look.json", on(Input::allocation) | kQuantized | kCompared};
@@ -87,7 +87,7 @@ inline constexpr Artifact kStock{"rivals/*.gguf",
 inline constexpr Artifact kStockQuality{"rivals/*.json", on(Input::type) | kCompared};
 inline constexpr Artifact kSpeed{"speed/models.json", on(Input::files) | kTimed};
 inline constexpr Artifact kProbes{"sense/*.json", on(Input::type) | kProbed};
-inline constexpr Artifact kProbeLogits{"sense/reference.logits", kProbed};
+inline constexpr Artifact kProbeReference{"sense/reference.expected", kProbed};
 inline constexpr Artifact kSensitivity{"sensitivity.json", on(Input::embedding) | kProbed};
 inline constexpr Artifact kModelProfile{"profile/model.json", on(Input::types) | kQuantized | kCompared};
 inline constexpr Artifact kDeviceProfile{"profile/device.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
@@ -97,9 +97,9 @@ inline constexpr Artifact kCacheCosts{
 inline constexpr Artifact kOutlook{"profile/outlook.json", on(Input::types, Input::mixes) | kQuantized | kTimed};
 
 inline constexpr std::array kArtifacts{
-    kSampledText, kSampledPrompts, kSampledCalibration, kScores,          kForm,    kImatrix,      kHessian,   kVariant,
-    kMix,         kPlanQuality,    kPlanLook,           kReferenceLogits, kQuality, kSpeed,        kProbes,    kProbeLogits,
-    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook,         kStock,   kStockQuality, kCacheCosts};
+    kSampledText, kSampledPrompts, kSampledCalibration, kScores,    kForm,    kImatrix,      kHessian,   kVariant,
+    kMix,         kPlanQuality,    kPlanLook,           kReference, kQuality, kSpeed,        kProbes,    kProbeReference,
+    kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook,   kStock,   kStockQuality, kCacheCosts};
 
 /// The inputs that are known, as text.
 class Facts {

@@ -28,7 +28,7 @@ public:
     /// On the leading chunks.
     Result<Quality> look_at(const Inventory& inventory, const std::string& name, std::size_t look)
     {
-        if (auto ready = record_logits(); !ready) return std::unexpected(ready.error());
+        if (auto ready = record_reference(); !ready) return std::unexpected(ready.error());
         return run_quality(inventory, name, look);
     }
 
@@ -60,14 +60,14 @@ private:
         }
         if (auto enough = check_texts(study_, {measuring(study_)}); !enough) return std::unexpected(enough.error());
         if (!is_reference(inventory) && study_.settings.quality.kld_chunks > 0)
-            if (auto ready = record_logits(); !ready) return std::unexpected(ready.error());
+            if (auto ready = record_reference(); !ready) return std::unexpected(ready.error());
         return run_and_keep(inventory, name);
     }
 
     /// What the models are compared with.
-    Result<> record_logits()
+    Result<> record_reference()
     {
-        const auto recorded = study_.workspace.holds(logits_, study_.monitor);
+        const auto recorded = study_.workspace.holds(reference_, study_.monitor);
         if (!recorded) return std::unexpected(recorded.error());
         if (*recorded) return {};
         static_cast<void>(read_kept(path_of(study_.inventory), read_quality, study_.monitor));  // names it, if damaged
@@ -121,28 +121,28 @@ private:
         : study_(study),
           text_(std::move(text)),
           facts_(Facts::of(study).with(Input::text, digest({text_}))),
-          logits_(facts_.path(study.workspace, kReferenceLogits))
+          reference_(facts_.path(study.workspace, kReference))
     {
     }
 
     Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool record, std::size_t look)
     {
         const std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
-        const std::string identity = digest({facts_.key(kReferenceLogits), words});
+        const std::string identity = digest({facts_.key(kReference), words});
         QualitySettings settings = study_.settings.quality;
         settings.look = look;
         if (settings.kld_chunks == 0) return model.evaluate_quality(tokens, settings, std::nullopt, identity, study_.monitor);
-        if (!record) return model.evaluate_quality(tokens, settings, logits_, identity, study_.monitor);
-        auto quality = model.record_reference(tokens, settings, logits_, identity, study_.monitor);
+        if (!record) return model.evaluate_quality(tokens, settings, reference_, identity, study_.monitor);
+        auto quality = model.record_reference(tokens, settings, reference_, identity, study_.monitor);
         if (!quality) return quality;
-        if (auto sealed = study_.workspace.seal(logits_, study_.monitor); !sealed) return std::unexpected(sealed.error());
+        if (auto sealed = study_.workspace.seal(reference_, study_.monitor); !sealed) return std::unexpected(sealed.error());
         return quality;
     }
 
     const Study& study_;
     std::string text_;
     Facts facts_;
-    std::filesystem::path logits_;
+    std::filesystem::path reference_;
 };
 
 /// Says which neighbours in latency the measurement cannot tell apart.

@@ -119,14 +119,14 @@ Prober::Prober(const Study& study, Probing probing, std::unique_ptr<RunnableMode
 Prober::~Prober()
 {
     std::error_code ignored;
-    std::filesystem::remove(probing_.logits, ignored);
+    std::filesystem::remove(probing_.reference, ignored);
 }
 
 Result<> Prober::record()
 {
     const auto& [count, length] = probing_.sequences;
     if (count > 0) return model_->record_probe(cut_sequences(tokens_, 2 * count, length), unseen_);
-    const auto recorded = model_->record_reference(tokens_, quality(), probing_.logits, probing_.identity, unseen_);
+    const auto recorded = model_->record_reference(tokens_, quality(), probing_.reference, probing_.identity, unseen_);
     return recorded ? check_figures(reference_name(study_), {recorded->perplexity}) : std::unexpected(recorded.error());
 }
 
@@ -169,7 +169,7 @@ Result<Divergence> Prober::measure(std::size_t first, std::size_t count)
         if (!compared) return compared;
         divergence = *compared;
     } else {
-        const auto measured = model_->evaluate_quality(tokens_, quality(), probing_.logits, probing_.identity, unseen_);
+        const auto measured = model_->evaluate_quality(tokens_, quality(), probing_.reference, probing_.identity, unseen_);
         if (!measured) return std::unexpected(measured.error());
         divergence = {.kld = measured->kld, .kld_error = measured->kld_error, .tokens = measured->kld_tokens};
     }

@@ -18,11 +18,11 @@ namespace apreqel {
 
 /// How a prober measures.
 struct Probing {
-    QuantType form;                ///< full-precision type that the model runs in
-    ProbeSequences sequences;      ///< what a probe runs; none: the leading chunks, scored as models are measured
-    std::size_t chunks = 0;        ///< then how many
-    std::filesystem::path logits;  ///< and where the full-precision model's logits are kept as long as the prober lives
-    std::string identity;          ///< and what they depend on
+    QuantType form;                   ///< full-precision type that the model runs in
+    ProbeSequences sequences;         ///< what a probe runs; none: the leading chunks, scored as models are measured
+    std::size_t chunks = 0;           ///< then how many
+    std::filesystem::path reference;  ///< and where what the full-precision model expects is kept as long as the prober lives
+    std::string identity;             ///< and what they depend on
 };
 
 /// Probes one group at a time in one loaded model, whose weights are overwritten by the image of their quantized form and

@@ -237,10 +237,11 @@ Result<Beginning> begin(const Study& study, const SenseSettings& settings)
     const auto form = fastest_form(study);
     if (!form) return std::unexpected(form.error());
     const int granularity = static_cast<int>(settings.granularity);
-    std::string how = settings.thorough ? std::format("context {} chunks {} granularity {}, rounded as built",
-                                                      study.settings.quality.context, settings.chunks, granularity)
-                                        : std::format("anchors granularity {} weighted by {} {}", granularity,
-                                                      importance_digest(study.inventory), study.inventory.hessian);
+    std::string how = settings.thorough
+                          ? std::format("context {} chunks {} granularity {}, rounded as built", study.settings.quality.context,
+                                        settings.chunks, granularity)
+                          : std::format("anchors granularity {} of likeliest and sampled tokens, weighted by {} {}",
+                                        granularity, importance_digest(study.inventory), study.inventory.hessian);
     ProbeTable table(study, groups_of(study.inventory, settings.granularity), facts_of(study, *text, *form, std::move(how)),
                      *form);
     table.read();
@@ -256,15 +257,15 @@ ProbeSession thorough_session(const Study& study, const SenseSettings& settings,
             Probing{.form = begun.form,
                     .sequences = {},
                     .chunks = settings.chunks,
-                    .logits = table.facts().path(study.workspace, kProbeLogits),
-                    .identity = table.facts().key(kProbeLogits)},
+                    .reference = table.facts().path(study.workspace, kProbeReference),
+                    .identity = table.facts().key(kProbeReference)},
             begun.text};
 }
 
 ProbeSession anchor_session(const Study& study, const SenseSettings& settings, Beginning& begun, const ProbeChoice& choice)
 {
     return {study, settings, begun.table,
-            Probing{.form = begun.form, .sequences = choice.sequences(), .chunks = 0, .logits = {}, .identity = {}},
+            Probing{.form = begun.form, .sequences = choice.sequences(), .chunks = 0, .reference = {}, .identity = {}},
             begun.text};
 }
 

@@ -58,13 +58,13 @@ std::string this_process()
     return printable_line(std::format("process {} on {} since {:%F %T} UTC: {}", ::getpid(), host.data(), now, command));
 }
 
-/// What a process that was killed left: what it had not finished, the logits of its probes, and shapes.
+/// What a process that was killed left: what it had not finished, what its probes compare with, and shapes.
 void remove_leftovers(const std::filesystem::path& directory)
 {
     remove_abandoned_parts(directory);
     std::error_code ignored;
     std::vector<std::filesystem::path> left;
-    for (const auto& [folder, extension] : {std::pair("sense", ".logits"), std::pair("shapes", ".gguf")}) {
+    for (const auto& [folder, extension] : {std::pair("sense", ".expected"), std::pair("shapes", ".gguf")}) {
         for (std::filesystem::directory_iterator entry(directory / folder, ignored), end; !ignored && entry != end;
              entry.increment(ignored))
             if (entry->path().extension() == extension) left.push_back(entry->path());

@@ -38,7 +38,7 @@ public:
     [[nodiscard]] std::filesystem::path path(std::string_view name) const { return directory_ / name; }
 
     /// Keeps the checksum of an artifact that was just written, beside it in a hidden file: damage to a text, to weights or to
-    /// logits would else be taken for a result. Error: interrupted; it will be sealed when it is asked for.
+    /// a reference would else be taken for a result. Error: interrupted; it will be sealed when it is asked for.
     [[nodiscard]] Result<> seal(const std::filesystem::path& artifact, Monitor& monitor) const;
 
     /// Whether `artifact` is there as it was sealed: one sequential read, once as long as it is not changed. One that is not is set aside.

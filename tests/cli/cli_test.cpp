@@ -778,9 +778,12 @@ TEST_CASE("a study measures every setting, goes on where it was, and leaves no m
     CHECK(plan({"--spread", "3"}).exit_code == 2);
     CHECK(plan({"--method", "front", "--mix-embedding"}).out.contains("embedding: "));
     const auto spread = plan({"--method", "front", "--spread", "3", "-o", "ladder"});
-    CHECK(spread.exit_code == 0);
-    CHECK(apreqel(folder, {"quantize", "m.gguf", "--plan", "ladder/plan-01.json", "-o", "rung.gguf", "-q"}).exit_code == 0);
-    CHECK(plan({"--method", "front", "--spread", "3", "-o", "ladder"}).exit_code == 2);  // they exist
+    if (spread.exit_code != 0) {  // by the same chance one type can be the worst in everything
+        CHECK(spread.err.contains("so none can be chosen for a spread"));
+    } else {
+        CHECK(apreqel(folder, {"quantize", "m.gguf", "--plan", "ladder/plan-01.json", "-o", "rung.gguf", "-q"}).exit_code == 0);
+        CHECK(plan({"--method", "front", "--spread", "3", "-o", "ladder"}).exit_code == 2);  // they exist
+    }
     CHECK(apreqel(folder, {"report", "m.gguf"}).exit_code == 0);
     CHECK(read_text(folder / "m.gguf.apreqel" / "report.html").value().contains("Orders of layers"));
     CHECK(apreqel(folder, {"report", "m.gguf", "-o", "all.csv"}).exit_code == 2);  // it exists
@@ -938,7 +941,7 @@ TEST_CASE("a workspace that another process writes to is left alone, by the verb
         REQUIRE(write_text(folder / "plan.json", R"({"schema":"apreqel.plan/1","allocation":[
             {"layer":"blk.0.attn","type":"q4_K"},{"layer":"blk.0.ffn","type":"q4_K"}]})"));
         CHECK(locked(std::string(writing) + " -C w", 1));
-        CHECK(!std::filesystem::exists(folder / "w" / "reference.logits"));
+        CHECK(!std::filesystem::exists(folder / "w" / "reference.expected"));
     }
     for (const char* reading : {"plan", "report", "quantize m.gguf --plan plan.json -o o.gguf"}) {
         INFO(reading);

@@ -122,7 +122,7 @@ TEST_CASE("with an importance matrix, every type equals llama-quantize --imatrix
     REQUIRE(write_text(folder / "text.txt", words));
     Inventory inventory = inventory_of(model);
     if (own) {
-        const auto loaded = LoadedModel::load(model, {.threads = 2});
+        const auto loaded = LoadedModel::load(model, {.threads = 1});
         REQUIRE(loaded);
         Monitor quiet;
         auto matrix = collect_importance(*loaded, inventory, *loaded->tokenize(words), {.context = 64, .chunks = 4}, quiet);
@@ -382,7 +382,7 @@ TEST_CASE("stock llama.cpp runs what was written", "[quantize]")
     const std::vector<Variant> layers{type("q8_0"), type("q3_K"), type("q4_K"), type("iq4_xs")};
     write(inventory, {{folder / "mix.gguf", assign_types(inventory, layers, type("q6_K")).types, {}}});
     spill(folder / "text.txt", std::string(600, 'a'));
-    CHECK(run_tool("llama-perplexity -t 2 -c 64 --chunks 2 -f " + (folder / "text.txt").string() + " -m " +
+    CHECK(run_tool("llama-perplexity -t 1 -c 64 --chunks 2 -f " + (folder / "text.txt").string() + " -m " +
                    (folder / "mix.gguf").string()));
 }
 

@@ -81,7 +81,7 @@ TEST_CASE("scores equal a direct computation on the hidden states", "[runtime]")
     const auto path = make_tiny_model(folder.path(), {.architecture = architecture, .blocks = 3});
     const auto inventory = read_inventory(path);
     REQUIRE(inventory);
-    const auto model = LoadedModel::load(path, {.threads = 2});
+    const auto model = LoadedModel::load(path, {.threads = 1});
     REQUIRE(model);
     const auto prompts = some_prompts(model->vocabulary_size());
     const double gamma = 0.97;

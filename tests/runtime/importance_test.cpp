@@ -28,7 +28,7 @@ std::string words(int count)
 
 ImportanceMatrix collect(const std::filesystem::path& path, const std::string& text, const ImportanceSettings& settings)
 {
-    const auto model = LoadedModel::load(path, {.threads = 2});
+    const auto model = LoadedModel::load(path, {.threads = 1});
     const auto inventory = read_inventory(path);
     REQUIRE(model);
     REQUIRE(inventory);
@@ -78,7 +78,7 @@ TEST_CASE("sums and counts are those of llama-imatrix", "[runtime]")
     const std::string text = words(demo ? 1200 : 400);
     REQUIRE(write_text(folder / "text.txt", text + "\n"));  // the tool drops one newline at the end
     REQUIRE(
-        run_tool(std::format("llama-imatrix -t 2 -m {} -f {} -o {} -c {} --chunks 6 {}", model.string(),
+        run_tool(std::format("llama-imatrix -t 1 -m {} -f {} -o {} -c {} --chunks 6 {}", model.string(),
                              (folder / "text.txt").string(), (folder / "theirs.gguf").string(), stock.context, stock.batches)));
     REQUIRE(write_importance(folder / "ours.gguf", collect(model, text, {.context = stock.context, .chunks = 6})));
 
@@ -160,7 +160,7 @@ TEST_CASE("a text too short and inputs that are not finite are errors", "[runtim
     const auto path = make_tiny_model(folder.path());
     const auto inventory = read_inventory(path).value();
     Monitor quiet;
-    const auto model = LoadedModel::load(path, {.threads = 2});
+    const auto model = LoadedModel::load(path, {.threads = 1});
     REQUIRE(model);
     const std::vector<Token> tokens(63, 5);
     const auto refused = collect_importance(*model, inventory, tokens, {.context = 64}, quiet);
@@ -175,7 +175,7 @@ TEST_CASE("a text too short and inputs that are not finite are errors", "[runtim
     file.seekp(static_cast<std::streamoff>(norm.offset));
     file.write(reinterpret_cast<const char*>(&infinite), sizeof infinite);
     file.close();
-    const auto damaged = LoadedModel::load(path, {.threads = 2});
+    const auto damaged = LoadedModel::load(path, {.threads = 1});
     REQUIRE(damaged);
     const auto failed = collect_importance(*damaged, inventory, tokens, {.context = 63}, quiet);
     REQUIRE(!failed);

@@ -39,7 +39,7 @@ std::string tool_says(const std::string& flags, const std::filesystem::path& log
 {
     std::string text;
     for (int attempt = 0; attempt < 10; ++attempt) {
-        REQUIRE(std::system(std::format("llama-perplexity -t 2 {} >{} 2>&1 </dev/null", flags, log.string()).c_str()) == 0);
+        REQUIRE(std::system(std::format("llama-perplexity -t 1 {} >{} 2>&1 </dev/null", flags, log.string()).c_str()) == 0);
         text = read_text(log).value();
         const std::size_t at = text.rfind(marker);
         const std::size_t end = at == std::string::npos ? at : text.find('\n', at);
@@ -86,8 +86,8 @@ TEST_CASE("perplexity and KL divergence agree with the stock tool", "[runtime]")
     INFO("context " << context);
     const QualitySettings settings{.context = context, .chunks = 6};
     Monitor monitor;
-    const auto full = LoadedModel::load(demo_model(), {.threads = 2});
-    const auto variant = LoadedModel::load(files.variant, {.threads = 2});
+    const auto full = LoadedModel::load(demo_model(), {.threads = 1});
+    const auto variant = LoadedModel::load(files.variant, {.threads = 1});
     REQUIRE(full);
     REQUIRE(variant);
     const auto tokens = full->tokenize(files.content);
@@ -117,7 +117,7 @@ TEST_CASE("quality with other types of KV cache is the stock tool's with the sam
     const Files files;
     const QualitySettings settings{.context = 512, .chunks = 6};
     Monitor monitor;
-    RunSettings run{.threads = 2, .cache = {.keys = "q8_0", .values = "q4_0"}};
+    RunSettings run{.threads = 1, .cache = {.keys = "q8_0", .values = "q4_0"}};
     const auto usual = LoadedModel::load(demo_model(), run);
     run.cache_in_quality = true;
     const auto typed = LoadedModel::load(demo_model(), run);

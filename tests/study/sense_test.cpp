@@ -28,7 +28,7 @@ Study probing_study(const std::filesystem::path& model, Monitor& monitor)
 {
     StudySettings settings{.types = {*parse_type("q3_K"), *parse_type("q4_K"), *parse_type("q8_0")},
                            .embedding_type = *parse_type("q6_K")};
-    settings.run.threads = 2;
+    settings.run.threads = 1;
     settings.quality.context = 64;
     settings.text = settings.calibration = model.parent_path() / "text.txt";
     std::string words;

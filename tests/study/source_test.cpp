@@ -143,7 +143,7 @@ TEST_CASE("a file made from a quantized one runs, and is as far from it as its p
     const TempDir folder;
     const auto model = make_quantized_model(folder.path(), GENERATE("q8_0", "mix"));
     StudySettings settings{.types = {variant("q2_K"), variant("q3_K"), variant("source")}, .embedding_type = variant("source")};
-    settings.run.threads = 2;
+    settings.run.threads = 1;
     settings.quality = {.context = 64, .chunks = 4, .kld_chunks = 4};
     settings.speed = {.repetitions = 2, .generated = 2, .prompt = 4};
     settings.text = settings.calibration = folder / "text.txt";

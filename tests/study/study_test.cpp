@@ -23,7 +23,7 @@ namespace {
 Study small_study(const std::filesystem::path& model, Monitor& monitor, bool text = true)
 {
     StudySettings settings{.types = {*parse_type("q4_K"), *parse_type("q8_0")}, .embedding_type = *parse_type("q6_K")};
-    settings.run.threads = 2;
+    settings.run.threads = 1;
     settings.quality = {.context = 64, .chunks = 4, .kld_chunks = 2};
     settings.speed = {.repetitions = 2, .generated = 2, .prompt = 4};
     if (text) {

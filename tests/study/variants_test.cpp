@@ -17,7 +17,7 @@ namespace {
 Study study_of(const std::filesystem::path& model, Monitor& monitor, std::vector<Variant> types)
 {
     StudySettings settings{.types = std::move(types), .embedding_type = *parse_type("q6_K")};
-    settings.run.threads = 2;
+    settings.run.threads = 1;
     settings.quality = {.context = 64, .chunks = 2, .kld_chunks = 2};
     settings.calibration = model.parent_path() / "text.txt";
     std::string words;

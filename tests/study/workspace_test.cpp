@@ -104,8 +104,8 @@ TEST_CASE("what a killed process left half written goes when the workspace is ta
     const TempDir folder;
     const Workspace workspace(folder / "m.gguf", {});
     REQUIRE(workspace.create());
-    for (const char* name : {"variants/q4_K-1.gguf.part.a1B2c3", "profile.json.part.ZZZZZZ", "sense/reference-1.logits",
-                             "variants/q4_K-1.gguf", "reference-1.logits", "notes.part.txt"})
+    for (const char* name : {"variants/q4_K-1.gguf.part.a1B2c3", "profile.json.part.ZZZZZZ", "sense/reference-1.expected",
+                             "variants/q4_K-1.gguf", "reference-1.expected", "notes.part.txt"})
         REQUIRE(write_text(workspace.path(name), "x"));
     {
         Holder other(workspace);
@@ -116,9 +116,9 @@ TEST_CASE("what a killed process left half written goes when the workspace is ta
     CHECK(!std::filesystem::exists(workspace.path("variants/q4_K-1.gguf.part.a1B2c3")));
     CHECK(!std::filesystem::exists(workspace.path("profile.json.part.ZZZZZZ")));
     CHECK(!std::filesystem::exists(workspace.path("speed/models.json.part.123456")));
-    CHECK(!std::filesystem::exists(workspace.path("sense/reference-1.logits")));
+    CHECK(!std::filesystem::exists(workspace.path("sense/reference-1.expected")));
     CHECK(std::filesystem::exists(workspace.path("variants/q4_K-1.gguf")));
-    CHECK(std::filesystem::exists(workspace.path("reference-1.logits")));
+    CHECK(std::filesystem::exists(workspace.path("reference-1.expected")));
     CHECK(std::filesystem::exists(workspace.path("notes.part.txt")));
 }
 

@@ -206,25 +206,26 @@ public:
     }
 
     Result<Quality> record_reference(std::span<const Token> tokens, const QualitySettings& settings,
-                                     const std::filesystem::path& logits, std::string_view identity, Monitor& monitor) override
+                                     const std::filesystem::path& expected, std::string_view identity,
+                                     Monitor& monitor) override
     {
         if (auto begun = runtime_.begin("record", &monitor); !begun) return std::unexpected(begun.error());
         std::string bytes(identity);
         for (const auto& [name, values] : weights_)
             bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
-        if (auto written = write_text(logits, bytes); !written) return std::unexpected(written.error());
+        if (auto written = write_text(expected, bytes); !written) return std::unexpected(written.error());
         return quality(tokens, settings, std::nullopt);
     }
 
     Result<Quality> evaluate_quality(std::span<const Token> tokens, const QualitySettings& settings,
-                                     const std::optional<std::filesystem::path>& logits, std::string_view identity,
+                                     const std::optional<std::filesystem::path>& expected, std::string_view identity,
                                      Monitor& monitor) override
     {
         const std::string file = inventory_.files.front().filename().string();
         if (auto begun = runtime_.begin(found_ ? "probe" : "evaluate " + file, &monitor); !begun)
             return std::unexpected(begun.error());
-        if (!logits) return quality(tokens, settings, std::nullopt);
-        const auto reference = read_text(*logits);
+        if (!expected) return quality(tokens, settings, std::nullopt);
+        const auto reference = read_text(*expected);
         if (!reference) return std::unexpected(reference.error());
         if (!reference->starts_with(identity)) return fail("fake: the reference is of something else");
         const double factor = is_mixed(inventory_) ? runtime_.world.mixed_divergence : 1;
