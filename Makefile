@@ -40,8 +40,8 @@ test: build
 asan:
 	$(MAKE) --no-print-directory test PRESET=asan
 
-fuzz: build/fuzz/build.ninja
-	$(ENV) cmake --build --preset fuzz
+fuzz:
+	$(MAKE) --no-print-directory build PRESET=asan
 	$(ENV) tests/fuzz/run $(SECONDS)
 
 bench: build/bench/build.ninja
