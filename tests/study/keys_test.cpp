@@ -26,10 +26,11 @@ Names changed(const Facts& before, const Facts& after)
 }
 
 const Names kTexts{"sampled-text.txt", "sampled-prompts.jsonl", "sampled-calibration.txt"};
-const Names kRun{"scores.json",          "imatrix.gguf",           "hessian.gguf",       "reference.expected",
-                 "quality/quality.json", "speed/models.json",      "quality/plan.json",  "quality/look.json",
-                 "sense/*.json",         "sense/reference.expected", "sensitivity.json",   "profile/model.json",
-                 "profile/device.json",  "profile/outlook.json",   "profile/cache.json", "rivals/*.json"};
+const Names kRun{
+    "scores.json",       "imatrix.gguf",       "hessian.gguf",        "reference.expected",   "quality/quality.json",
+    "speed/models.json", "quality/plan.json",  "quality/look.json",   "sense/*.json",         "sense/reference.expected",
+    "sensitivity.json",  "profile/model.json", "profile/device.json", "profile/outlook.json", "profile/cache.json",
+    "rivals/*.json"};
 const Names kTimedProfiles{"profile/device.json", "profile/outlook.json"};
 const Names kTimes{"profile/device.json", "profile/outlook.json", "profile/cache.json", "speed/models.json"};
 const Names kProfiles{"profile/model.json", "profile/device.json", "profile/outlook.json"};
@@ -92,7 +93,8 @@ TEST_CASE("an input that changes gives another key to the artifacts that depend 
           "rivals/*.json"}},
         {Input::prompts, {"scores.json"}},
         {Input::calibration,
-         {"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.expected", "sensitivity.json", "profile/cache.json"}},
+         {"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.expected", "sensitivity.json",
+          "profile/cache.json"}},
         {Input::form, kTexts + Names{"imatrix.gguf", "hessian.gguf", "sense/*.json", "sense/reference.expected",
                                      "sensitivity.json", "profile/cache.json"}},
         {Input::gamma, {"scores.json"}},
@@ -133,8 +135,8 @@ TEST_CASE("each setting of a study is one of the inputs", "[study]")
         edit(*other.study);
         return changed(before, other.facts());
     };
-    const Names quality{"reference.expected",  "quality/quality.json", "quality/plan.json",
-                        "quality/look.json", "profile/model.json",   "rivals/*.json"};
+    const Names quality{"reference.expected", "quality/quality.json", "quality/plan.json",
+                        "quality/look.json",  "profile/model.json",   "rivals/*.json"};
     const Names& speed = kTimes;
     CHECK(change([](Study&) {}).empty());
     CHECK(change([](Study& s) { s.inventory.fingerprint = "other"; }) ==
