@@ -5,7 +5,7 @@ PREFIX ?= $(HOME)/.local
 # How long `make fuzz` takes for each target.
 SECONDS ?= 120
 
-.PHONY: help build demo study test asan bench format lint install bundle deb check-bundle clean
+.PHONY: help build demo study test asan fuzz bench format lint install bundle deb check-bundle clean
 
 help:
 	@echo "make demo      set up, build, and write and measure a mixed model from models/demo.gguf"

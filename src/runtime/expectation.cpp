@@ -45,23 +45,24 @@ LogSoftmax::LogSoftmax(std::span<const float> logits)
 
 bool LogSoftmax::is_finite() const { return std::isfinite(log_sum_); }
 
-Expectation::Expectation(std::span<const float> logits, std::size_t kept, std::size_t turn) : tokens_(logits.size())
+Expectation::Expectation(std::span<const float> logits, std::size_t kept, std::size_t turn)
 {
     const Shares shares(logits.size(), kept);
     likeliest_ = shares.likeliest;
     weight_ = shares.weight;
     const LogSoftmax softmax(logits);
     const auto logit = [&](Token token) { return logits[static_cast<std::size_t>(token)]; };
-    std::iota(tokens_.begin(), tokens_.end(), 0);
-    const auto end = tokens_.begin() + static_cast<std::ptrdiff_t>(likeliest_);
+    std::vector<Token> all(logits.size());
+    std::iota(all.begin(), all.end(), 0);
+    const auto end = all.begin() + static_cast<std::ptrdiff_t>(likeliest_);
     // The order of equals is theirs in the vocabulary, whatever the library sorts with.
     // Numbers alone have an order; what is none makes every divergence none.
     if (softmax.is_finite())
-        std::ranges::nth_element(tokens_, end,
+        std::ranges::nth_element(all, end,
                                  [&](Token a, Token b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
-    tokens_.resize(likeliest_);
-    std::ranges::sort(tokens_);
     tokens_.reserve(likeliest_ + shares.sampled);
+    tokens_.assign(all.begin(), end);
+    std::ranges::sort(tokens_);
     // Turns begin at places that are spread evenly, too: multiples of the golden ratio.
     constexpr double kGolden = 0.6180339887498949;
     const double begin = kGolden * static_cast<double>(turn) - std::floor(kGolden * static_cast<double>(turn));
@@ -71,6 +72,7 @@ Expectation::Expectation(std::span<const float> logits, std::size_t kept, std::s
         while (before < likeliest_ && static_cast<std::size_t>(tokens_[before]) <= place + before) ++before;
         tokens_.push_back(static_cast<Token>(place + before));
     }
+    log_p_.reserve(tokens_.size());
     for (const Token token : tokens_) log_p_.push_back(static_cast<float>(softmax(logit(token))));
 }
 
@@ -81,7 +83,10 @@ double Expectation::divergence(std::span<const float> logits, const LogSoftmax& 
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
         const double apart =
             double{log_p_[i]} - double{static_cast<float>(softmax(logits[static_cast<std::size_t>(tokens_[i])]))};
-        const double term = std::exp(double{log_p_[i]}) * (apart + std::expm1(-apart));
+        const double p = std::exp(double{log_p_[i]});
+        // q − p + p·log(p/q), where it is near 0 and where q is much greater, both without loss.
+        const double term =
+            apart > -1 ? p * (apart + std::expm1(-apart)) : p * (apart - 1) + std::exp(double{log_p_[i]} - apart);
         sum += (i < likeliest_ ? 1 : weight_) * term;
     }
     return sum;

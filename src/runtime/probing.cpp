@@ -8,9 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <execution>
-#include <functional>
 #include <limits>
-#include <numeric>
 #include <ranges>
 
 namespace apreqel {
@@ -69,7 +67,7 @@ Result<ProbeRun> ProbeRun::record(const LoadedModel& model, std::vector<std::vec
     if (!context) return std::unexpected(context.error());
     probes.context_ = std::move(*context);
     const auto keep = [&](std::size_t s, std::size_t row, std::span<const float> logits) {
-        probes.expected_[s][row] = Expectation(logits, kProbeKept, row);
+        probes.expected_[s][row] = Expectation(logits, kProbeKept, s * probes.expected_[s].size() + row);
     };
     if (auto run = probes.run(0, probes.sequences_.size(), keep); !run) return std::unexpected(run.error());
     return probes;

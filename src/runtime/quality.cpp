@@ -16,7 +16,7 @@
 namespace apreqel {
 namespace {
 
-/// llama-perplexity's default -b; its batches shape the rounding of the logits.
+/// llama-perplexity's default -b, at most: its batches shape the rounding of the logits.
 constexpr std::size_t kBatch = 2048;
 
 /// What the logits of a batch may take; one chunk's they always may.

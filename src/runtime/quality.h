@@ -20,7 +20,8 @@ namespace apreqel {
                                                std::string_view identity, Monitor& monitor);
 
 /// Scores a model, and compares it with the reference where `expected` is given. The tokens of the text are replaced by
-/// BOS at the start of each chunk, as llama-perplexity does, and the same batches are run, so that its digits agree.
+/// BOS at the start of each chunk, as llama-perplexity does, and the same batches are run, so that its digits agree; smaller ones
+/// where the logits of a batch would take more than 256 MiB.
 /// Error: the reference is damaged or has another `identity`, vocabulary or shape.
 [[nodiscard]] Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token> tokens,
                                                const QualitySettings& settings,

@@ -189,7 +189,8 @@ Result<> use_own_hessian(Study& study, bool with_importance)
     if (auto ready = check_ready(study.inventory, "error feedback", {Task::load, Task::text, Task::quantize}); !ready)
         return ready;
     const ImportanceSettings settings{.chunks = kOwnChunks};
-    const auto hessian = find_collected(study, kHessian, std::format("{} correlations {}", words_of(settings), kCorrelations));
+    const auto hessian =
+        find_collected(study, kHessian, std::format("{} correlations {} triangles", words_of(settings), kCorrelations));
     if (!hessian) return std::unexpected(hessian.error());
     std::filesystem::path missing;  // the importance matrix, if the same run of the text is to make it
     if (with_importance && study.inventory.experts == 0) {

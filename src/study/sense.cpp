@@ -237,11 +237,10 @@ Result<Beginning> begin(const Study& study, const SenseSettings& settings)
     const auto form = fastest_form(study);
     if (!form) return std::unexpected(form.error());
     const int granularity = static_cast<int>(settings.granularity);
-    std::string how = settings.thorough
-                          ? std::format("context {} chunks {} granularity {}, rounded as built", study.settings.quality.context,
-                                        settings.chunks, granularity)
-                          : std::format("anchors granularity {} of likeliest and sampled tokens, weighted by {} {}",
-                                        granularity, importance_digest(study.inventory), study.inventory.hessian);
+    std::string how = settings.thorough ? std::format("context {} chunks {} granularity {}, rounded as built, by samples",
+                                                      study.settings.quality.context, settings.chunks, granularity)
+                                        : std::format("anchors granularity {} weighted by {} {}, by samples", granularity,
+                                                      importance_digest(study.inventory), study.inventory.hessian);
     ProbeTable table(study, groups_of(study.inventory, settings.granularity), facts_of(study, *text, *form, std::move(how)),
                      *form);
     table.read();

@@ -91,7 +91,7 @@ TEST_CASE("whatever is damaged in a workspace is named once, set aside, and made
     const auto before = all_stages(first);
     CHECK(damaged(first) == 0);
     const std::vector<std::filesystem::path> made = artifacts(Workspace(model, {}));
-    // Three sampled texts, imatrix, scores, logits, profile, plan, run, two variants, four qualities, two speeds, sensitivity
+    // Three sampled texts, imatrix, scores, reference, profile, plan, run, two variants, four qualities, two speeds, sensitivity
     // and three columns of it.
     CHECK(made.size() >= 20);
     for (const auto& path : made) damage(path);
@@ -193,7 +193,7 @@ TEST_CASE("a change of input is seen by the files that depend on it", "[study]")
     CHECK(grown([] {}).empty());
     CHECK(grown([&] { study.settings.run.threads = 2; }) == Folders{"profile", "speed"});
     CHECK(grown([&] { study.settings.run.gpu_layers = 0; }) ==
-          Folders{"", "profile", "quality", "speed", "sense"});  // "": logits
+          Folders{"", "profile", "quality", "speed", "sense"});  // "": the reference
     CHECK(grown([&] { study.settings.speed.repetitions = 3; }) == Folders{"profile", "speed"});
     CHECK(grown([&] { study.settings.quality.chunks = 3; }) == Folders{"", "profile", "quality"});
     CHECK(grown([&] { study.settings.embedding_type = *parse_type("q8_0"); }) ==
