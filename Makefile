@@ -40,8 +40,8 @@ test: build
 asan:
 	$(MAKE) --no-print-directory test PRESET=asan
 
-fuzz:
-	$(MAKE) --no-print-directory build PRESET=asan
+fuzz: build/asan/build.ninja
+	$(ENV) cmake --build --preset asan --target apreqel_fuzz
 	$(ENV) tests/fuzz/run $(SECONDS)
 
 bench: build/bench/build.ninja

@@ -131,8 +131,10 @@ Result<HessianWriter> HessianWriter::create(const std::filesystem::path& path, c
     writer.add_text("general.type", "hessian");
     writer.add_texts(kWeightsKey, weights);
     writer.add_texts(kInputsKey, firsts);
+    std::vector<std::int64_t> columns;
     for (const SharedInput& input : inputs) {
         const Tensor& first = inventory.tensors[input.front()];
+        columns.push_back(first.columns());
         const std::size_t elements = packed_elements(first.columns());
         writer.add_tensor(first.name + std::string(kSuffix), {static_cast<std::int64_t>(elements), 1, 1, 1}, *f32,
                           elements * sizeof(float));
@@ -143,13 +145,13 @@ Result<HessianWriter> HessianWriter::create(const std::filesystem::path& path, c
     if (auto reserved = file->reserve(layout.file_bytes); !reserved) return std::unexpected(reserved.error());
     if (auto written = file->write_at(0, std::as_bytes(std::span(layout.bytes))); !written)
         return std::unexpected(written.error());
-    return HessianWriter(std::move(*file), std::move(layout.offsets));
+    return HessianWriter(std::move(*file), std::move(layout.offsets), std::move(columns));
 }
 
-Result<> HessianWriter::write(std::size_t input, std::span<const float> factors, std::int64_t columns)
+Result<> HessianWriter::write(std::size_t input, std::span<const float> factors)
 {
-    std::vector<float> packed(packed_elements(columns));
-    for_each_triangle_row(columns, [&](std::size_t at, std::size_t to, std::size_t count) {
+    std::vector<float> packed(packed_elements(columns_[input]));
+    for_each_triangle_row(columns_[input], [&](std::size_t at, std::size_t to, std::size_t count) {
         std::copy_n(factors.data() + at, count, packed.data() + to);
     });
     return file_.write_at(offsets_[input], std::as_bytes(std::span(packed)));

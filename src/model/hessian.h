@@ -58,15 +58,19 @@ class HessianWriter {
 public:
     [[nodiscard]] static Result<HessianWriter> create(const std::filesystem::path& path, const Inventory& inventory,
                                                       std::span<const SharedInput> inputs);
-    /// `factors`: as `factor_inverse` leaves them, of an input of so many columns.
-    [[nodiscard]] Result<> write(std::size_t input, std::span<const float> factors, std::int64_t columns);
+    /// `factors`: as `factor_inverse` leaves them.
+    [[nodiscard]] Result<> write(std::size_t input, std::span<const float> factors);
     [[nodiscard]] Result<> commit() { return file_.commit(); }
 
 private:
-    HessianWriter(OutputFile file, std::vector<std::uint64_t> offsets) : file_(std::move(file)), offsets_(std::move(offsets)) {}
+    HessianWriter(OutputFile file, std::vector<std::uint64_t> offsets, std::vector<std::int64_t> columns)
+        : file_(std::move(file)), offsets_(std::move(offsets)), columns_(std::move(columns))
+    {
+    }
 
     OutputFile file_;
     std::vector<std::uint64_t> offsets_;
+    std::vector<std::int64_t> columns_;  ///< of each input
 };
 
 /// Gives the tensors of `inventory` the factors that `path` has for them; the inventory knows it by its digest and its coverage.

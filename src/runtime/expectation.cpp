@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -65,7 +64,7 @@ Expectation::Expectation(std::span<const float> logits, std::size_t kept, std::s
     std::ranges::sort(tokens_);
     // Turns begin at places that are spread evenly, too: multiples of the golden ratio.
     constexpr double kGolden = 0.6180339887498949;
-    const double begin = kGolden * static_cast<double>(turn) - std::floor(kGolden * static_cast<double>(turn));
+    const double begin = std::fmod(kGolden * static_cast<double>(turn), 1.0);
     std::size_t before = 0;  // likeliest tokens before the next of the others
     for (std::size_t s = 0; s < shares.sampled; ++s) {
         const auto place = static_cast<std::size_t>((static_cast<double>(s) + begin) * weight_);  // among the others
@@ -81,12 +80,12 @@ double Expectation::divergence(std::span<const float> logits, const LogSoftmax& 
     if (!softmax.is_finite()) return std::numeric_limits<double>::quiet_NaN();
     double sum = 0;
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
-        const double apart =
-            double{log_p_[i]} - double{static_cast<float>(softmax(logits[static_cast<std::size_t>(tokens_[i])]))};
-        const double p = std::exp(double{log_p_[i]});
+        const double log_p = log_p_[i];
+        const double log_q = static_cast<float>(softmax(logits[static_cast<std::size_t>(tokens_[i])]));  // as exact as log p
+        const double apart = log_p - log_q;
+        const double p = std::exp(log_p);
         // q − p + p·log(p/q), where it is near 0 and where q is much greater, both without loss.
-        const double term =
-            apart > -1 ? p * (apart + std::expm1(-apart)) : p * (apart - 1) + std::exp(double{log_p_[i]} - apart);
+        const double term = apart > -1 ? p * (apart + std::expm1(-apart)) : p * (apart - 1) + std::exp(log_q);
         sum += (i < likeliest_ ? 1 : weight_) * term;
     }
     return sum;

@@ -139,7 +139,7 @@ Result<CacheProfile> cache_profile(const Study& full)
                             .with(Input::type, type_name(study.settings.types.front().type))
                             .with(Input::calibration, digest({*text}))
                             .with(Input::form, type_name(*form))
-                            .with(Input::context, std::format("{}, by samples", study.settings.context));
+                            .with(Input::context, std::format("{}, {}", study.settings.context, kEstimated));
     const auto artifact = facts.path(study.workspace, kCacheCosts);
     if (!study.settings.remeasure)
         if (auto kept = read_kept(artifact, read_cache_profile, study.monitor)) return std::move(*kept);

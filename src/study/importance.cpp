@@ -52,7 +52,7 @@ Result<> write_factors(const Inventory& inventory, std::span<const SharedInput> 
         if (finite[i] == 0)
             return fail("error feedback {}: the inputs of {} are not finite numbers", inventory.files.front().string(),
                         tensor(i).name);
-        if (auto written = writer.write(first + i, moments[i], tensor(i).columns()); !written) return written;
+        if (auto written = writer.write(first + i, moments[i]); !written) return written;
     }
     return {};
 }

@@ -37,8 +37,8 @@ Facts Facts::of(const Study& study)
     facts.values_.insert(
         {{Input::seed, std::to_string(settings.seed)},
          {Input::gamma, std::format("{}", settings.gamma)},
-         {Input::quality, std::format("context {} chunks {} compared {} by samples", settings.quality.context,
-                                      settings.quality.chunks, settings.quality.kld_chunks)},
+         {Input::quality, std::format("context {} chunks {} compared {} {}", settings.quality.context, settings.quality.chunks,
+                                      settings.quality.kld_chunks, kEstimated)},
          {Input::speed, std::format("{} rounds of {} + {} tokens behind {}, order {}, {} ms to {}", settings.speed.repetitions,
                                     settings.speed.prompt, settings.speed.generated, settings.speed.depth, settings.speed.seed,
                                     settings.speed.sample_ms, settings.speed.precision)},

@@ -101,6 +101,9 @@ inline constexpr std::array kArtifacts{
     kMix,         kPlanQuality,    kPlanLook,           kReference, kQuality, kSpeed,        kProbes,    kProbeReference,
     kSensitivity, kModelProfile,   kDeviceProfile,      kOutlook,   kStock,   kStockQuality, kCacheCosts};
 
+/// How KL divergences are estimated, part of the key of all that has any: what was estimated otherwise is not mixed with them.
+inline constexpr std::string_view kEstimated = "by samples";
+
 /// The inputs that are known, as text.
 class Facts {
 public:

@@ -215,7 +215,7 @@ Facts facts_of(const Study& study, const std::string& text, QuantType form, std:
     return Facts::of(study)
         .with(Input::calibration, digest({text}))
         .with(Input::form, type_name(form))
-        .with(Input::probing, std::move(how));
+        .with(Input::probing, std::format("{}, {}", how, kEstimated));
 }
 
 /// What a sensitivity begins with.
@@ -237,9 +237,9 @@ Result<Beginning> begin(const Study& study, const SenseSettings& settings)
     const auto form = fastest_form(study);
     if (!form) return std::unexpected(form.error());
     const int granularity = static_cast<int>(settings.granularity);
-    std::string how = settings.thorough ? std::format("context {} chunks {} granularity {}, rounded as built, by samples",
+    std::string how = settings.thorough ? std::format("context {} chunks {} granularity {}, rounded as built",
                                                       study.settings.quality.context, settings.chunks, granularity)
-                                        : std::format("anchors granularity {} weighted by {} {}, by samples", granularity,
+                                        : std::format("anchors granularity {} weighted by {} {}", granularity,
                                                       importance_digest(study.inventory), study.inventory.hessian);
     ProbeTable table(study, groups_of(study.inventory, settings.granularity), facts_of(study, *text, *form, std::move(how)),
                      *form);

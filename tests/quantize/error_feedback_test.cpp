@@ -85,7 +85,7 @@ struct World {
         REQUIRE(factor_inverse(factors, columns));
         auto writer = HessianWriter::create(folder / "hessian.gguf", inventory, inputs);
         REQUIRE(writer);
-        REQUIRE(writer->write(0, factors, columns));
+        REQUIRE(writer->write(0, factors));
         REQUIRE(writer->commit());
         REQUIRE(read_hessian(folder / "hessian.gguf", inventory));
     }
