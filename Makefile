@@ -5,7 +5,7 @@ PREFIX ?= $(HOME)/.local
 # How long `make fuzz` takes for each target.
 SECONDS ?= 120
 
-.PHONY: help build demo study test asan fuzz bench format lint install bundle deb check-bundle clean
+.PHONY: help build demo study test asan vulkan fuzz bench format lint install bundle deb check-bundle clean
 
 help:
 	@echo "make demo      set up, build, and write and measure a mixed model from models/demo.gguf"
@@ -14,6 +14,7 @@ help:
 	@echo "make build     set up and build ./apreqel"
 	@echo "make bench     run the benchmarks (bench/README.md)"
 	@echo "make asan      run the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make vulkan    run the tests of accelerators on a Vulkan device; where there is no toolchain, on Mesa's software driver"
 	@echo "make fuzz      fuzz everything that reads, each reader for SECONDS=$(SECONDS)"
 	@echo "make format    format the sources;  make lint  check format and clang-tidy"
 	@echo "make install   install to PREFIX ($(PREFIX))"
@@ -39,6 +40,11 @@ test: build
 
 asan:
 	$(MAKE) --no-print-directory test PRESET=asan
+
+# What the tests do not need is not there: a driver makes every start of a program slower. llama.cpp takes a processor for a Vulkan device only
+# if it is named.
+vulkan: build
+	GGML_VK_VISIBLE_DEVICES=0 APREQEL_PACKAGES=scripts/packages.vulkan $(ENV) build/$(PRESET)/tests/apreqel_tests "[vulkan]"
 
 fuzz: build/asan/build.ninja
 	$(ENV) cmake --build --preset asan --target apreqel_fuzz

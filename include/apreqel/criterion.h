@@ -19,6 +19,8 @@ namespace apreqel {
 /// The rows of `criteria()`.
 enum CriterionId : std::size_t {
     kMemory,
+    kGpuMemory,
+    kMainMemory,
     kLatency,
     kPromptLatency,
     kEnergy,
@@ -44,7 +46,8 @@ struct Criterion {
     std::string_view name;  ///< "memory"
     std::string_view
         weight;  ///< what its weight is called; criteria of one name stand in for each other: a method has one of them
-    std::string_view limit;          ///< what its limit is called: "max-memory"; empty: it has none
+    /// What its limit is called: "max-memory"; "max-memory gpu" is a part of that, said with it; empty: it has none.
+    std::string_view limit;
     std::string_view field;          ///< in files: "memory_bytes"
     std::string_view heading;        ///< in tables: "ms/token"
     std::string_view limit_meaning;  ///< of its limit, for people: "Most memory"
@@ -100,10 +103,13 @@ struct ContextMemory {
     std::string cache_type_v{kCacheType};  ///< of the values
     std::uint64_t cache_bytes = 0;         ///< KV cache, and what recurrent blocks keep instead
     std::uint64_t buffer_bytes = 0;        ///< of computing; 0: not known
+    std::uint64_t gpu_cache_bytes = 0;     ///< of the cache, on accelerators
+    std::uint64_t gpu_buffer_bytes = 0;    ///< of the buffers, on accelerators
     bool cache_is_chosen = false;          ///< the KV cache is part of what is chosen from, and counted there
 
-    /// Beside what is chosen from.
+    /// Beside what is chosen from; and of that, on accelerators.
     [[nodiscard]] std::uint64_t bytes() const { return (cache_is_chosen ? 0 : cache_bytes) + buffer_bytes; }
+    [[nodiscard]] std::uint64_t gpu_bytes() const { return (cache_is_chosen ? 0 : gpu_cache_bytes) + gpu_buffer_bytes; }
     bool operator==(const ContextMemory&) const = default;
 };
 
@@ -116,9 +122,18 @@ struct Limits {
     ContextMemory context{};                     ///< counts as memory beside the weights
 };
 
+/// What a running model takes: `metrics` of its weights, and the context beside them.
+[[nodiscard]] Metrics with_context(Metrics metrics, const ContextMemory& context);
+
+/// True if what a model takes on accelerators, or beside them, is limited by itself.
+[[nodiscard]] inline bool limits_places(const Limits& limits)
+{
+    return limits.most[kGpuMemory] < kUnlimited || limits.most[kMainMemory] < kUnlimited;
+}
+
 /// How far something exceeds its limits: the greatest value ÷ limit, at most 1 where all are kept. A value that is not known
 /// keeps no limit.
-[[nodiscard]] double limit_excess(const Limits& limits, Metrics metrics);
+[[nodiscard]] double limit_excess(const Limits& limits, const Metrics& metrics);
 
 /// The same of what is counted, not measured, and so known exactly before anything is built: memory.
 [[nodiscard]] double counted_excess(const Limits& limits, const Metrics& metrics);

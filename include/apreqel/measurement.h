@@ -65,6 +65,12 @@ struct CacheChoice {
     std::uint64_t bytes = 0;  ///< of all of it, in the context that was asked for
 };
 
+/// Where the bytes of a model are while it runs. Embeddings that serve as output too are in both places.
+struct PlacedBytes {
+    std::uint64_t gpu_bytes = 0;   ///< on accelerators
+    std::uint64_t main_bytes = 0;  ///< in main memory
+};
+
 /// One model file, measured. Memory is the bytes of all its tensors.
 struct Measurement {
     std::string name;  ///< type of a uniform variant, or file name
@@ -72,7 +78,8 @@ struct Measurement {
     double bits_per_weight = 0;  ///< of the whole file: 8 × memory_bytes ÷ parameters
     Quality quality;
     Speed speed;
-    std::optional<CacheChoice> cache{};  ///< that it was measured with, where its types are chosen too
+    std::optional<CacheChoice> cache{};   ///< that it was measured with, where its types are chosen too
+    std::optional<PlacedBytes> placed{};  ///< of `bytes()`, where it was chosen what is on accelerators
 
     /// Of weights, and of the KV cache where that is chosen.
     [[nodiscard]] std::uint64_t bytes() const { return memory_bytes + (cache ? cache->bytes : 0); }

@@ -73,11 +73,12 @@ struct Plan {
     std::string text;    ///< what the model's profile was measured on
     std::string device;  ///< what the device's profile was measured on
     PlanRequest request{};
-    Objectives objectives{};         ///< what candidates were compared by
-    std::vector<std::string> types;  ///< chosen from; the order of all counts
-    std::vector<Metrics> costs;      ///< of the uniform variants of these types
-    Ranking ranking;                 ///< best.front() is the plan, the others are the runners-up
-    std::string embedding_type;      ///< fixed type of embedding and output; empty: the default
+    Objectives objectives{};                  ///< what candidates were compared by
+    std::vector<std::string> types;           ///< chosen from; the order of all counts
+    std::vector<Metrics> costs;               ///< of the uniform variants of these types
+    Ranking ranking;                          ///< best.front() is the plan, the others are the runners-up
+    std::string embedding_type;               ///< fixed type of embedding and output; empty: the default
+    std::optional<std::size_t> gpu_layers{};  ///< of Offload, where what is on accelerators was chosen too
     std::vector<GroupType> allocation;
     std::vector<Fallback> fallbacks;  ///< tensors of the allocation that cannot take their type
     std::optional<double> epsilon{};  ///< of the front: see Front::epsilon
@@ -101,6 +102,10 @@ struct Plan {
 /// How close measured metrics are to the ideal of a plan, on the scale of its candidates. What is nowhere worse and somewhere
 /// better is closer, also beyond the ideal.
 [[nodiscard]] double measured_closeness(const Plan& plan, const Metrics& metrics);
+
+/// The closest to the ideal of plans that were made with other numbers of layers on accelerators, by the weights of the first:
+/// TOPSIS over what they are expected to cost, as in the paper. Equal ones: the fastest.
+[[nodiscard]] std::size_t best_plan(std::span<const Plan> plans);
 
 /// Every plan of the front, by memory, and their allocations (one type index for each group).
 struct PlannedFront {

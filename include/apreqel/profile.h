@@ -54,6 +54,16 @@ struct Workload {
     bool operator==(const Workload&) const = default;
 };
 
+/// Which part of a model is on accelerators: its last blocks, and the output weights behind them, as libllama places them.
+struct Offload {
+    std::size_t layers = 0;         ///< as --gpu-layers counts them: the output weights are the last
+    std::size_t first_block = 0;    ///< this block and those behind it are there
+    std::uint64_t fixed_bytes = 0;  ///< there, of the tensors in no group
+    double embedding_gpu = 0;       ///< share of the group kEmbedding that is there
+    double embedding_main = 1;      ///< share of it that is in main memory: all of it, too, where it serves as output
+    bool operator==(const Offload&) const = default;
+};
+
 /// Speed of a model's types and mixes on one device, all measured in the same rounds.
 struct DeviceProfile {
     std::string model;             ///< fingerprint; empty: not stated
@@ -61,7 +71,8 @@ struct DeviceProfile {
     std::string version;           ///< of apreqel and libllama
     std::string embedding_type{};  ///< of embedding and output in the uniform variants; empty: not stated
     Workload workload{};
-    ContextMemory context{};  ///< on that device; the speeds are with a KV cache of its types
+    ContextMemory context{};           ///< on that device; the speeds are with a KV cache of its types
+    std::optional<Offload> offload{};  ///< the speeds hold for; nothing: whatever libllama does by itself
     std::vector<TimedModel> models;
 };
 

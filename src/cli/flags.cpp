@@ -142,11 +142,50 @@ constexpr std::array kDimensions{DimensionFlag{"SIZE", kSizeUnits},     Dimensio
                                  DimensionFlag{"ENERGY", kEnergyUnits}, DimensionFlag{"NUMBER", kNoUnits},
                                  DimensionFlag{"NUMBER", kNoUnits},     DimensionFlag{"SHARE", kShareUnits}};
 
+/// "4GiB" is a limit of the memory as a whole, "gpu=8GiB,cpu=16GiB" of its parts, by the names of their limits.
+Result<> read_memory_limits(const std::string& text, Limits& limits)
+{
+    const std::string whole(criteria()[kMemory].limit);
+    if (text.empty()) return usage_error("\"\" is not a number");
+    for (const auto word : std::views::split(text, ',')) {
+        const std::string_view part(word);
+        const std::size_t equals = part.find('=');
+        const std::string name =
+            equals == std::string_view::npos ? whole : std::format("{} {}", whole, trimmed(part.substr(0, equals)));
+        const auto criterion = std::ranges::find(criteria(), name, &Criterion::limit);
+        if (criterion == criteria().end()) return usage_error("\"{}\" is neither gpu= nor cpu=", part);
+        const auto most = parse_quantity(equals == std::string_view::npos ? part : part.substr(equals + 1), kSizeUnits);
+        if (!most) return std::unexpected(most.error());
+        if (*most <= 0) return usage_error("{} is not above 0", part);
+        double& limit = limits.most[static_cast<std::size_t>(criterion - criteria().begin())];
+        limit = std::min(limit, *most);
+    }
+    return {};
+}
+
+void add_memory_limit(CLI::App& verb, Limits& limits)
+{
+    const Criterion& criterion = criteria()[kMemory];
+    verb.add_option_function<std::string>(
+            std::format("--{}", criterion.limit),
+            [&limits](const std::string& text) { static_cast<void>(read_memory_limits(text, limits)); },
+            std::format("{}; method front", criterion.limit_meaning))
+        ->type_name("SIZE|PLACE=SIZE,...")
+        ->check(CLI::Validator(
+            [](std::string& text) {
+                Limits any;
+                const auto read = read_memory_limits(text, any);
+                return read ? std::string() : read.error().message;
+            },
+            ""));
+}
+
 void add_limits(CLI::App& verb, Limits& limits)
 {
+    add_memory_limit(verb, limits);
     for (std::size_t c = 0; c < kCriteria; ++c) {
         const Criterion& criterion = criteria()[c];
-        if (criterion.limit.empty()) continue;
+        if (criterion.limit.empty() || criterion.dimension == Dimension::bytes) continue;
         const auto& [type, units] = kDimensions[static_cast<std::size_t>(criterion.dimension)];
         verb.add_option_function<double>(
                 std::format("--{}", criterion.limit),

@@ -189,6 +189,9 @@ Result<ContextMemory> context_of(const PlanFlags& flags, const ContextMemory& ti
                            timed.cache_type_k, timed.cache_type_v, run.cache.keys, run.cache.values);
     if (flags.settings.context == 0) return ContextMemory{};
     if (flags.settings.context == timed.tokens) return timed;
+    if (limits_places(flags.request.limits))
+        return usage_error("plan: what a context of {} tokens takes on GPUs is not known: run chose with {}",
+                           flags.settings.context, timed.tokens);
     run.cache.keys = timed.cache_type_k;
     run.cache.values = timed.cache_type_v;
     if (!flags.shape.empty()) return context_of_shape(flags, run);

@@ -6,6 +6,7 @@
 #include "cli/verbs.h"
 #include "report/table.h"
 #include "study/forecast.h"
+#include "study/offload.h"
 #include "study/rivals.h"
 
 #include <apreqel/contest.h>
@@ -35,8 +36,7 @@ std::string compare(const RunResult& result)
         for (const std::size_t c : known) {
             rows.back().push_back(format_criterion(c, measured[c]));
             rows.back().push_back(format_criterion(c, expected[c]));
-            rows.back().push_back(std::isnan(expected[c]) ? "—"
-                                                          : std::format("{:+.2f} %", 100 * (measured[c] / expected[c] - 1)));
+            rows.back().push_back(expected[c] > 0 ? std::format("{:+.2f} %", 100 * (measured[c] / expected[c] - 1)) : "—");
         }
     };
     add(result.mix, predicted);
@@ -94,6 +94,9 @@ constexpr std::string_view kUsualRival = "Q4_K_M";
 constexpr std::string_view kFeedback = "gptq";
 constexpr std::string_view kNearest = "nearest";
 
+/// What is weighed where it is chosen what is on GPUs: memory is what it is, and the more there, the faster.
+constexpr std::string_view kPlacingWeights = "latency=.5,accuracy=.5";
+
 struct RunFlags : Flags {
     PlanRequest request;
     SenseSettings sensing;
@@ -129,10 +132,30 @@ Result<> settle_goal(RunFlags& flags)
     const bool unasked = front && !flags.weights && flags.goal.rivals.empty() && !is_limited(request.limits);
     const bool smaller = unasked && flags.from_quantized;
     if (unasked && !smaller) flags.goal.rivals = {std::string(kUsualRival)};
-    const auto weights = parse_weights(flags.weights.value_or(front && !smaller ? "accuracy=1" : std::string(kUsualWeights)));
+    const std::string_view usual = limits_places(request.limits) ? kPlacingWeights
+                                   : front && !smaller           ? "accuracy=1"
+                                                                 : kUsualWeights;
+    const auto weights = parse_weights(flags.weights.value_or(std::string(usual)));
     if (!weights) return std::unexpected(weights.error());
     request.weights = *weights;
     flags.settings.speed.energy |= asks_for_energy(request);
+    return {};
+}
+
+/// The full-precision model is larger than any that is made of it: where GPUs are limited, and it is not said how much of it is to be
+/// there, about as much as fits beside what computing takes.
+Result<> fit_reference(RunFlags& flags)
+{
+    constexpr double kWeights = 0.75;  // of the memory there
+    constexpr std::size_t kSteps =
+        4;  // what was measured with the model so placed serves limits that are but a little different
+    const double most = flags.request.limits.most[kGpuMemory];
+    if (most == kUnlimited || flags.settings.run.gpu_layers >= 0) return {};
+    const auto inventory = open_model(flags);
+    if (!inventory) return std::unexpected(inventory.error());
+    const std::size_t layers = layers_within(*inventory, kWeights * most);
+    const std::size_t step = std::max<std::size_t>(1, all_layers(*inventory) / kSteps);
+    flags.settings.run.gpu_layers = static_cast<int>(layers / step * step);
     return {};
 }
 
@@ -150,6 +173,7 @@ Result<> run_run(RunFlags flags)
     } else if (flags.rounding_given) {
         return usage_error("run: --rounding is for the front method; the paper's rounds to the nearest");
     }
+    if (auto fits = fit_reference(flags); !fits) return fits;
     // A layout is for other models, and who names types wants no others.
     flags.goal.take_from_rivals = flags.publishing.layout.empty() && !flags.types;
     if (auto possible = check_method(request); !possible) return possible;
@@ -172,11 +196,12 @@ Result<> run_run(RunFlags flags)
         return request.method == Method::front ? forecast(opened, flags.goal) : Result<>();
     });
     if (!study) return std::unexpected(study.error());
-    if (auto trusted = leave_out_wrong_types(*study); !trusted) return trusted;
+    if (auto trusted = leave_out_wrong_types(*study, limits_places(request.limits)); !trusted) return trusted;
     if (request.method == Method::front) study->settings.mixes = request.mix_embedding ? Mixes::with_embedding : Mixes::layers;
     auto result = run(*study, request, flags.sensing, *output, flags.goal);
     if (!result) return std::unexpected(with_resume_hint(result.error(), *study));
     if (const auto& cache = result->plan.chosen().cache) flags.settings.run.cache = cache->types;
+    if (result->plan.gpu_layers) flags.settings.run.gpu_layers = static_cast<int>(*result->plan.gpu_layers);
     if (auto published = publish(flags, flags.publishing, *study, *result, *output); !published) return published;
     if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output, flags.settings.run), flags.json);
         !printed)
@@ -199,6 +224,7 @@ void add_run(CLI::App& app, Action& chosen)
         "  apreqel run model-f16.gguf -o mixed.gguf                                    better than Q4_K_M, if it can be had\n"
         "  apreqel run model-f16.gguf --beat downloaded.gguf -o mixed.gguf             better than that file\n"
         "  apreqel run model-f16.gguf --max-memory 4GiB --min-speed 25 -o mixed.gguf\n"
+        "  apreqel run model-f16.gguf --max-memory gpu=8GiB,cpu=16GiB --kv-context 8192 -o mixed.gguf\n"
         "  apreqel run model-f16.gguf --method paper --weights balanced -o mixed.gguf");
     auto flags = std::make_shared<RunFlags>();
     add_model(*verb, *flags);

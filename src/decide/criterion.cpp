@@ -25,12 +25,37 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .limit = "max-memory",
      .field = "memory_bytes",
      .heading = "memory",
-     .limit_meaning = "Most memory, such as 4GiB or 4G (1024³ bytes each) or 4GB (1000³)",
+     .limit_meaning =
+         "Most memory, such as 4GiB or 4G (1024³ bytes each) or 4GB (1000³); by place, gpu=8GiB,cpu=16GiB, how many layers "
+         "are on GPUs is chosen too",
      .dimension = Dimension::bytes,
      .digits = 2,
      .composition = Composition::counted,
      .of_device = false,
      .of = [](const Measurement& m, const Quality&) { return positive(static_cast<double>(m.bytes())); }},
+    {.name = "GPU memory",
+     .weight = "gpu",
+     .limit = "max-memory gpu",
+     .field = "gpu_memory_bytes",
+     .heading = "GPU memory",
+     .limit_meaning = "",
+     .dimension = Dimension::bytes,
+     .digits = 2,
+     .composition = Composition::counted,
+     .of_device = true,
+     .of = [](const Measurement& m, const Quality&) { return m.placed ? static_cast<double>(m.placed->gpu_bytes) : kUnknown; }},
+    {.name = "main memory",
+     .weight = "cpu",
+     .limit = "max-memory cpu",
+     .field = "main_memory_bytes",
+     .heading = "main memory",
+     .limit_meaning = "",
+     .dimension = Dimension::bytes,
+     .digits = 2,
+     .composition = Composition::counted,
+     .of_device = true,
+     .of = [](const Measurement& m,
+              const Quality&) { return m.placed ? static_cast<double>(m.placed->main_bytes) : kUnknown; }},
     {.name = "latency",
      .weight = "latency",
      .limit = "max-latency",
@@ -98,7 +123,8 @@ constexpr std::array<Criterion, kCriteria> kTable{{
      .of_device = false,
      .of = perplexity_increase},
 }};
-static_assert(kTable[kMemory].name == "memory" && kTable[kLatency].name == "latency" &&
+static_assert(kTable[kMemory].name == "memory" && kTable[kGpuMemory].name == "GPU memory" &&
+              kTable[kMainMemory].name == "main memory" && kTable[kLatency].name == "latency" &&
               kTable[kPromptLatency].name == "prompt latency" && kTable[kEnergy].name == "energy" &&
               kTable[kDivergence].name == "KL divergence" && kTable[kPerplexity].name == "perplexity" &&
               kTable[kPerplexityIncrease].name == "increase of perplexity");
@@ -181,9 +207,17 @@ Result<ContextMemory> f16_context(std::uint64_t tokens, std::uint64_t kv_bytes_p
     return ContextMemory{.tokens = tokens, .cache_bytes = tokens * kv_bytes_per_token};
 }
 
-double limit_excess(const Limits& limits, Metrics metrics)
+Metrics with_context(Metrics metrics, const ContextMemory& context)
 {
-    metrics[kMemory] += static_cast<double>(limits.context.bytes());
+    metrics[kMemory] += static_cast<double>(context.bytes());
+    metrics[kGpuMemory] += static_cast<double>(context.gpu_bytes());
+    metrics[kMainMemory] += static_cast<double>(context.bytes() - context.gpu_bytes());
+    return metrics;
+}
+
+double limit_excess(const Limits& limits, const Metrics& model)
+{
+    const Metrics metrics = with_context(model, limits.context);
     double most = 0;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (limits.most[c] == kUnlimited) continue;

@@ -109,6 +109,9 @@ Result<> check(std::span<const DeviceProfile> devices, std::span<const double> w
         if (device.embedding_type != first.embedding_type)
             return fail("plan: {} timed embeddings in {}, {} in {}", first.device, first.embedding_type, device.device,
                         device.embedding_type);
+        if (device.offload != first.offload)
+            return fail("plan: {} and {} timed other numbers of layers on GPUs: no file is best for both", first.device,
+                        device.device);
         for (const TimedModel& model : device.models)
             if (!(latency(model.speed) > 0))
                 return fail("plan: the latency of {} on {} was not measured", model.name, device.device);

@@ -4,6 +4,8 @@
 #include <apreqel/evaluation.h>
 
 #include <algorithm>
+#include <ranges>
+#include <utility>
 
 namespace apreqel {
 namespace {
@@ -53,6 +55,20 @@ double measured_closeness(const Plan& plan, const Metrics& metrics)
 {
     return extended_closeness(columns_of(metrics, plan.objectives), columns_of(plan.request.weights, plan.objectives),
                               plan.ranking.scale);
+}
+
+std::size_t best_plan(std::span<const Plan> plans)
+{
+    const Objectives& objectives = plans.front().objectives;
+    const std::vector<double> weights = columns_of(plans.front().request.weights, objectives);
+    std::vector<Costs> rows;
+    for (const Plan& plan : plans) rows.push_back(columns_of(plan.chosen().estimate, objectives));
+    const Scale scale = scale_of(rows, weights, norms_of(rows, Normalization::vector));
+    const auto rank = [&](std::size_t p) {
+        const Distances apart = distances(rows[p], weights, scale);
+        return std::pair(-closeness(apart.ideal, apart.anti_ideal), plans[p].chosen().estimate[kLatency]);
+    };
+    return std::ranges::min(std::views::iota(std::size_t{0}, plans.size()), {}, rank);
 }
 
 Result<PlannedFront> plan_front(const Profile& profile, const Sensitivity& sensitivity, const PlanRequest& request)

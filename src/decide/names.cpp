@@ -3,6 +3,8 @@
 #include <apreqel/measurement.h>
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
 #include <ranges>
 
 namespace apreqel {
@@ -26,6 +28,15 @@ std::string_view part_of_block(std::string_view name)
 }
 
 }  // namespace
+
+std::optional<std::size_t> block_number(std::string_view group)
+{
+    if (part_of_block(group).empty()) return std::nullopt;
+    const std::string_view number = group.substr(group.find('.') + 1);
+    std::size_t block = std::numeric_limits<std::size_t>::max();  // of what no number holds
+    std::from_chars(number.data(), number.data() + number.size(), block);
+    return block;
+}
 
 bool is_layer_name(std::string_view name)
 {

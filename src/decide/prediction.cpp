@@ -59,15 +59,17 @@ Result<> check(const Profile& profile, const Sensitivity& sensitivity)
     return {};
 }
 
-/// What is searched by: the usual three, and every other time that has a weight or a limit. In the order of the criteria, so that
-/// the divergence is last, which spans orders of magnitude.
+/// What is searched by: the usual three, and every other time and place that has a weight or a limit; memory as a whole only if it has,
+/// where its places are limited. In the order of the criteria, so that the divergence is last, which spans orders of magnitude.
 Objectives objectives_of(const PlanRequest& request)
 {
     Objectives objectives;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         const bool asked = request.weights[c] > 0 || request.limits.most[c] < kUnlimited;
-        const bool timed = criteria()[c].composition == Composition::timed;
-        if (std::ranges::contains(front_objectives(), c) || (asked && timed)) objectives.push_back(c);
+        const bool usual = std::ranges::contains(front_objectives(), c) && (c != kMemory || !limits_places(request.limits));
+        const Composition composition = criteria()[c].composition;
+        if (usual || (asked && (composition == Composition::timed || composition == Composition::counted)))
+            objectives.push_back(c);
     }
     return objectives;
 }
@@ -133,11 +135,22 @@ public:
             if (std::ranges::contains(sensitivity_.types, variant.type)) prediction_.types.push_back(variant.type);
         if (prediction_.types.empty()) return fail("plan: the profile and the sensitivity have no type in common");
         if (auto chosen = choose_groups(request.mix_embedding); !chosen) return std::unexpected(chosen.error());
+        for (std::size_t column = 0; column < prediction_.counted.size(); ++column) {
+            const std::size_t c = prediction_.counted[column];
+            if (auto added = add_cache(prediction_.bytes, column, c); !added) return std::unexpected(added.error());
+            add_bytes(prediction_.bytes, column, c);
+        }
         for (std::size_t column = 0; column < prediction_.objectives.size(); ++column) {
             const std::size_t c = prediction_.objectives[column];
-            if (auto added = add_cache(column, criteria()[c]); !added) return std::unexpected(added.error());
+            if (auto added = add_cache(prediction_.costs, column, c); !added) return std::unexpected(added.error());
             switch (criteria()[c].composition) {
-                case Composition::counted: add_bytes(column); break;
+                case Composition::counted:
+                    if (!std::ranges::contains(prediction_.counted, c))
+                        return usage_error(
+                            "plan: the profile does not tell what is on accelerators, so {} is not known: run chooses that",
+                            criteria()[c].name);
+                    add_bytes(prediction_.costs, column, c);
+                    break;
                 case Composition::timed:
                     if (auto added = add_times(column, criteria()[c]); !added) return std::unexpected(added.error());
                     break;
@@ -178,38 +191,42 @@ private:
             prediction_.groups.push_back(&group);
             prediction_.choices.push_back(std::move(choices));
         }
-        prediction_.costs.fixed.assign(prediction_.objectives.size(), 0);
-        for (const auto& choices : prediction_.choices)
-            prediction_.costs.groups.emplace_back(choices.size(), Costs(prediction_.objectives.size()));
-        if (!profile_.cache) return {};
-        prediction_.caches = {&profile_.cache->keys, &profile_.cache->values};
-        for (const auto* part : prediction_.caches)
-            prediction_.costs.groups.emplace_back(part->size(), Costs(prediction_.objectives.size()));
+        if (profile_.cache) prediction_.caches = {&profile_.cache->keys, &profile_.cache->values};
+        prediction_.counted = {kMemory};
+        if (profile_.device.offload) prediction_.counted.append_range(std::array{kGpuMemory, kMainMemory});
+        prediction_.costs = no_costs(prediction_.objectives.size());
+        prediction_.bytes = no_costs(prediction_.counted.size());
         return {};
+    }
+
+    /// Of as many columns, for all groups in all their types.
+    [[nodiscard]] AdditiveCosts no_costs(std::size_t columns) const
+    {
+        AdditiveCosts costs{.fixed = Costs(columns), .groups = {}};
+        for (const auto& choices : prediction_.choices) costs.groups.emplace_back(choices.size(), Costs(columns));
+        for (const auto* part : prediction_.caches) costs.groups.emplace_back(part->size(), Costs(columns));
+        return costs;
     }
 
     /// Keys and values each cost what their type does beside the cheapest one. What both cost then is part of every model; the
     /// usual cache is so already, but for its bytes, and is counted in both.
-    Result<> add_cache(std::size_t column, const Criterion& criterion)
+    Result<> add_cache(AdditiveCosts& all, std::size_t column, std::size_t c)
     {
-        double& fixed = prediction_.costs.fixed[column];
+        const Criterion& criterion = criteria()[c];
+        double& fixed = all.fixed[column];
         for (std::size_t p = 0; p < prediction_.caches.size(); ++p) {
             const std::vector<CacheCost>& part = *prediction_.caches[p];
             std::vector<double> costs;
-            for (std::size_t i = 0; i < part.size(); ++i) costs.push_back(cost_of(part, i, criterion));
+            for (std::size_t i = 0; i < part.size(); ++i) costs.push_back(cost_of(part, i, criterion) * cache_share(c));
             if (std::ranges::any_of(costs, [](double cost) { return std::isnan(cost); }))
                 return usage_error("plan: the {} of the types of the KV cache was not measured", criterion.name);
             const double least = std::ranges::min(costs);
-            for (std::size_t i = 0; i < costs.size(); ++i) cache_cost(p, i)[column] = costs[i] - least;
+            for (std::size_t i = 0; i < costs.size(); ++i)
+                all.groups[prediction_.groups.size() + p][i][column] = costs[i] - least;
             const bool counted = criterion.composition == Composition::counted;
             fixed += least - (counted && p == 0 ? 0 : costs.front());
         }
         return {};
-    }
-
-    [[nodiscard]] Costs& cache_cost(std::size_t part, std::size_t type)
-    {
-        return prediction_.costs.groups[prediction_.groups.size() + part][type];
     }
 
     /// What a model's KV cache costs beside the usual one; 0 if its types are not among those known.
@@ -228,23 +245,59 @@ private:
 
     /// Calls `f(group, type, cost)` for each type each group can have.
     template <class F>
-    void for_each_choice(std::size_t column, F f)
+    void for_each_choice(AdditiveCosts& costs, std::size_t column, F f)
     {
         for (std::size_t g = 0; g < prediction_.groups.size(); ++g) {
             for (std::size_t i = 0; i < prediction_.choices[g].size(); ++i)
-                f(*prediction_.groups[g], prediction_.types[prediction_.choices[g][i]], prediction_.costs.groups[g][i][column]);
+                f(*prediction_.groups[g], prediction_.types[prediction_.choices[g][i]], costs.groups[g][i][column]);
         }
     }
 
-    void add_bytes(std::size_t column)
+    /// Of all weights, or of those in one place.
+    void add_bytes(AdditiveCosts& costs, std::size_t column, std::size_t c)
     {
-        double& fixed = prediction_.costs.fixed[column];
-        fixed += static_cast<double>(sensitivity_.fixed_bytes);
+        const std::optional<Offload>& offload = profile_.device.offload;
+        const double on_gpu = offload ? static_cast<double>(offload->fixed_bytes) : 0;
+        const auto all = static_cast<double>(sensitivity_.fixed_bytes);
+        double& fixed = costs.fixed[column];
+        fixed += c == kMemory ? all : c == kGpuMemory ? on_gpu : all - on_gpu;
         for (const GroupSensitivity* group : fixed_)
-            fixed += static_cast<double>(probe(*group, group->fixed_type).memory_bytes);
-        for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
-            cost = static_cast<double>(probe(group, type).memory_bytes);
+            fixed += share_of(*group, c) * static_cast<double>(probe(*group, group->fixed_type).memory_bytes);
+        for_each_choice(costs, column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
+            cost = share_of(group, c) * static_cast<double>(probe(group, type).memory_bytes);
         });
+    }
+
+    /// Whether a group of a block is on accelerators.
+    [[nodiscard]] bool is_offloaded(const GroupSensitivity& group) const
+    {
+        const auto block = block_number(group.group);
+        return profile_.device.offload && block && *block >= profile_.device.offload->first_block;
+    }
+
+    /// How much of the bytes of a group count as the criterion's.
+    [[nodiscard]] double share_of(const GroupSensitivity& group, std::size_t criterion) const
+    {
+        if (criterion == kMemory) return 1;
+        const Offload& offload = *profile_.device.offload;
+        const bool gpu = criterion == kGpuMemory;
+        if (!block_number(group.group)) return gpu ? offload.embedding_gpu : offload.embedding_main;
+        return is_offloaded(group) == gpu ? 1 : 0;
+    }
+
+    /// The same of the KV cache.
+    [[nodiscard]] double cache_share(std::size_t criterion) const
+    {
+        const ContextMemory& context = profile_.device.context;
+        if ((criterion != kGpuMemory && criterion != kMainMemory) || context.cache_bytes == 0) return 1;
+        const double gpu = static_cast<double>(context.gpu_cache_bytes) / static_cast<double>(context.cache_bytes);
+        return criterion == kGpuMemory ? gpu : 1 - gpu;
+    }
+
+    /// Where the group does its work: a type takes another time on an accelerator.
+    [[nodiscard]] std::string part_of(const GroupSensitivity& group) const
+    {
+        return group.part + (is_offloaded(group) ? " on accelerators" : "");
     }
 
     /// A time adds up over groups, those that are fixed included: in each part and type it goes with the weights. What that is per
@@ -256,18 +309,18 @@ private:
         std::vector<double> weights;
         for (const GroupSensitivity& group : sensitivity_.groups) {
             if (!group.fixed_type.empty() && !std::ranges::contains(types, group.fixed_type)) types.push_back(group.fixed_type);
-            const std::size_t part = index_of(parts, group.part);
+            const std::size_t part = index_of(parts, part_of(group));
             if (part == parts.size()) {
-                parts.push_back(group.part);
+                parts.push_back(part_of(group));
                 weights.push_back(0);
             }
             weights[part] += static_cast<double>(group.parameters);
         }
         const auto place = [&](const GroupSensitivity& group, std::string_view type) {
-            return index_of(parts, group.part) * types.size() + index_of(types, type);
+            return index_of(parts, part_of(group)) * types.size() + index_of(types, type);
         };
         const auto share = [&](const GroupSensitivity& group) {
-            return static_cast<double>(group.parameters) / weights[index_of(parts, group.part)];
+            return static_cast<double>(group.parameters) / weights[index_of(parts, part_of(group))];
         };
 
         std::vector<TimedParts> timed;
@@ -301,7 +354,7 @@ private:
             for (const double time : whole) expected.push_back(time * std::max(weight / all, 1e-3));
         const LatencyFit fit = fit_latency(timed, expected);
         if (&criterion == &criteria()[kLatency]) prediction_.latency_error = fit.error;
-        for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
+        for_each_choice(prediction_.costs, column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
             cost = share(group) * fit.parts[place(group, type)];
         });
         for (const GroupSensitivity* group : fixed_)
@@ -352,7 +405,7 @@ private:
             const bool known = quality.kld_tokens > 0 && sum > 0;
             factors.push_back(known ? std::max((quality.kld - others) / sum, kLeast) : 1);
         }
-        for_each_choice(column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
+        for_each_choice(prediction_.costs, column, [&](const GroupSensitivity& group, const std::string& type, double& cost) {
             cost = probe(group, type).kld * (group.fixed_type.empty() ? factors[index_of(prediction_.types, type)] : 1);
         });
         prediction_.costs.fixed[column] += fixed;
@@ -491,6 +544,8 @@ Candidate candidate_of(const Prediction& prediction, const FrontPoint& point)
     Candidate candidate{.counts = std::vector<std::size_t>(prediction.types.size()), .cache = cache_of(prediction, point)};
     for (const std::uint8_t type : types_of(prediction, point)) ++candidate.counts[type];
     Metrics& estimate = candidate.estimate;
+    const Costs bytes = cost_of(prediction.bytes, point.types);
+    for (std::size_t i = 0; i < bytes.size(); ++i) estimate[prediction.counted[i]] = bytes[i];
     for (std::size_t column = 0; column < prediction.objectives.size(); ++column)
         estimate[prediction.objectives[column]] = point.cost[column];
     estimate[kPerplexity] = prediction.perplexity.at(estimate[kDivergence]);

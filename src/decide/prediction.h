@@ -29,7 +29,9 @@ struct Prediction {
     /// The keys and the values of the KV cache, where their types are chosen too: groups of `costs` behind `groups`, which can have
     /// all of their types.
     std::vector<const std::vector<CacheCost>*> caches;
-    AdditiveCosts costs;  ///< columns: `objectives`; a group's types: its `choices`
+    AdditiveCosts costs;               ///< columns: `objectives`; a group's types: its `choices`
+    std::vector<std::size_t> counted;  ///< criteria that are exact, whether anything is searched by them or not
+    AdditiveCosts bytes;               ///< the same by these
     PerplexityLine perplexity;
     double latency_error =
         0;  ///< largest relative error of a measured latency that was left out of its prediction; 0: not known

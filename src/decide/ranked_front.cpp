@@ -21,8 +21,7 @@ std::string stated(const Criterion& criterion, double value)
 /// Nothing keeps the limits: what comes nearest, criterion by criterion.
 std::unexpected<Error> infeasible(const Candidate& nearest, double excess, const ContextMemory& context)
 {
-    Metrics metrics = nearest.estimate;
-    metrics[kMemory] += static_cast<double>(context.bytes());
+    const Metrics metrics = with_context(nearest.estimate, context);
     std::string values;
     for (std::size_t c = 0; c < kCriteria; ++c) {
         if (std::isnan(metrics[c]) || criteria()[c].limit.empty()) continue;
@@ -89,6 +88,7 @@ Plan plan_of(const Profile& profile, const Sensitivity& sensitivity, const PlanR
               .objectives = prediction.objectives,
               .types = prediction.types,
               .embedding_type = profile.model.embedding_type};
+    if (profile.device.offload) plan.gpu_layers = profile.device.offload->layers;
     plan.request.method = Method::front;
     for (const std::string& type : plan.types)
         plan.costs.push_back(metrics_of(measurement_of(profile, type), profile.model.reference));

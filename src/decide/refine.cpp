@@ -45,8 +45,7 @@ PlanRequest paced(PlanRequest request, const Session& session)
     Metrics& most = request.limits.most;
     for (const Measurement& rival : session.rivals) {
         request.nearest = true;
-        Metrics metrics = metrics_of(rival, session.reference);
-        metrics[kMemory] += static_cast<double>(request.limits.context.bytes());
+        const Metrics metrics = with_context(metrics_of(rival, session.reference), request.limits.context);
         for (const std::size_t c : front_objectives())
             if (metrics[c] > 0) most[c] = std::min(most[c], metrics[c]);
     }

@@ -26,6 +26,11 @@ constexpr std::string_view kSuffix = ".hessian";
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
+/// What factors are stored as: in 8 significant bits, of what an error is fed back no part is lost that tells, and their range is
+/// that of floats.
+using Stored = Eigen::bfloat16;
+constexpr std::string_view kStoredType = "bf16";
+
 /// With H reversed in both directions, H = LLᵀ is H = RRᵀ with R upper triangular, and U = R⁻¹.
 bool factor_inverse(Eigen::Map<Matrix> moments)
 {
@@ -104,12 +109,13 @@ bool factor_inverse(InputMoments& moments, std::int64_t columns)
 
 Result<std::vector<float>> HessianFactor::read() const
 {
-    std::vector<float> packed(packed_elements(columns));
+    std::vector<Stored> packed(packed_elements(columns));
     if (auto read = file->read_at(offset, std::as_writable_bytes(std::span(packed))); !read)
         return std::unexpected(read.error());
     std::vector<float> factors(span_elements(columns));
     for_each_triangle_row(columns, [&](std::size_t at, std::size_t from, std::size_t count) {
-        std::copy_n(packed.data() + from, count, factors.data() + at);
+        std::transform(packed.data() + from, packed.data() + from + count, factors.data() + at,
+                       [](Stored number) { return static_cast<float>(number); });
     });
     return factors;
 }
@@ -117,8 +123,8 @@ Result<std::vector<float>> HessianFactor::read() const
 Result<HessianWriter> HessianWriter::create(const std::filesystem::path& path, const Inventory& inventory,
                                             std::span<const SharedInput> inputs)
 {
-    const auto f32 = parse_type("f32");
-    if (!f32) return std::unexpected(f32.error());
+    const auto stored = parse_type(kStoredType);
+    if (!stored) return std::unexpected(stored.error());
     std::vector<std::string> weights;
     std::vector<std::string> firsts;
     for (const SharedInput& input : inputs) {
@@ -136,8 +142,8 @@ Result<HessianWriter> HessianWriter::create(const std::filesystem::path& path, c
         const Tensor& first = inventory.tensors[input.front()];
         columns.push_back(first.columns());
         const std::size_t elements = packed_elements(first.columns());
-        writer.add_tensor(first.name + std::string(kSuffix), {static_cast<std::int64_t>(elements), 1, 1, 1}, *f32,
-                          elements * sizeof(float));
+        writer.add_tensor(first.name + std::string(kSuffix), {static_cast<std::int64_t>(elements), 1, 1, 1}, *stored,
+                          elements * sizeof(Stored));
     }
     HeaderLayout layout = writer.finish();
     auto file = OutputFile::create(path);
@@ -150,9 +156,10 @@ Result<HessianWriter> HessianWriter::create(const std::filesystem::path& path, c
 
 Result<> HessianWriter::write(std::size_t input, std::span<const float> factors)
 {
-    std::vector<float> packed(packed_elements(columns_[input]));
+    std::vector<Stored> packed(packed_elements(columns_[input]));
     for_each_triangle_row(columns_[input], [&](std::size_t at, std::size_t to, std::size_t count) {
-        std::copy_n(factors.data() + at, count, packed.data() + to);
+        std::transform(factors.data() + at, factors.data() + at + count, packed.data() + to,
+                       [](float number) { return Stored(number); });
     });
     return file_.write_at(offsets_[input], std::as_bytes(std::span(packed)));
 }
@@ -184,8 +191,8 @@ Result<> read_hessian(const std::filesystem::path& path, Inventory& inventory)
         const auto input = input_of.find(tensor.name);
         if (input == input_of.end()) continue;
         const auto factors = stored.find(input->second);
-        if (factors == stored.end() || type_name(factors->second->type) != "f32" ||
-            factors->second->size_bytes != packed_elements(tensor.columns()) * sizeof(float))
+        if (factors == stored.end() || type_name(factors->second->type) != kStoredType ||
+            factors->second->size_bytes != packed_elements(tensor.columns()) * sizeof(Stored))
             return fail("read {}: what it has for {} does not fit it: it is of another model", path.string(), tensor.name);
         found[t] = std::make_shared<const HessianFactor>(file, factors->second->offset, tensor.columns());
         ++covered;
@@ -193,13 +200,12 @@ Result<> read_hessian(const std::filesystem::path& path, Inventory& inventory)
     if (covered == 0) return fail("read {}: it has nothing for the tensors of this model", path.string());
     // The workspace seals the file whole: the digest only has to tell files apart.
     const std::string identity = path.filename().string();
-    std::vector<float> sample(1024);
+    std::vector<std::byte> sample;
     XXH64_hash_t digest = XXH3_64bits(identity.data(), identity.size());
     for (const StoredTensor& tensor : container->tensors()) {
-        sample.resize(std::min<std::size_t>(1024, tensor.size_bytes / sizeof(float)));
-        if (auto read = file->read_at(tensor.offset, std::as_writable_bytes(std::span(sample))); !read)
-            return std::unexpected(read.error());
-        digest = XXH3_64bits_withSeed(sample.data(), sample.size() * sizeof(float), digest);
+        sample.resize(std::min<std::size_t>(4096, tensor.size_bytes));
+        if (auto read = file->read_at(tensor.offset, sample); !read) return std::unexpected(read.error());
+        digest = XXH3_64bits_withSeed(sample.data(), sample.size(), digest);
     }
     for (std::size_t t = 0; t < found.size(); ++t) inventory.tensors[t].hessian = std::move(found[t]);
     inventory.hessian = std::format("{:016x} covers {} of {} weights", digest, covered, all);

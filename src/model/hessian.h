@@ -40,7 +40,7 @@ inline constexpr double kCorrelations = 0.7;
 /// its mean is added, as in the paper. Where all inputs were 0, U is the identity: errors stay where they are. False: a sum is not finite.
 [[nodiscard]] bool factor_inverse(InputMoments& moments, std::int64_t columns);
 
-/// Where the U of a tensor are: in the file their upper triangles alone, row by row. Tensors with one input share them.
+/// Where the U of a tensor are: in the file their upper triangles alone, row by row, as bf16. Tensors with one input share them.
 struct HessianFactor {
     std::shared_ptr<const InputFile> file;
     std::uint64_t offset = 0;

@@ -53,6 +53,7 @@ void quality_fields(Archive& archive, Quality& quality, bool written);
 void fields(Archive& archive, Speed& speed);
 void fields(Archive& archive, std::vector<Speed>& speeds);
 void fields(Archive& archive, CacheChoice& cache);
+void fields(Archive& archive, PlacedBytes& placed);
 void fields(Archive& archive, Measurement& measurement);
 /// What a measurement has beside its name.
 void measured_fields(Archive& archive, Measurement& measurement);
@@ -66,6 +67,7 @@ void fields(Archive& archive, UniformVariant& variant);
 void fields(Archive& archive, TimedModel& model);
 void fields(Archive& archive, ModelProfile& profile);
 void fields(Archive& archive, DeviceProfile& profile);
+void fields(Archive& archive, Offload& offload);
 void fields(Archive& archive, CacheCost& type);
 void fields(Archive& archive, CacheProfile& cache);
 void fields(Archive& archive, Profile& profile);

@@ -92,6 +92,14 @@ void measured_fields(Archive& archive, Measurement& measurement)
     fields(archive, measurement.speed);
     quality_fields(archive, measurement.quality, measurement.quality.perplexity > 0);
     archive.optional("cache", measurement.cache, "the KV cache, where its types are chosen too: its bytes count as memory");
+    archive.optional("placed", measurement.placed,
+                     "where `memory_bytes` and that cache are, where it was chosen what is on accelerators");
+}
+
+void fields(Archive& archive, PlacedBytes& placed)
+{
+    archive.required("gpu_bytes", placed.gpu_bytes, "on accelerators");
+    archive.required("main_bytes", placed.main_bytes, "in main memory");
 }
 
 void fields(Archive& archive, CacheChoice& cache)

@@ -32,7 +32,8 @@ void limits_fields(Archive& archive, Limits& limits)
         if (criteria()[c].limit.empty()) continue;
         const bool limited = limits.most[c] < kUnlimited;
         std::optional<double> most = limited ? std::optional(limits.most[c]) : std::nullopt;
-        archive.optional(criteria()[c].field, most, "at most", {.rule = Rule::positive, .whole = c == kMemory});
+        archive.optional(criteria()[c].field, most, "at most",
+                         {.rule = Rule::positive, .whole = criteria()[c].composition == Composition::counted});
         if (archive.reading() && most) limits.most[c] = *most;
     }
     context_fields(archive, limits.context);
@@ -106,6 +107,9 @@ void context_fields(Archive& archive, ContextMemory& context)
     archive.optional("cache_bytes", context.cache_bytes, "of the KV cache, and of what recurrent blocks keep instead",
                      {.written = counted});
     archive.optional("buffer_bytes", context.buffer_bytes, "of buffers for computing; 0: not known", {.written = counted});
+    const bool placed = archive.documenting() || context.gpu_cache_bytes > 0 || context.gpu_buffer_bytes > 0;
+    archive.optional("gpu_cache_bytes", context.gpu_cache_bytes, "of the cache, on accelerators", {.written = placed});
+    archive.optional("gpu_buffer_bytes", context.gpu_buffer_bytes, "of the buffers, on accelerators", {.written = placed});
     archive.optional("cache_is_chosen", context.cache_is_chosen,
                      "the KV cache is part of the plan: `cache_bytes` are those of these types, not of the chosen ones",
                      {.written = archive.documenting() || context.cache_is_chosen});
@@ -134,7 +138,7 @@ void metric_fields(Archive& archive, Metrics& metrics, const Objectives& needed)
         const Criterion& criterion = criteria()[c];
         if (std::ranges::contains(needed, c)) {
             archive.required(criterion.field, metrics[c], criterion.heading,
-                             {.rule = Rule::not_negative, .whole = c == kMemory});
+                             {.rule = Rule::not_negative, .whole = criteria()[c].composition == Composition::counted});
             continue;
         }
         std::optional<double> value = std::isnan(metrics[c]) ? std::nullopt : std::optional(metrics[c]);
@@ -205,6 +209,7 @@ void fields(Archive& archive, Plan& plan)
     if (explained) ranking_fields(archive, ranking, types, known);
     archive.optional("embedding_type", plan.embedding_type, "of embedding and output tensors; q6_K if missing",
                      {.rule = Rule::label});
+    archive.optional("gpu_layers", plan.gpu_layers, "on accelerators, where that was chosen too: `--gpu-layers` of llama.cpp");
     archive.required("allocation", plan.allocation, "the type of every layer");
     archive.optional("fallbacks", plan.fallbacks, "tensors that cannot have the type of their layer");
     if (!explained) return;

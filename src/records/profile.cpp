@@ -87,6 +87,7 @@ void speed_heading_fields(Archive& archive, DeviceProfile& profile)
     archive.optional("generated_tokens", workload.generated, "that were timed, at most", {.written = stated});
     archive.optional("depth", workload.depth, "tokens in the KV cache before either", {.written = stated});
     context_fields(archive, profile.context);
+    archive.optional("offload", profile.offload, "what was on accelerators, where that is chosen too");
 }
 
 /// The usual type first, and none twice.
@@ -125,6 +126,17 @@ void fields(Archive& archive, DeviceProfile& profile)
                      {.rule = Rule::label, .written = archive.documenting() || !profile.embedding_type.empty()});
     archive.optional("version", profile.version, "of apreqel and libllama");
     archive.required("models", profile.models, "timed in the same rounds: the uniform variants, then mixes");
+}
+
+void fields(Archive& archive, Offload& offload)
+{
+    archive.required("gpu_layers", offload.layers, "as --gpu-layers counts them: the output weights are the last");
+    archive.required("first_block", offload.first_block, "this block and those behind it were there");
+    archive.optional("fixed_bytes", offload.fixed_bytes, "there, of tensors that have no choice");
+    archive.optional("embedding_gpu", offload.embedding_gpu, "share of embedding and output that was there",
+                     {.rule = Rule::share});
+    archive.optional("embedding_main", offload.embedding_main,
+                     "share of them in main memory: of what is both, all in both places", {.rule = Rule::share});
 }
 
 void fields(Archive& archive, CacheCost& type)

@@ -52,7 +52,7 @@ Json criteria_json()
         const Look look = look_of(criterion);
         rows.push_back({{"name", criterion.name},
                         {"weight", criterion.weight},
-                        {"limit", criterion.limit},
+                        {"limit", criterion.limit.contains(' ') ? "" : criterion.limit},  // the page plans for one place
                         {"field", criterion.field},
                         {"unit", look.unit},
                         {"scale", look.scale},

@@ -332,6 +332,12 @@ std::string format_front_plan(const Plan& plan)
                                    format_weights(plan), format_limits(plan.request.limits));
     if (plan.latency_error > 0)
         text += std::format("latencies that were left out were predicted within {:.1f} %\n", 100 * plan.latency_error);
+    if (plan.gpu_layers) {
+        const Metrics running = with_context(plan.chosen().estimate, plan.request.limits.context);
+        text += std::format("{} layers on GPUs (--gpu-layers), with what a context takes {} there and {} in main memory\n",
+                            *plan.gpu_layers, format_criterion(kGpuMemory, running[kGpuMemory]),
+                            format_criterion(kMainMemory, running[kMainMemory]));
+    }
     return text + "\n" + format_candidates_table(plan);
 }
 

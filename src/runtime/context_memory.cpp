@@ -1,6 +1,7 @@
 #include "runtime/context_memory.h"
 
 #include "runtime/context.h"
+#include "runtime/placement.h"
 
 #include <apreqel/quant_type.h>
 
@@ -51,6 +52,22 @@ std::optional<double> take_part(std::string_view& line, double cells)
     return step > kRounded ? std::round(*mib * kMiB / step) * step : *mib * kMiB;
 }
 
+/// Whether what is reported as "     CUDA0 compute" is in one of `buffers`.
+bool is_in(std::string_view name, std::span<const std::string> buffers)
+{
+    const std::string words = std::format(" {} ", name);
+    return std::ranges::any_of(buffers, [&](const std::string& buffer) { return words.contains(" " + buffer + " "); });
+}
+
+/// Of the blocks, those whose part of the cache is on accelerators: the last ones, but for the output weights, which count as a layer.
+double offloaded_share(const LoadedModel& model, const RunSettings& settings)
+{
+    if (!settings.offload_cache || settings.gpu_layers == 0 || accelerator_buffers(settings).empty()) return 0;
+    const int blocks = std::max(1, llama_model_n_layer(model.get()));
+    const int layers = settings.gpu_layers < 0 ? blocks + 1 : settings.gpu_layers;
+    return static_cast<double>(std::clamp(layers - 1, 0, blocks)) / blocks;
+}
+
 /// "size =   12.00 MiB (  1024 cells,   2 layers,  1/1 seqs), K (f16):    6.00 MiB, V (f16):    6.00 MiB", where other memories
 /// have other parts or none.
 std::optional<double> cache_bytes(std::string_view line)
@@ -67,7 +84,7 @@ std::optional<double> cache_bytes(std::string_view line)
 
 }  // namespace
 
-ContextMemory reported_memory(std::span<const std::string> lines)
+ContextMemory reported_memory(std::span<const std::string> lines, std::span<const std::string> accelerators)
 {
     double cache = 0;
     std::map<std::string, double> buffers;  // "CPU compute"; what is reported again is made again
@@ -82,9 +99,13 @@ ContextMemory reported_memory(std::span<const std::string> lines)
         if (const auto mib = take_number(rest, " MiB")) buffers[name] = *mib * kMiB;
     }
     double buffer = 0;
-    for (const auto& [name, bytes] : buffers) buffer += bytes;
-    return {.cache_bytes = static_cast<std::uint64_t>(std::llround(cache)),
-            .buffer_bytes = static_cast<std::uint64_t>(std::llround(buffer))};
+    double gpu_buffer = 0;
+    for (const auto& [name, bytes] : buffers) {
+        buffer += bytes;
+        if (is_in(name, accelerators)) gpu_buffer += bytes;
+    }
+    const auto whole = [](double bytes) { return static_cast<std::uint64_t>(std::llround(bytes)); };
+    return {.cache_bytes = whole(cache), .buffer_bytes = whole(buffer), .gpu_buffer_bytes = whole(gpu_buffer)};
 }
 
 Result<ContextMemory> context_memory(const std::filesystem::path& path, const RunSettings& settings, std::uint64_t tokens,
@@ -101,7 +122,9 @@ Result<ContextMemory> context_memory(const std::filesystem::path& path, const Ru
         std::vector<std::string> said;
         if (const auto context = make_context(*model, *params, monitor, &said); !context)
             return std::unexpected(context.error());
-        memory = reported_memory(said);
+        memory = reported_memory(said, accelerator_buffers(settings));
+        const double share = offloaded_share(*model, settings);
+        memory.gpu_cache_bytes = static_cast<std::uint64_t>(std::llround(share * static_cast<double>(memory.cache_bytes)));
         if (memory.cache_bytes == 0 || memory.buffer_bytes == 0)
             return fail("run {}: libllama does not report the memory of its context", path.string());
     }

@@ -21,7 +21,8 @@ namespace apreqel {
                                                    std::uint64_t tokens, const Monitor& monitor);
 
 /// The bytes that libllama reports in `lines` while it makes a context. It reports hundredths of a MiB; a KV cache of many cells
-/// is exact nevertheless, as every cell has whole blocks of the cache's type. Its types and tokens are not filled in.
-[[nodiscard]] ContextMemory reported_memory(std::span<const std::string> lines);
+/// is exact nevertheless, as every cell has whole blocks of the cache's type. `accelerators`: names of their buffers. Its types, its
+/// tokens and what of the cache is on accelerators are not filled in.
+[[nodiscard]] ContextMemory reported_memory(std::span<const std::string> lines, std::span<const std::string> accelerators = {});
 
 }  // namespace apreqel

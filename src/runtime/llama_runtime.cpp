@@ -104,7 +104,8 @@ public:
                 .device = device_name(settings),
                 .machine = machine_identity(),
                 .offloading = offloading(settings),
-                .threads = thread_count(settings)};
+                .threads = thread_count(settings),
+                .has_accelerator = !accelerator_buffers(settings).empty()};
     }
 
     Result<std::unique_ptr<RunnableModel>> load(const std::filesystem::path& path, const RunSettings& settings,

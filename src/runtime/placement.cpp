@@ -73,6 +73,15 @@ std::vector<ggml_backend_dev_t> accelerators(const RunSettings& settings)
     return devices;
 }
 
+std::vector<std::string> accelerator_buffers(const RunSettings& settings)
+{
+    std::vector<std::string> buffers;
+    for (ggml_backend_dev_t device : accelerators(settings))
+        if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_ACCEL)  // which computes in main memory
+            buffers.emplace_back(ggml_backend_buft_name(ggml_backend_dev_buffer_type(device)));
+    return buffers;
+}
+
 Result<std::shared_ptr<Placement>> Placement::of(const RunSettings& settings)
 {
     auto placement = std::make_shared<Placement>();

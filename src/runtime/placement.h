@@ -29,4 +29,7 @@ private:
 /// The accelerators of this machine that settings allow.
 [[nodiscard]] std::vector<ggml_backend_dev_t> accelerators(const RunSettings& settings);
 
+/// The names of the buffers of those that have memory for a model, as libllama reports them.
+[[nodiscard]] std::vector<std::string> accelerator_buffers(const RunSettings& settings);
+
 }  // namespace apreqel

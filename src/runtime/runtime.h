@@ -29,6 +29,7 @@ struct Platform {
     std::string machine;     ///< tells this machine from any other; not for people
     std::string offloading;  ///< how many blocks go to which accelerators
     unsigned threads = 1;
+    bool has_accelerator = false;  ///< that may be used
 };
 
 /// How far the weights as they stand are from those of the reference.

@@ -256,8 +256,23 @@ Result<std::size_t> tokens_of_sample(Runner& runner, const SpeedSettings& settin
                                                static_cast<double>(settings.generated)));
 }
 
+/// What is free where models of these settings lie: in main memory, or on accelerators.
+std::uint64_t free_memory(const RunSettings& run)
+{
+    const std::uint64_t main = available_memory().value_or(0);
+    if (run.gpu_layers == 0 || accelerator_buffers(run).empty()) return main;
+    std::uint64_t there = 0;
+    for (ggml_backend_dev_t device : accelerators(run)) {
+        std::size_t free = 0;
+        std::size_t total = 0;
+        ggml_backend_dev_memory(device, &free, &total);
+        there += free;
+    }
+    return std::min(main, there);
+}
+
 /// `context_bytes`: of one model.
-bool fit_together(std::span<const std::filesystem::path> models, std::uint64_t context_bytes)
+bool fit_together(std::span<const std::filesystem::path> models, std::uint64_t context_bytes, const RunSettings& run)
 {
     std::uint64_t bytes = models.size() * context_bytes;
     for (const auto& path : models) {
@@ -265,7 +280,7 @@ bool fit_together(std::span<const std::filesystem::path> models, std::uint64_t c
         const auto size = std::filesystem::file_size(path, error);
         if (!error) bytes += size;
     }
-    return bytes < available_memory().value_or(0) / 2;
+    return bytes < free_memory(run) / 2;
 }
 
 /// Whether there were enough rounds. The pace of the machine, which all models share, does not count.
@@ -358,7 +373,7 @@ Result<std::vector<Speed>> measure_speed(std::span<const std::filesystem::path> 
                 auto made = Runner::make(models[m], own, settings, pool, past, metering.meter.get(), monitor);
                 if (!made) return std::unexpected(made.error());
                 runners[m].emplace(std::move(*made));
-                if (!keep) keep = fit_together(models, past.size() * (settings.prompt > 0 ? 2 : 1));
+                if (!keep) keep = fit_together(models, past.size() * (settings.prompt > 0 ? 2 : 1), run);
             }
             if (tokens == 0) {
                 const auto enough = tokens_of_sample(*runners[m], settings);

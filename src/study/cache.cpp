@@ -29,7 +29,7 @@ using MakeTypes = CacheTypes (*)(std::string);
 /// Nothing: the model cannot have it here.
 Result<std::optional<ContextMemory>> memory_of(const Study& study, const CacheTypes& types)
 {
-    RunSettings run = study.settings.run;
+    RunSettings run = study.timed_run();
     run.cache = types;
     auto memory = study.runtime->context_memory(study.model(), run, study.settings.context, study.monitor);
     if (memory) return std::move(*memory);

@@ -190,7 +190,7 @@ Result<> use_own_hessian(Study& study, bool with_importance)
         return ready;
     const ImportanceSettings settings{.chunks = kOwnChunks};
     const auto hessian =
-        find_collected(study, kHessian, std::format("{} correlations {} triangles", words_of(settings), kCorrelations));
+        find_collected(study, kHessian, std::format("{} correlations {} triangles of bf16", words_of(settings), kCorrelations));
     if (!hessian) return std::unexpected(hessian.error());
     std::filesystem::path missing;  // the importance matrix, if the same run of the text is to make it
     if (with_importance && study.inventory.experts == 0) {

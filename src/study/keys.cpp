@@ -49,6 +49,7 @@ Facts Facts::of(const Study& study)
          {Input::libllama, platform.libllama}});
     if (settings.speed.energy) facts.values_[Input::speed] += ", energy";
     facts.values_[Input::speed] += key_of(settings.run.cache);
+    if (settings.gpu_layers) facts.values_[Input::speed] += std::format(", {} layers on accelerators", *settings.gpu_layers);
     return facts;
 }
 

@@ -210,7 +210,7 @@ Result<> check_energy(const Study& study)
 Result<std::vector<Speed>> time_models(const Study& study, std::span<const std::filesystem::path> models,
                                        std::span<const CacheTypes> caches)
 {
-    auto speeds = study.runtime->measure_speed(models, caches, study.settings.run, study.settings.speed, study.monitor);
+    auto speeds = study.runtime->measure_speed(models, caches, study.timed_run(), study.settings.speed, study.monitor);
     if (!speeds) return speeds;
     for (const Speed& speed : *speeds) {
         const auto finite = check_figures(

@@ -3,20 +3,39 @@
 #include "model/readiness.h"
 #include "quantize/write_models.h"
 #include "study/keys.h"
+#include "study/offload.h"
 #include "study/text.h"
 #include "study/variants.h"
 
 #include <apreqel/version.h>
 
 namespace apreqel {
+namespace {
+
+/// How many types farther the blocks on accelerators are: their attention does not have the type of the other FFNs.
+constexpr std::size_t kOffloadedStep = 2;
+
+/// One type in the blocks before `block`, another from there on: what the two places take.
+std::vector<GroupType> split_at(const Inventory& inventory, std::size_t block, const Variant& before, const Variant& behind)
+{
+    std::vector<GroupType> mix;
+    for (const Group& layer : inventory.layers) mix.push_back({layer.name, (layer.block < block ? before : behind).name});
+    return mix;
+}
+
+}  // namespace
+
 std::vector<std::vector<GroupType>> telling_mixes(const Study& study, bool few)
 {
     const std::vector<Variant>& types = study.settings.types;
     std::vector<std::vector<GroupType>> mixes;
+    const std::size_t first = study.settings.gpu_layers ? offload_of(study.inventory, *study.settings.gpu_layers).first_block
+                                                        : study.inventory.blocks;
     const auto add = [&](std::size_t attention, std::size_t step, std::optional<std::size_t> embedding) {
         std::vector<GroupType> mix;
         for (const Group& layer : study.inventory.layers) {
-            const std::size_t type = layer.part == kFfn ? attention + step : attention;
+            std::size_t type = layer.part == kFfn ? attention + step : attention;
+            if (layer.block >= first) type += kOffloadedStep;
             mix.push_back({layer.name, types[type % types.size()].name});
         }
         if (embedding) mix.push_back({std::string(kEmbedding), types[*embedding % types.size()].name});
@@ -31,6 +50,8 @@ std::vector<std::vector<GroupType>> telling_mixes(const Study& study, bool few)
         if (types.size() > 1 && !(few && stored && q % kOneIn > 0)) add(q, 1, std::nullopt);
         if (stored) add(q, 2, q + 1);
     }
+    if (first > 0 && first < study.inventory.blocks)
+        for (std::size_t q = 1; q < types.size(); ++q) mixes.push_back(split_at(study.inventory, first, types[q], types[0]));
     return mixes;
 }
 
@@ -74,11 +95,12 @@ Result<Profile> weighed_profile(const Study& study)
     model->version = tool_version(platform.libllama);
     Profile profile{.model = std::move(*model), .device = {}};
     profile.device = {.model = profile.model.model,
-                      .device = platform.device,
+                      .device = study.runtime->platform(study.timed_run()).device,
                       .version = profile.model.version,
                       .embedding_type = profile.model.embedding_type,
                       .workload = {settings.speed.prompt, settings.speed.generated, settings.speed.depth},
                       .models = {}};
+    if (settings.gpu_layers) profile.device.offload = offload_of(study.inventory, *settings.gpu_layers);
     return profile;
 }
 

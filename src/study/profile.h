@@ -10,7 +10,8 @@ namespace apreqel {
 
 /// Mixes that tell what each type costs in attention, in FFN and in the embedding: attention takes every type in turn, FFN and,
 /// where it is mixed too, the embedding take others. `few`: hardly more than there are types, for a fit that knows what to
-/// expect; else with the embedding as it is in the uniform variants, and again with it mixed.
+/// expect; else with the embedding as it is in the uniform variants, and again with it mixed. Where a part of the blocks is on
+/// accelerators, they have other types than the rest, too.
 [[nodiscard]] std::vector<std::vector<GroupType>> telling_mixes(const Study& study, bool few);
 
 /// Settings with which shapes are timed: medians to 1 %, what the fit of latencies takes them to be good for; samples of a third

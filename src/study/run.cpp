@@ -2,6 +2,7 @@
 #include "model/readiness.h"
 #include "study/budget.h"
 #include "study/keys.h"
+#include "study/offload.h"
 #include "study/rivals.h"
 #include "study/study.h"
 #include "study/text.h"
@@ -11,6 +12,7 @@
 #include <apreqel/refine.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -22,7 +24,7 @@ constexpr double kProbingShare = 0.5;
 
 RunResult result_of(const Study& study, Attempt shipped, Measurement reference, const std::filesystem::path& output)
 {
-    const Platform platform = study.platform();
+    const Platform platform = study.runtime->platform(study.timed_run());
     RunResult result{.plan = std::move(shipped.plan),
                      .reference = std::move(reference),
                      .uniform = {},
@@ -42,6 +44,15 @@ Result<> ship_mix(const Study& study, const std::filesystem::path& mix, const st
     return {};
 }
 
+/// Where its bytes are, if that is part of the plan.
+std::optional<PlacedBytes> placed(const Plan& plan)
+{
+    if (!plan.gpu_layers) return std::nullopt;
+    const Metrics& estimate = plan.chosen().estimate;
+    return PlacedBytes{.gpu_bytes = static_cast<std::uint64_t>(std::llround(estimate[kGpuMemory])),
+                       .main_bytes = static_cast<std::uint64_t>(std::llround(estimate[kMainMemory]))};
+}
+
 /// What is known of a plan that was not built: its memory is exact.
 Measurement weigh(const Study& study, const Plan& plan)
 {
@@ -52,7 +63,8 @@ Measurement weigh(const Study& study, const Plan& plan)
             .bits_per_weight = 8 * static_cast<double>(bytes) / static_cast<double>(study.inventory.parameters()),
             .quality = {},
             .speed = {},
-            .cache = cache};
+            .cache = cache,
+            .placed = placed(plan)};
 }
 
 /// The mix that was built last. The next one takes the tensors from it that both have alike, and replaces it: candidates differ in
@@ -307,19 +319,41 @@ Result<Ship> search(const Study& study, const PlanRequest& request, const RivalF
     }
 }
 
+/// Where places are limited: the study with the number of layers on accelerators that is chosen, and with the types that go with it, and
+/// the request with what a context then takes where.
+Result<Profile> place(Study& study, PlanRequest& request, const Sensitivity& sensitivity)
+{
+    auto profile = choose_offload(study, sensitivity, request);
+    if (!profile) return profile;
+    study.settings.gpu_layers = profile->device.offload->layers;
+    std::erase_if(study.settings.types, [&](const Variant& type) {
+        return !std::ranges::contains(profile->model.types, type.name, &UniformVariant::type);
+    });
+    request.limits.context = profile->device.context;
+    request.limits.context.cache_is_chosen = study.settings.mix_cache;
+    return study.settings.mix_cache ? outlook(study) : std::move(profile);
+}
+
 /// From nothing to what is to be shipped. Error: among others, that there is no more time; `found` tells how far it came.
-Result<Ship> find_best(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
+Result<Ship> find_best(Study& study, PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
                        const RivalFiles& rivals, const Budget& budget, LastMix& mix, Progress& found)
 {
-    auto profile = outlook(study);
-    if (!profile) return std::unexpected(profile.error());
-    found.profile = std::move(*profile);
-    found.reference.cache = usual_cache(*found.profile);
+    const auto keep = [&](Result<Profile> profile) -> Result<> {
+        if (!profile) return std::unexpected(profile.error());
+        found.profile = std::move(*profile);
+        found.reference.cache = usual_cache(*found.profile);
+        return {};
+    };
+    const bool placing = limits_places(request.limits);
+    if (!placing)
+        if (auto kept = keep(outlook(study)); !kept) return std::unexpected(kept.error());
     SenseSettings probing = sensing;
     if (const auto left = budget.seconds_left()) probing.minutes = std::max(*left, 1.0) / 60 * kProbingShare;
     auto sensitivity = sense(study, probing);
     if (!sensitivity) return std::unexpected(sensitivity.error());
     found.sensitivity = std::move(*sensitivity);
+    if (placing)
+        if (auto kept = keep(place(study, request, *found.sensitivity)); !kept) return std::unexpected(kept.error());
     auto reference = measure_reference(study);
     if (!reference) return std::unexpected(reference.error());
     found.reference = std::move(*reference);
@@ -362,7 +396,7 @@ Result<> keep_plan(const Study& study, const Plan& plan)
     return write_text(study.workspace.path("plan.json"), to_json(spelled_out(study.inventory, plan, study.settings.types)));
 }
 
-Result<RunResult> run_front(const Study& study, const PlanRequest& request, const SenseSettings& sensing, const RunGoal& goal,
+Result<RunResult> run_front(const Study& study, PlanRequest request, const SenseSettings& sensing, const RunGoal& goal,
                             const std::filesystem::path& output)
 {
     Budget budget(study.monitor, goal.minutes);
@@ -378,7 +412,8 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
         timed.settings.types.append_range(*types);
     }
     auto ship = find_best(timed, request, sensing, goal, rivals, budget, mix, found);
-    const bool early = !ship && ship.error().code == ErrorCode::interrupted && goal.minutes > 0 && found.sensitivity;
+    const bool early =
+        !ship && ship.error().code == ErrorCode::interrupted && goal.minutes > 0 && found.sensitivity && found.profile;
     if (early) {
         budget.finish();
         ship = best_so_far(timed, request, found);
@@ -393,7 +428,7 @@ Result<RunResult> run_front(const Study& study, const PlanRequest& request, cons
         if (auto done = time_output(timed, *built, shipped, found.session); !done) return std::unexpected(done.error());
     if (auto written = ship_mix(study, *built, output); !written) return std::unexpected(written.error());
     if (auto kept = keep_plan(timed, shipped.plan); !kept) return std::unexpected(kept.error());
-    RunResult result = result_of(study, std::move(shipped), std::move(found.reference), output);
+    RunResult result = result_of(timed, std::move(shipped), std::move(found.reference), output);
     result.because = std::move(ship->because);
     result.limits_kept = ship->limits_kept;
     if (!early) {  // the output itself is what has to keep them
@@ -451,6 +486,14 @@ Result<> check_run(const Study& study, const PlanRequest& request)
         return usage_error("run: prompt latency has a weight or a limit, so a prompt must be timed: --prompt-tokens is 0");
     if (asks_for_energy(request) && !study.settings.speed.energy)
         return usage_error("run: energy has a weight or a limit, so it must be measured: --energy");
+    if (limits_places(request.limits) && !study.platform().has_accelerator)
+        return std::unexpected(Error{ErrorCode::usage,
+                                     "run: what is on a GPU is limited, and libggml finds none that it may use",
+                                     "--max-memory SIZE limits the whole; --devices and --rpc say what may be used"});
+    if (!limits_places(request.limits) && (request.weights[kGpuMemory] > 0 || request.weights[kMainMemory] > 0))
+        return usage_error("run: what is on a GPU has a weight, which only --max-memory gpu=SIZE or cpu=SIZE lets choose");
+    if (limits_places(request.limits) && !study.settings.run.overrides.empty())
+        return usage_error("run: --override-tensor says where tensors are, so that --max-memory gpu= cannot choose it");
     return check_energy(study);
 }
 

@@ -46,6 +46,7 @@ struct StudySettings {
     bool remeasure = false;     ///< measure again what the workspace already holds
     std::uint64_t context = 0;  ///< tokens of a context that profiles tell the memory of; 0: of none
     bool mix_cache = false;     ///< the types of the KV cache of that context are chosen too
+    std::optional<std::size_t> gpu_layers{};  ///< on accelerators while times are measured; nothing: those of `run`
     RunSettings run;
     QualitySettings quality;
     SpeedSettings speed;
@@ -65,10 +66,17 @@ struct Study {
 
     [[nodiscard]] const std::filesystem::path& model() const { return inventory.files.front(); }
     [[nodiscard]] Platform platform() const { return runtime->platform(settings.run); }
+    /// How models run while times are measured: as the result is to run.
+    [[nodiscard]] RunSettings timed_run() const
+    {
+        RunSettings run = settings.run;
+        if (settings.gpu_layers) run.gpu_layers = static_cast<int>(*settings.gpu_layers);
+        return run;
+    }
     /// What the model keeps in memory beside its weights at the context of the settings.
     [[nodiscard]] Result<ContextMemory> context() const
     {
-        return runtime->context_memory(model(), settings.run, settings.context, monitor);
+        return runtime->context_memory(model(), timed_run(), settings.context, monitor);
     }
 };
 
@@ -263,8 +271,9 @@ struct EvaluationSettings {
 [[nodiscard]] Result<> check_figures(std::string_view measured, std::initializer_list<double> figures);
 
 /// Leaves out of the study's types what a GPU of its settings has no product of, or a wrong one (runtime/products.h), and warns of
-/// it by name: nothing is worth timing there. Error: none is left.
-[[nodiscard]] Result<> leave_out_wrong_types(Study& study);
+/// it by name: nothing is worth timing there. `layers_are_chosen`: any number of layers may come to be on a GPU, whatever the settings
+/// say. Error: none is left.
+[[nodiscard]] Result<> leave_out_wrong_types(Study& study, bool layers_are_chosen = false);
 
 /// Error: the study measures the energy of tokens, and this machine does not tell it.
 [[nodiscard]] Result<> check_energy(const Study& study);

@@ -22,7 +22,7 @@ void add_formats(const Inventory& inventory, std::span<const QuantType> types, s
 
 }  // namespace
 
-Result<> leave_out_wrong_types(Study& study)
+Result<> leave_out_wrong_types(Study& study, bool layers_are_chosen)
 {
     std::vector<Variant>& variants = study.settings.types;
     std::vector<RowFormat> all;
@@ -32,7 +32,9 @@ Result<> leave_out_wrong_types(Study& study)
         add_formats(study.inventory, assignment.types, formats[v]);
         add_formats(study.inventory, assignment.types, all);
     }
-    const auto wrong = study.runtime->find_wrong_types(study.settings.run, all);
+    RunSettings anywhere = study.settings.run;
+    if (layers_are_chosen) anywhere.gpu_layers = -1;
+    const auto wrong = study.runtime->find_wrong_types(anywhere, all);
     if (!wrong) return std::unexpected(wrong.error());
     std::vector<Variant> trusted;
     std::vector<std::string> left_out;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "records/format.h"
 #include "runtime/context.h"
+#include "support/places.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 #include "support/tool.h"
@@ -236,6 +237,77 @@ TEST_CASE("everything that runs a model runs it on two servers, and finds what t
     run("bench", {"-o", place.in("latency.json"), "--types", "q4_0,q4_K,q8_0,iq4_nl", "-r", "1", "--generate", "2"}, true);
     CHECK(!place.out().contains("left out"));  // every product is right there too
     CHECK(read_device_profile(place.folder / "latency.json")->device.contains(two.endpoint));
+}
+
+TEST_CASE("layers on accelerators are those that libllama puts there", "[study][slow]")
+{
+    APREQEL_NEEDS_RPC();
+    TempDir folder;
+    const Server server(folder.path());
+    const auto untied = make_tiny_model(folder.path(), {.blocks = 4, .type = 0, .file = "m.gguf"});
+    const auto tied = make_tiny_model(folder.path(), {.blocks = 4, .type = 0, .tied = true, .file = "tied.gguf"});
+    // A server that has just begun still closes the connection that found it ready, and has no room for many that wait.
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    REQUIRE(add_servers({server.endpoint}));
+    compare_places(untied, {.threads = 1});
+    compare_places(tied, {.threads = 1});
+}
+
+TEST_CASE("with a limit for each place it is chosen what is on accelerators, and the command says it", "[cli][slow]")
+{
+    APREQEL_NEEDS_RPC();
+    Place place;
+    const Server server(place.folder.path());
+    const auto run = [&](const std::string& limits) {
+        return place.run("run", {"--max-memory",
+                                 limits,
+                                 "--text",
+                                 place.in("text.txt"),
+                                 "--calibration",
+                                 place.in("text.txt"),
+                                 "--types",
+                                 "q4_0,q8_0",
+                                 "--imatrix",
+                                 "none",
+                                 "--rounding",
+                                 "nearest",
+                                 "--context",
+                                 "64",
+                                 "--kv-context",
+                                 "64",
+                                 "-r",
+                                 "1",
+                                 "--generate",
+                                 "4",
+                                 "--threads",
+                                 "1",
+                                 "--rpc",
+                                 server.endpoint,
+                                 "-o",
+                                 place.in("mixed.gguf"),
+                                 "--force"});
+    };
+    // The smallest mix does not fit into main memory beside its context.
+    constexpr std::uint64_t kGpu = 3500 << 10;
+    constexpr std::uint64_t kMain = 1600 << 10;
+    REQUIRE(run(std::format("gpu={},cpu={}", kGpu, kMain)) == 0);
+    INFO(place.out());
+    const auto result = read_run(place.model.string() + ".apreqel/run.json");
+    REQUIRE(result);
+    REQUIRE(result->plan.gpu_layers);
+    REQUIRE(result->mix.placed);
+    CHECK(*result->plan.gpu_layers > 0);
+    const ContextMemory& context = result->plan.request.limits.context;
+    CHECK(context.gpu_cache_bytes > 0);
+    CHECK(context.gpu_buffer_bytes > 0);
+    CHECK(result->mix.placed->gpu_bytes + context.gpu_bytes() <= kGpu);
+    CHECK(result->mix.placed->main_bytes + context.bytes() - context.gpu_bytes() <= kMain);
+    CHECK(place.out().contains(std::format("-ngl {}", *result->plan.gpu_layers)));
+    CHECK(run("gpu=1,cpu=1") == 3);
+    CHECK(place.out().contains("no mix of these types keeps the limits"));
+    // None is here without a server.
+    CHECK(place.run("run", {"--max-memory", "gpu=1GiB", "-o", place.in("other.gguf")}) == 2);
+    CHECK(place.out().contains("finds none that it may use"));
 }
 
 TEST_CASE("a server that is lost is an error, and the same command goes on to the same result", "[cli][slow]")

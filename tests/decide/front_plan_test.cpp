@@ -114,6 +114,70 @@ TEST_CASE("a memory limit leaves the precise type to the layer that suffers most
     CHECK(beside->chosen().estimate[kMemory] == plan->chosen().estimate[kMemory]);
 }
 
+/// The second block and the output, which the embedding serves as, are on accelerators.
+Case placed_case()
+{
+    Case c;
+    c.profile.device.offload = {.layers = 2, .first_block = 1, .fixed_bytes = 100, .embedding_gpu = 1, .embedding_main = 1};
+    return c;
+}
+
+TEST_CASE("a limit of what is on accelerators counts what is there, and nothing else", "[decide]")
+{
+    const Case c = placed_case();
+    const auto plan = c.plan("accuracy=1", at_most(kGpuMemory, 100 + 500 + 300));
+    REQUIRE(plan);
+    const Metrics& estimate = plan->chosen().estimate;
+    CHECK(types_of(*plan).starts_with("88"));
+    CHECK(estimate[kGpuMemory] == 900);
+    CHECK(estimate[kMainMemory] == 400 + 500 + 400);
+    CHECK(estimate[kMemory] == 500 + 500 + 700);  // the embedding once
+    CHECK(plan->gpu_layers == 2);
+    Limits both = at_most(kGpuMemory, 900);
+    both.most[kMainMemory] = 1200;
+    CHECK(c.plan("accuracy=1", both)->chosen().estimate[kMainMemory] == 1200);
+    // What the context has there takes the place of a precise layer.
+    const ContextMemory context{
+        .tokens = 20, .cache_bytes = 150, .buffer_bytes = 50, .gpu_cache_bytes = 75, .gpu_buffer_bytes = 25};
+    CHECK(c.plan("accuracy=1", at_most(kGpuMemory, 1000, context))->chosen().estimate[kGpuMemory] == 900);
+    const auto unknown = Case().plan("accuracy=1", at_most(kGpuMemory, 900));
+    REQUIRE(!unknown);
+    CHECK(unknown.error().code == ErrorCode::usage);
+}
+
+TEST_CASE("a type takes another time on accelerators", "[decide]")
+{
+    Case c = placed_case();
+    // On the processor a block takes 2.8 or 1.8 ms, on the accelerator hardly any.
+    const auto add_mix = [&](const char* first, const char* second, double latency) {
+        std::vector<GroupType> allocation = c.mix(first, first);
+        for (GroupType& entry : allocation)
+            if (entry.group.starts_with("blk.1.")) entry.type = second;
+        c.profile.device.models.push_back(
+            {.name = "mix", .allocation = allocation, .speed = {.latency_ms = {.median = latency}}});
+    };
+    add_mix("q3_K", "q8_0", 3);
+    add_mix("q8_0", "q3_K", 2);
+    CHECK(types_of(*c.plan("memory=1", at_most(kLatency, 2.2))) == "8833");
+}
+
+TEST_CASE("of plans for several numbers of layers the closest is taken, and of equals the fastest", "[decide]")
+{
+    const auto with = [](double latency, double kld) {
+        Plan plan{.request = {.weights = *parse_weights("latency=.5,accuracy=.5")}, .objectives = front_objectives()};
+        plan.ranking.best.emplace_back();
+        plan.ranking.best.front().estimate[kMemory] = 1000;
+        plan.ranking.best.front().estimate[kLatency] = latency;
+        plan.ranking.best.front().estimate[kDivergence] = kld;
+        return plan;
+    };
+    const std::vector<Plan> plans{with(20, 0.0100), with(10, 0.0101), with(9, 0.08)};
+    CHECK(best_plan(plans) == 1);
+    std::vector<Plan> equal{with(20, 0.01), with(10, 0.01)};
+    for (Plan& plan : equal) plan.request.weights = *parse_weights("accuracy=1");
+    CHECK(best_plan(equal) == 1);
+}
+
 TEST_CASE("every limit binds", "[decide]")
 {
     const Case c;

@@ -18,11 +18,11 @@ namespace {
 constexpr SampleSettings kPrompted{.sequences = 2, .tokens = 300, .seed = 5, .writing = Writing::prompted};
 
 /// The texts of a model, and how many tokens they have joined by line breaks.
-struct Sampled {
+struct SampledTexts {
     std::vector<std::string> texts;
     std::size_t tokens;
 };
-Sampled sampled(const std::filesystem::path& path, const SampleSettings& settings)
+SampledTexts sampled(const std::filesystem::path& path, const SampleSettings& settings)
 {
     const auto model = LoadedModel::load(path, {});
     REQUIRE(model);
@@ -67,7 +67,7 @@ std::filesystem::path always_writes(const TempDir& folder, Token token)
 
 TEST_CASE("prompted texts have as many tokens as asked for, and hardly more", "[runtime]")
 {
-    const Sampled first = sampled(demo_model(), kPrompted);
+    const SampledTexts first = sampled(demo_model(), kPrompted);
     CHECK(first.tokens >= 600);
     CHECK(first.tokens < 700);
     CHECK(first.texts.size() > 4);  // none goes on for more than 128 tokens
@@ -81,7 +81,7 @@ TEST_CASE("prompted texts have as many tokens as asked for, and hardly more", "[
 TEST_CASE("a model with a chat template is asked, and its texts hold no markup", "[runtime]")
 {
     const TempDir folder;
-    const Sampled chat =
+    const SampledTexts chat =
         sampled(with_template(folder, "{% for m in messages %}<|im_start|>{{ m }}<|im_end|>{% endfor %}"), kPrompted);
     CHECK(chat.tokens >= 600);
     for (std::size_t i = 0; i < chat.texts.size(); ++i) {
@@ -94,7 +94,7 @@ TEST_CASE("a model with a chat template is asked, and its texts hold no markup",
 TEST_CASE("a chat template that libllama does not know is as good as none", "[runtime]")
 {
     const TempDir folder;
-    const Sampled none = sampled(with_template(folder, nullptr), kPrompted);
+    const SampledTexts none = sampled(with_template(folder, nullptr), kPrompted);
     CHECK(none.tokens >= 600);
     CHECK(none.texts == sampled(with_template(folder, "{{ something else }}"), kPrompted).texts);
 }
@@ -103,7 +103,7 @@ TEST_CASE("a model that ends every text at once still gives the tokens asked for
 {
     const TempDir folder;
     constexpr Token kEnd = 7;
-    const Sampled texts = sampled(always_writes(folder, kEnd), kPrompted);
+    const SampledTexts texts = sampled(always_writes(folder, kEnd), kPrompted);
     CHECK(texts.tokens >= 600);
     const std::string freely = sampled(always_writes(folder, kEnd), {.sequences = 1, .tokens = 20}).texts.front();
     CHECK(!freely.empty());  // there it is not drawn
@@ -112,7 +112,7 @@ TEST_CASE("a model that ends every text at once still gives the tokens asked for
 TEST_CASE("a context that holds no opening holds a text from nothing", "[runtime]")
 {
     const TempDir folder;
-    const Sampled texts = sampled(make_tiny_model(folder.path(), {.context = 16}), kPrompted);
+    const SampledTexts texts = sampled(make_tiny_model(folder.path(), {.context = 16}), kPrompted);
     CHECK(texts.tokens >= 600);
 }
 
