@@ -34,9 +34,9 @@ using ChunkVisitor = std::function<Result<>(const ScoredChunk&)>;
 std::size_t scored_per_chunk(std::size_t context) { return context - 1 - context / 2; }
 
 /// Runs the text chunk by chunk and shows the logits that predict its second halves: positions context/2 … context−2
-/// predict tokens context/2+1 … context−1 (tools/perplexity, `perplexity()`).
-Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, std::size_t chunks, std::size_t context,
-                      Monitor& monitor, const ChunkVisitor& visit)
+/// predict tokens context/2+1 … context−1 (tools/perplexity, `perplexity()`). `skip`: of the chunks, those that are left out.
+Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, std::size_t skip, std::size_t chunks,
+                      std::size_t context, Monitor& monitor, const ChunkVisitor& visit)
 {
     const std::size_t first = context / 2;
     const std::vector<Token> opening = model.opening();
@@ -58,7 +58,7 @@ Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, s
     // With several batches a chunk, libllama overwrites the logits of the one before: keep them here.
     std::vector<float> kept;
 
-    for (std::size_t group = 0; group < chunks; group += sequences) {
+    for (std::size_t group = skip; group < chunks; group += sequences) {
         const std::size_t members = std::min(sequences, chunks - group);
         llama_memory_clear(llama_get_memory(llama->get()), true);
         kept.clear();
@@ -90,7 +90,7 @@ Result<> visit_chunks(const LoadedModel& model, std::span<const Token> tokens, s
             scored.targets = tokens.subspan((group + member) * context + first + 1, scored.rows.size());
             if (auto visited = visit(scored); !visited) return visited;
         }
-        monitor.advance(static_cast<double>(group + members));
+        monitor.advance(static_cast<double>(group + members - skip));
     }
     return {};
 }
@@ -198,7 +198,7 @@ Result<Quality> record_reference(const LoadedModel& model, std::span<const Token
 
     QualitySum sum;
     const auto visited =
-        visit_chunks(model, tokens, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+        visit_chunks(model, tokens, 0, *chunks, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
             sum.add(chunk, {});
             if (chunk.chunk >= compared) return {};
             std::vector<std::byte> bytes(chunk_bytes);
@@ -241,8 +241,8 @@ Result<Quality> evaluate_quality(const LoadedModel& model, std::span<const Token
     std::vector<std::byte> bytes(scored_per_chunk(settings.context) * row_bytes);
     std::vector<Expectation> reference;
     const std::size_t evaluated = settings.look > 0 ? std::min(*chunks, settings.look) : *chunks;
-    const auto visited =
-        visit_chunks(model, tokens, evaluated, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
+    const auto visited = visit_chunks(
+        model, tokens, settings.skip, evaluated, settings.context, monitor, [&](const ScoredChunk& chunk) -> Result<> {
             reference.clear();
             if (chunk.chunk < compared) {
                 if (auto read = file->read_at(kHeaderBytes + chunk.chunk * bytes.size(), bytes); !read) return read;

@@ -71,6 +71,7 @@ struct QualitySettings {
     std::size_t chunks = 0;       ///< chunks of text to score; 0: all
     std::size_t kld_chunks = 16;  ///< leading chunks to compare with the full-precision model as well
     std::size_t look = 0;         ///< leading chunks of them that are evaluated; 0: all
+    std::size_t skip = 0;         ///< leading chunks that are not, as they were before
 };
 
 /// Chunks that `tokens` tokens of text give under `settings`.

@@ -29,7 +29,14 @@ public:
     Result<Quality> look_at(const Inventory& inventory, const std::string& name, std::size_t look)
     {
         if (auto ready = record_reference(); !ready) return std::unexpected(ready.error());
-        return run_quality(inventory, name, look);
+        return run_quality(inventory, name, look, 0);
+    }
+
+    /// On the others.
+    Result<Quality> look_behind(const Inventory& inventory, const std::string& name, std::size_t look)
+    {
+        if (auto ready = record_reference(); !ready) return std::unexpected(ready.error());
+        return run_quality(inventory, name, 0, look);
     }
 
     Result<Measurement> measure_model(const Inventory& inventory, const std::string& name)
@@ -77,7 +84,7 @@ private:
 
     Result<Quality> run_and_keep(const Inventory& inventory, const std::string& name)
     {
-        auto quality = run_quality(inventory, name);
+        auto quality = run_quality(inventory, name, 0, 0);
         if (!quality) return quality;
         if (auto written = write_text(path_of(inventory), to_json(*quality)); !written) return std::unexpected(written.error());
         study_.measured->insert(path_of(inventory));
@@ -96,7 +103,8 @@ private:
         return inventory.fingerprint == study_.inventory.fingerprint;
     }
 
-    Result<Quality> run_quality(const Inventory& inventory, const std::string& name, std::size_t look = 0)
+    /// `look` and `skip`: those of QualitySettings.
+    Result<Quality> run_quality(const Inventory& inventory, const std::string& name, std::size_t look, std::size_t skip)
     {
         RunSettings run = study_.settings.run;
         run.cache_in_quality &= !is_reference(inventory);
@@ -108,8 +116,8 @@ private:
         if (!chunks) return std::unexpected(chunks.error());
 
         study_.monitor.begin(name + (look > 0 ? ": a first look" : ": perplexity"),
-                             static_cast<double>(look > 0 ? look : *chunks));
-        const auto quality = evaluate(**model, *tokens, is_reference(inventory), look);
+                             static_cast<double>((look > 0 ? look : *chunks) - skip));
+        const auto quality = evaluate(**model, *tokens, is_reference(inventory), look, skip);
         if (!quality) return quality;
         if (auto finite = check_figures(name, {quality->perplexity, quality->perplexity_error, quality->kld}); !finite)
             return std::unexpected(finite.error());
@@ -125,12 +133,14 @@ private:
     {
     }
 
-    Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool record, std::size_t look)
+    Result<Quality> evaluate(RunnableModel& model, const std::vector<Token>& tokens, bool record, std::size_t look,
+                             std::size_t skip)
     {
         const std::string_view words(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
         const std::string identity = digest({facts_.key(kReference), words});
         QualitySettings settings = study_.settings.quality;
         settings.look = look;
+        settings.skip = skip;
         if (settings.kld_chunks == 0) return model.evaluate_quality(tokens, settings, std::nullopt, identity, study_.monitor);
         if (!record) return model.evaluate_quality(tokens, settings, reference_, identity, study_.monitor);
         auto quality = model.record_reference(tokens, settings, reference_, identity, study_.monitor);
@@ -243,6 +253,15 @@ Result<Quality> look_at(const Study& study, const ModelFile& file, std::size_t c
     auto stage = QualityStage::make(study);
     if (!stage) return std::unexpected(stage.error());
     return stage->look_at(*inventory, file.name, chunks);
+}
+
+Result<Quality> look_behind(const Study& study, const ModelFile& file, std::size_t chunks)
+{
+    auto inventory = read_inventory(file.path);
+    if (!inventory) return std::unexpected(inventory.error());
+    auto stage = QualityStage::make(study);
+    if (!stage) return std::unexpected(stage.error());
+    return stage->look_behind(*inventory, file.name, chunks);
 }
 
 Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths,

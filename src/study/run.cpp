@@ -120,7 +120,7 @@ Result<Quality> quality_of(const Study& usual, const Plan& plan, const std::stri
     };
     if (auto whole = kept(kPlanQuality)) return std::move(*whole);
     const std::size_t chunks = known ? look_of(known->chunk_kld.size()) : 0;
-    auto look = chunks > 0 ? kept(kPlanLook) : std::nullopt;
+    auto look = kept(kPlanLook);
     if (chunks > 0 && !look) {
         const auto built = mix.replace(plan);
         if (!built) return std::unexpected(built.error());
@@ -130,15 +130,17 @@ Result<Quality> quality_of(const Study& usual, const Plan& plan, const std::stri
             return std::unexpected(written.error());
         look = std::move(*taken);
     }
-    if (look)
-        if (auto told = extrapolated(std::move(*look), *known)) return std::move(*told);
+    if (look && chunks > 0)
+        if (auto told = extrapolated(*look, *known)) return std::move(*told);
     const auto built = mix.replace(plan);
     if (!built) return std::unexpected(built.error());
-    auto whole = measure_quality(study, {*built, name});
-    if (!whole) return std::unexpected(whole.error());
-    if (auto written = write_text(facts.path(study.workspace, kPlanQuality), to_json(whole->quality)); !written)
+    auto whole = look ? look_behind(study, {*built, name}, look->chunk_nll.size())
+                           .transform([&](const Quality& rest) { return together(*look, rest); })
+                      : measure_quality(study, {*built, name}).transform([](const Measurement& measured) { return measured.quality; });
+    if (!whole) return whole;
+    if (auto written = write_text(facts.path(study.workspace, kPlanQuality), to_json(*whole)); !written)
         return std::unexpected(written.error());
-    return std::move(whole->quality);
+    return whole;
 }
 
 /// What was measured on the whole text before any attempt was; null: nothing, so that the first attempt is.

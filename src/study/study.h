@@ -178,8 +178,9 @@ struct ModelFile {
 /// The same of any GGUF file.
 [[nodiscard]] Result<Measurement> measure_quality(const Study& study, const ModelFile& file);
 
-/// Its quality on the `chunks` leading chunks of the text; not kept.
+/// Its quality on the `chunks` leading chunks of the text, and on the others; not kept.
 [[nodiscard]] Result<Quality> look_at(const Study& study, const ModelFile& file, std::size_t chunks);
+[[nodiscard]] Result<Quality> look_behind(const Study& study, const ModelFile& file, std::size_t chunks);
 
 /// The speeds of GGUF files, in the same rounds, which end when the order is settled. `caches`: as for time_models.
 [[nodiscard]] Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths,

@@ -77,7 +77,7 @@ TEST_CASE("layers on Vulkan are those that libllama puts there", "[.][vulkan]")
                        {.threads = 1, .devices = {kDevice}});
 }
 
-TEST_CASE("with a limit for each place it is chosen what is on Vulkan", "[.][vulkan]")
+TEST_CASE("with a limit for each place it is chosen what is on Vulkan", "[.][vulkan-run]")
 {
     APREQEL_NEEDS_VULKAN();
     TempDir folder;

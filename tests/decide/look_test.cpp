@@ -1,4 +1,5 @@
 #include <apreqel/look.h>
+#include <apreqel/statistics.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
@@ -47,6 +48,41 @@ TEST_CASE("a first look tells of the whole text what another model did on it", "
     CHECK(told->kld_error > of_chunks(4, 1.5, 0.03).kld_error);
     CHECK(told->tokens == 40);
     CHECK(told->chunk_kld.size() == 4);
+}
+
+TEST_CASE("two parts of a text tell together what the whole does", "[decide]")
+{
+    const std::vector<double> surprises{1.5, 0.25, 3, 2, 0.5, 1};
+    const std::vector<double> divergences{0.25, 0.0625, 0.5, 0.125, 0.75, 0.375};
+    const auto measured = [&](std::size_t begin, std::size_t end) {
+        Mean nll;
+        Mean kld;
+        Quality quality;
+        for (std::size_t t = begin; t < end; ++t) {
+            nll.add(surprises[t]);
+            kld.add(divergences[t]);
+            quality.chunk_nll.push_back(surprises[t]);
+            quality.chunk_kld.push_back(divergences[t]);
+        }
+        quality.perplexity = std::exp(nll.mean());
+        quality.perplexity_error = quality.perplexity * nll.standard_error();
+        quality.kld = kld.mean();
+        quality.kld_error = kld.standard_error();
+        quality.tokens = quality.kld_tokens = end - begin;
+        quality.same_top = begin == 0 ? 0.5 : 0.75;
+        return quality;
+    };
+    const Quality whole = measured(0, 6);
+    const Quality both = together(measured(0, 2), measured(2, 6));
+    CHECK_THAT(both.perplexity, WithinRel(whole.perplexity, 1e-12));
+    CHECK_THAT(both.perplexity_error, WithinRel(whole.perplexity_error, 1e-12));
+    CHECK_THAT(both.kld, WithinRel(whole.kld, 1e-12));
+    CHECK_THAT(both.kld_error, WithinRel(whole.kld_error, 1e-12));
+    CHECK_THAT(both.same_top, WithinRel((2 * 0.5 + 4 * 0.75) / 6, 1e-12));
+    CHECK(both.tokens == 6);
+    CHECK(both.kld_tokens == 6);
+    CHECK(both.chunk_nll == whole.chunk_nll);
+    CHECK(both.chunk_kld == whole.chunk_kld);
 }
 
 TEST_CASE("a first look tells nothing beside a model of other chunks", "[decide]")

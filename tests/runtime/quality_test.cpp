@@ -7,6 +7,7 @@
 #include "support/tool.h"
 
 #include <apreqel/inventory.h>
+#include <apreqel/look.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
@@ -165,6 +166,13 @@ TEST_CASE("a model compared with itself has no KL divergence", "[runtime]")
     CHECK(look->chunk_nll == std::vector(again->chunk_nll.begin(), again->chunk_nll.begin() + 2));
     CHECK(look->chunk_kld.size() == 2);
     CHECK(look->tokens == look->kld_tokens);
+    const auto rest = evaluate_quality(*model, *tokens, {.context = 64, .skip = 2}, logits, "id", monitor);
+    REQUIRE(rest);
+    const Quality both = together(*look, *rest);
+    CHECK(both.chunk_nll.size() == again->chunk_nll.size());
+    CHECK_THAT(both.perplexity, WithinRel(again->perplexity, 1e-5));  // other chunks are run together
+    CHECK_THAT(both.perplexity_error, WithinRel(again->perplexity_error, 1e-4));
+    CHECK_THAT(both.kld, WithinAbs(again->kld, 1e-6));
     CHECK(!evaluate_quality(*model, *tokens, settings, logits, "other", monitor));
     std::filesystem::resize_file(logits, 5000);
     CHECK(!evaluate_quality(*model, *tokens, settings, logits, "id", monitor));

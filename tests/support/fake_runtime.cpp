@@ -310,7 +310,9 @@ private:
     {
         auto chunks = count_chunks(tokens.size(), settings);
         if (!chunks) return std::unexpected(chunks.error());
+        const std::size_t compared = std::min(*chunks, settings.kld_chunks) - settings.skip;
         if (settings.look > 0) *chunks = std::min(*chunks, settings.look);
+        *chunks -= settings.skip;
         double nll = std::log(20);
         for (const Tensor& tensor : inventory_.tensors)
             if (is_quantized(tensor.type)) nll += worth(tensor) * std::exp2(-2 * bits_per_weight(tensor.type));
@@ -321,12 +323,11 @@ private:
                         .tokens = *chunks * scored,
                         .chunk_nll = std::move(surprise.sums)};
         if (!kld) return quality;
-        const std::size_t compared = std::min(*chunks, settings.kld_chunks);
-        Spread apart = spread(*kld, compared, scored);
+        Spread apart = spread(*kld, std::min(*chunks, compared), scored);
         quality.kld = runtime_.figure(apart.mean);
         quality.kld_error = apart.error;
         quality.same_top = std::exp(-apart.mean);
-        quality.kld_tokens = compared * scored;
+        quality.kld_tokens = apart.sums.size() * scored;
         quality.chunk_kld = std::move(apart.sums);
         return quality;
     }
