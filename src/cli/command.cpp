@@ -28,7 +28,8 @@ std::string overrides_of(const RunSettings& settings)
 
 }  // namespace
 
-std::string llama_command(const std::filesystem::path& model, const RunSettings& settings, std::uint64_t context)
+std::string llama_command(const std::filesystem::path& model, const RunSettings& settings, std::uint64_t context,
+                          std::span<const std::string> servers)
 {
     const RunSettings usual;
     std::string command = context > 0 ? "llama-server" : "llama-cli";
@@ -41,6 +42,7 @@ std::string llama_command(const std::filesystem::path& model, const RunSettings&
     add(settings.cache.keys != usual.cache.keys, "-ctk", settings.cache.keys);
     add(settings.cache.values != usual.cache.values, "-ctv", settings.cache.values);
     add(settings.threads > 0, "-t", std::to_string(settings.threads));
+    add(!servers.empty(), "--rpc", joined(servers, ","));
     add(settings.gpu_layers >= 0, "-ngl", std::to_string(settings.gpu_layers));
     add(!settings.devices.empty(), "-dev", joined(settings.devices, ","));
     add(settings.split_mode != usual.split_mode, "-sm", settings.split_mode);

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 
 namespace apreqel {
 
 /// The command that runs `model` as it was measured: llama-server with the context that was counted, or llama-cli where none was.
-/// It can be pasted into a POSIX shell.
-[[nodiscard]] std::string llama_command(const std::filesystem::path& model, const RunSettings& settings, std::uint64_t context);
+/// `servers`: of RPC, HOST:PORT. It can be pasted into a POSIX shell.
+[[nodiscard]] std::string llama_command(const std::filesystem::path& model, const RunSettings& settings, std::uint64_t context,
+                                        std::span<const std::string> servers = {});
 
 }  // namespace apreqel

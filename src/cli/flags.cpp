@@ -168,7 +168,9 @@ void add_memory_limit(CLI::App& verb, Limits& limits)
     const Criterion& criterion = criteria()[kMemory];
     verb.add_option_function<std::string>(
             std::format("--{}", criterion.limit),
-            [&limits](const std::string& text) { static_cast<void>(read_memory_limits(text, limits)); },
+            [&limits](const std::string& text) {
+                if (const auto read = read_memory_limits(text, limits); !read) throw CLI::ValidationError(read.error().message);
+            },
             std::format("{}; method front", criterion.limit_meaning))
         ->type_name("SIZE|PLACE=SIZE,...")
         ->check(CLI::Validator(

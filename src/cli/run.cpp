@@ -57,7 +57,7 @@ std::string describe(const Contest& contest, const std::string& rival)
     return text + std::format(": {}.\n", format_verdict(contest));
 }
 
-std::string describe(const RunResult& result, const std::filesystem::path& output, const RunSettings& settings)
+std::string describe(const RunResult& result, const std::filesystem::path& output, const Flags& flags)
 {
     std::vector<std::vector<std::string>> rows{measurement_header("model")};
     std::vector<Measurement> measured = result.uniform;
@@ -84,7 +84,7 @@ std::string describe(const RunResult& result, const std::filesystem::path& outpu
     return std::format("{}\nMeasured in one session on {}\ntext: {}\n\n{}\n{}\n{} runs in stock llama.cpp: {}\n",
                        format_plan(result.plan), printable_line(result.device), printable_line(result.text),
                        format_table(rows) + format_energy(measured), compare(result) + better, output.filename().string(),
-                       llama_command(output, settings, result.plan.request.limits.context.tokens));
+                       llama_command(output, flags.settings.run, result.plan.request.limits.context.tokens, flags.rpc));
 }
 
 /// What a stranger would have downloaded.
@@ -203,8 +203,7 @@ Result<> run_run(RunFlags flags)
     if (const auto& cache = result->plan.chosen().cache) flags.settings.run.cache = cache->types;
     if (result->plan.gpu_layers) flags.settings.run.gpu_layers = static_cast<int>(*result->plan.gpu_layers);
     if (auto published = publish(flags, flags.publishing, *study, *result, *output); !published) return published;
-    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output, flags.settings.run), flags.json);
-        !printed)
+    if (auto printed = print_result(flags.json ? to_json(*result) : describe(*result, *output, flags), flags.json); !printed)
         return printed;
     if (result->limits_kept || (!result->rivals.empty() && !flags.goal.asked_for_rivals)) return {};
     return std::unexpected(Error{

@@ -32,7 +32,9 @@ Estimate pooled(const Estimate& a, const Estimate& b)
     if (a.count == 0 || b.count == 0) return a.count == 0 ? b : a;
     const double apart = b.mean - a.mean;
     const double squares = a.squares() + b.squares() + apart * apart * a.count * b.count / count;
-    return {.mean = (a.mean * a.count + b.mean * b.count) / count, .error = std::sqrt(squares / (count * (count - 1))), .count = count};
+    return {.mean = (a.mean * a.count + b.mean * b.count) / count,
+            .error = std::sqrt(squares / (count * (count - 1))),
+            .count = count};
 }
 
 Estimate log_perplexity(const Quality& quality)

@@ -118,7 +118,8 @@ Result<ContextMemory> context_memory(const std::filesystem::path& path, const Ru
         auto params = context_params(*model, settings.cache);
         if (!params) return std::unexpected(params.error());
         params->n_ctx = static_cast<std::uint32_t>(tokens);
-        params->swa_full = false;  // as in llama-server and llama-cli
+        params->swa_full = false;   // as in llama-server and llama-cli,
+        params->n_outputs_max = 1;  // which never want the logits of more than one token of the sequence
         std::vector<std::string> said;
         if (const auto context = make_context(*model, *params, monitor, &said); !context)
             return std::unexpected(context.error());

@@ -134,9 +134,11 @@ Result<Quality> quality_of(const Study& usual, const Plan& plan, const std::stri
         if (auto told = extrapolated(*look, *known)) return std::move(*told);
     const auto built = mix.replace(plan);
     if (!built) return std::unexpected(built.error());
-    auto whole = look ? look_behind(study, {*built, name}, look->chunk_nll.size())
-                           .transform([&](const Quality& rest) { return together(*look, rest); })
-                      : measure_quality(study, {*built, name}).transform([](const Measurement& measured) { return measured.quality; });
+    auto whole =
+        look ? look_behind(study, {*built, name}, look->chunk_nll.size()).transform([&](const Quality& rest) {
+            return together(*look, rest);
+        })
+             : measure_quality(study, {*built, name}).transform([](const Measurement& measured) { return measured.quality; });
     if (!whole) return whole;
     if (auto written = write_text(facts.path(study.workspace, kPlanQuality), to_json(*whole)); !written)
         return std::unexpected(written.error());

@@ -302,7 +302,7 @@ TEST_CASE("with a limit for each place it is chosen what is on accelerators, and
     CHECK(context.gpu_buffer_bytes > 0);
     CHECK(result->mix.placed->gpu_bytes + context.gpu_bytes() <= kGpu);
     CHECK(result->mix.placed->main_bytes + context.bytes() - context.gpu_bytes() <= kMain);
-    CHECK(place.out().contains(std::format("-ngl {}", *result->plan.gpu_layers)));
+    CHECK(place.out().contains(std::format("--rpc {} -ngl {}", server.endpoint, *result->plan.gpu_layers)));
     CHECK(run("gpu=1,cpu=1") == 3);
     CHECK(place.out().contains("no mix of these types keeps the limits"));
     // None is here without a server.

@@ -40,7 +40,8 @@ TEST_CASE("products on Vulkan are right in every type that is chosen from", "[.]
 {
     APREQEL_NEEDS_VULKAN();
     std::vector<RowFormat> formats;
-    for (const char* name : {"q3_K", "q4_K", "q5_K", "q6_K", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "iq4_xs", "mxfp4"})
+    for (const char* name :
+         {"q3_K", "q4_K", "q5_K", "q6_K", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "iq4_xs", "mxfp4"})
         formats.push_back({parse_type(name).value(), 256});
     const auto wrong = find_wrong_types({.devices = {kDevice}}, formats);
     REQUIRE(wrong);
@@ -85,11 +86,11 @@ TEST_CASE("with a limit for each place it is chosen what is on Vulkan", "[.][vul
     REQUIRE(write_text(folder / "text.txt", some_words()));
     constexpr std::uint64_t kGpu = 8 << 20;
     constexpr std::uint64_t kMain = 1 << 20;  // too little for any mix
-    const std::string command =
-        std::format("{} run {} -o {} --max-memory gpu={},cpu={} --text {} --calibration {} --types q4_0,q8_0 --imatrix none "
-                    "--rounding nearest --context 64 --kv-context 64 -r 1 --generate 4 --threads 1 >{} 2>&1",
-                    APREQEL_PROGRAM, model.string(), (folder / "mixed.gguf").string(), kGpu, kMain,
-                    (folder / "text.txt").string(), (folder / "text.txt").string(), (folder / "out").string());
+    const std::string command = std::format(
+        "{} run {} -o {} --max-memory gpu={},cpu={} --text {} --calibration {} --types q4_0,q8_0 --imatrix none "
+        "--rounding nearest --context 64 --kv-context 64 -r 1 --generate 4 --threads 1 >{} 2>&1",
+        APREQEL_PROGRAM, model.string(), (folder / "mixed.gguf").string(), kGpu, kMain, (folder / "text.txt").string(),
+        (folder / "text.txt").string(), (folder / "out").string());
     const int status = std::system(command.c_str());
     INFO(read_text(folder / "out").value());
     REQUIRE(status == 0);

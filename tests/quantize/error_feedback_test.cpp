@@ -213,7 +213,7 @@ TEST_CASE("the output's energy is that of the second moments", "[quantize]")
     std::vector<float> values(weights.data(), weights.data() + weights.size());
     const auto energy = rounder.output_energy(world.inventory.tensors[0].hessian, values, 4);
     REQUIRE(energy);
-    CHECK_THAT(*energy, WithinRel(exact, 1e-3));
+    CHECK_THAT(*energy, WithinRel(exact, 5e-3));  // factors are kept in 8 significant bits
 }
 
 TEST_CASE("where inputs have nothing to do with each other, every weight is rounded to the nearest level", "[quantize]")

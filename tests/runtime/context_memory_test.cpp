@@ -6,6 +6,7 @@
 #include "support/architectures.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
+#include "support/tool.h"
 
 #include <ggml.h>
 #include <catch2/catch_test_macros.hpp>
@@ -14,6 +15,7 @@
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 
 namespace apreqel {
@@ -53,6 +55,7 @@ Real real_context(const std::filesystem::path& path, const RunSettings& settings
     Caches caches;
     params->n_ctx = tokens;
     params->swa_full = false;
+    params->n_outputs_max = 1;
     params->cb_eval = see;
     params->cb_eval_user_data = &caches;
     Monitor monitor;
@@ -105,6 +108,26 @@ TEST_CASE("windows, latents and recurrent states take what libllama then has ten
     CHECK(memory->buffer_bytes == real.buffer_bytes);
 }
 
+TEST_CASE("buffers are those that llama-cli takes", "[runtime][slow]")
+{
+    APREQEL_NEEDS_TOOL("llama-cli");
+    const TempDir folder;
+    const auto log = folder / "log";
+    REQUIRE(std::system(std::format("llama-cli -m {} -c 2048 -t 1 --device none -p hi -n 1 -st -lv 5 >{} 2>&1 </dev/null",
+                                    demo_model().string(), log.string())
+                            .c_str()) == 0);
+    std::vector<std::string> lines;
+    std::ifstream file(log);
+    for (std::string line; std::getline(file, line);)
+        if (const auto at = line.find(": "); at != std::string::npos && line.contains(" buffer size = "))
+            lines.push_back(line.substr(at + 2));
+    REQUIRE(!lines.empty());
+    Monitor monitor;
+    const auto memory = context_memory(demo_model(), {.threads = 1, .devices = {std::string(kNoDevice)}}, 2048, monitor);
+    REQUIRE(memory);
+    CHECK(memory->buffer_bytes == reported_memory(lines).buffer_bytes);
+}
+
 TEST_CASE("a shape takes what its model takes, and no tokens take nothing", "[runtime]")
 {
     const TempDir folder;
@@ -152,6 +175,11 @@ TEST_CASE("what libllama reports is added up, a buffer that is made again once",
     const ContextMemory memory = reported_memory(lines);
     CHECK(memory.cache_bytes == (std::uint64_t{16} << 20) + 31457);  // 0.03 MiB
     CHECK(memory.buffer_bytes == static_cast<std::uint64_t>(50.75 * (1 << 20)));
+    CHECK(memory.gpu_buffer_bytes == 0);
+    const std::vector<std::string> accelerators{"CUDA0", "RPC0[127.0.0.1:50052]"};
+    CHECK(reported_memory(lines, accelerators).gpu_buffer_bytes == std::uint64_t{10} << 20);
+    const std::vector<std::string> remote{"RPC0[127.0.0.1:50052] compute buffer size =     2.00 MiB"};
+    CHECK(reported_memory(remote, accelerators).gpu_buffer_bytes == std::uint64_t{2} << 20);
     CHECK(reported_memory({}) == ContextMemory{});
 }
 
