@@ -104,6 +104,7 @@ struct RunFlags : Flags {
     Publishing publishing;
     bool prompt_given = false;  ///< --prompt-tokens
     bool chunks_given = false;  ///< --chunks
+    bool layers_given = false;  ///< --gpu-layers
     std::string rounding{kFeedback};
     bool rounding_given = false;  ///< --rounding
 };
@@ -150,7 +151,7 @@ Result<> fit_reference(RunFlags& flags)
     constexpr std::size_t kSteps =
         4;  // what was measured with the model so placed serves limits that are but a little different
     const double most = flags.request.limits.most[kGpuMemory];
-    if (most == kUnlimited || flags.settings.run.gpu_layers >= 0) return {};
+    if (most == kUnlimited || flags.layers_given) return {};
     const auto inventory = open_model(flags);
     if (!inventory) return std::unexpected(inventory.error());
     const std::size_t layers = layers_within(*inventory, kWeights * most);
@@ -268,6 +269,7 @@ void add_run(CLI::App& app, Action& chosen)
     verb->callback([&chosen, flags, verb] {
         flags->prompt_given = is_prompt_given(*verb);
         flags->chunks_given = verb->count("--chunks") > 0;
+        flags->layers_given = verb->count("--gpu-layers") > 0;
         flags->rounding_given = verb->count("--rounding") > 0;
         chosen = [flags] { return run_run(*flags); };
     });

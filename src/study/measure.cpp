@@ -115,7 +115,9 @@ private:
         const auto chunks = count_chunks(tokens->size(), study_.settings.quality);
         if (!chunks) return std::unexpected(chunks.error());
 
-        study_.monitor.begin(name + (look > 0 ? ": a first look" : ": perplexity"),
+        study_.monitor.begin(name + (look > 0   ? ": a first look"
+                                     : skip > 0 ? ": the rest of the text"
+                                                : ": perplexity"),
                              static_cast<double>((look > 0 ? look : *chunks) - skip));
         const auto quality = evaluate(**model, *tokens, is_reference(inventory), look, skip);
         if (!quality) return quality;

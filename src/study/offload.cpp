@@ -1,5 +1,6 @@
 #include "study/offload.h"
 
+#include "base/file.h"
 #include "model/names.h"
 #include "study/form.h"
 #include "study/outline.h"
@@ -97,11 +98,11 @@ Offload offload_of(const Inventory& inventory, std::size_t layers)
         for (const std::size_t t : group.tensors) grouped[t] = true;
     for (const std::size_t t : embedding_group(inventory).tensors) {
         const Tensor& tensor = inventory.tensors[t];
-        const auto bytes = static_cast<double>(tensor.size_bytes);
+        const auto weights = static_cast<double>(tensor.elements());  // in one type their bytes are alike
         const bool there = is_offloaded(tensor, offload);
-        all += bytes;
-        if (there || is_in_both(inventory, tensor, offload)) gpu += bytes;
-        if (!there) main += bytes;
+        all += weights;
+        if (there || is_in_both(inventory, tensor, offload)) gpu += weights;
+        if (!there) main += weights;
     }
     if (all > 0) {
         offload.embedding_gpu = gpu / all;
@@ -152,7 +153,9 @@ Result<Profile> choose_offload(const Study& study, const Sensitivity& sensitivit
             if ((*filling)[v] < layers) types.erase(types.begin() + static_cast<std::ptrdiff_t>(v));
         const std::string step = std::format("{} of {} layers on GPUs", layers, all_layers(study.inventory));
         auto profile = outlook(placed);
-        if (!profile && profile.error().code == ErrorCode::interrupted) return std::unexpected(profile.error());
+        const bool interrupted = !profile && profile.error().code == ErrorCode::interrupted;
+        if (interrupted && !plans.empty()) break;  // what was tried so far will do, if there is a file to be written at all
+        if (interrupted) return std::unexpected(profile.error());
         if (!profile) {  // among others, a driver needs memory too
             study.monitor.warn(std::format("{}: not chosen from: {}", step, profile.error().message));
             refused = profile.error();
@@ -174,7 +177,10 @@ Result<Profile> choose_offload(const Study& study, const Sensitivity& sensitivit
         }
     }
     if (plans.empty()) return std::unexpected(*refused);
-    return std::move(profiles[best_plan(plans)]);
+    Profile& best = profiles[best_plan(plans)];
+    if (auto written = write_text(study.workspace.path("profile.json"), to_json(best)); !written)
+        return std::unexpected(written.error());
+    return std::move(best);
 }
 
 }  // namespace apreqel

@@ -28,7 +28,8 @@ namespace apreqel {
 
 /// The outlook of the study with as many layers on accelerators as are best, as weighed by the request, when each number has the types
 /// that are best for it: of 0 and of a few with which a type fills what accelerators may hold. Types are those that, by themselves, fit
-/// there with so many. A KV cache whose types are chosen too is taken for the usual one.
+/// there with so many. A KV cache whose types are chosen too is taken for the usual one. Interrupted, it makes do with the numbers that
+/// were tried. → profile.json
 /// Error: no number of layers can keep the limits.
 [[nodiscard]] Result<Profile> choose_offload(const Study& study, const Sensitivity& sensitivity, const PlanRequest& request);
 

@@ -335,7 +335,11 @@ Result<Profile> place(Study& study, PlanRequest& request, const Sensitivity& sen
     });
     request.limits.context = profile->device.context;
     request.limits.context.cache_is_chosen = study.settings.mix_cache;
-    return study.settings.mix_cache ? outlook(study) : std::move(profile);
+    if (!study.settings.mix_cache) return profile;
+    auto mixed = outlook(study);
+    if (mixed || mixed.error().code != ErrorCode::interrupted) return mixed;
+    request.limits.context.cache_is_chosen = false;  // then with the usual cache
+    return profile;
 }
 
 /// From nothing to what is to be shipped. Error: among others, that there is no more time; `found` tells how far it came.
@@ -496,6 +500,8 @@ Result<> check_run(const Study& study, const PlanRequest& request)
                                      "--max-memory SIZE limits the whole; --devices and --rpc say what may be used"});
     if (!limits_places(request.limits) && (request.weights[kGpuMemory] > 0 || request.weights[kMainMemory] > 0))
         return usage_error("run: what is on a GPU has a weight, which only --max-memory gpu=SIZE or cpu=SIZE lets choose");
+    if (limits_places(request.limits) && request.limits.most[kGpuMemory] == kUnlimited)
+        return usage_error("run: --max-memory cpu= says what main memory may hold; add gpu=, what GPUs may");
     if (limits_places(request.limits) && !study.settings.run.overrides.empty())
         return usage_error("run: --override-tensor says where tensors are, so that --max-memory gpu= cannot choose it");
     return check_energy(study);

@@ -297,6 +297,10 @@ TEST_CASE("with a limit for each place it is chosen what is on accelerators, and
     REQUIRE(result->plan.gpu_layers);
     REQUIRE(result->mix.placed);
     CHECK(*result->plan.gpu_layers > 0);
+    const auto profile = read_profile(place.model.string() + ".apreqel/profile.json");
+    REQUIRE(profile);
+    REQUIRE(profile->device.offload);
+    CHECK(profile->device.offload->layers == result->plan.gpu_layers);
     const ContextMemory& context = result->plan.request.limits.context;
     CHECK(context.gpu_cache_bytes > 0);
     CHECK(context.gpu_buffer_bytes > 0);
@@ -305,6 +309,7 @@ TEST_CASE("with a limit for each place it is chosen what is on accelerators, and
     CHECK(place.out().contains(std::format("--rpc {} -ngl {}", server.endpoint, *result->plan.gpu_layers)));
     CHECK(run("gpu=1,cpu=1") == 3);
     CHECK(place.out().contains("no mix of these types keeps the limits"));
+    CHECK(run("cpu=1GiB") == 2);
     // None is here without a server.
     CHECK(place.run("run", {"--max-memory", "gpu=1GiB", "-o", place.in("other.gguf")}) == 2);
     CHECK(place.out().contains("finds none that it may use"));
