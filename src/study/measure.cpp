@@ -25,18 +25,11 @@ public:
         return QualityStage(study, std::move(*text));
     }
 
-    /// On the leading chunks.
-    Result<Quality> look_at(const Inventory& inventory, const std::string& name, std::size_t look)
+    /// On a part of the text: `look` and `skip` are those of QualitySettings.
+    Result<Quality> measure_part(const Inventory& inventory, const std::string& name, std::size_t look, std::size_t skip)
     {
         if (auto ready = record_reference(); !ready) return std::unexpected(ready.error());
-        return run_quality(inventory, name, look, 0);
-    }
-
-    /// On the others.
-    Result<Quality> look_behind(const Inventory& inventory, const std::string& name, std::size_t look)
-    {
-        if (auto ready = record_reference(); !ready) return std::unexpected(ready.error());
-        return run_quality(inventory, name, 0, look);
+        return run_quality(inventory, name, look, skip);
     }
 
     Result<Measurement> measure_model(const Inventory& inventory, const std::string& name)
@@ -157,6 +150,15 @@ private:
     std::filesystem::path reference_;
 };
 
+Result<Quality> measure_part(const Study& study, const ModelFile& file, std::size_t look, std::size_t skip)
+{
+    auto inventory = read_inventory(file.path);
+    if (!inventory) return std::unexpected(inventory.error());
+    auto stage = QualityStage::make(study);
+    if (!stage) return std::unexpected(stage.error());
+    return stage->measure_part(*inventory, file.name, look, skip);
+}
+
 /// Says which neighbours in latency the measurement cannot tell apart.
 void warn_of_noise(const std::vector<Measurement>& measurements, Monitor& monitor)
 {
@@ -250,20 +252,12 @@ Result<Measurement> measure_quality(const Study& study, const ModelFile& file)
 
 Result<Quality> look_at(const Study& study, const ModelFile& file, std::size_t chunks)
 {
-    auto inventory = read_inventory(file.path);
-    if (!inventory) return std::unexpected(inventory.error());
-    auto stage = QualityStage::make(study);
-    if (!stage) return std::unexpected(stage.error());
-    return stage->look_at(*inventory, file.name, chunks);
+    return measure_part(study, file, chunks, 0);
 }
 
 Result<Quality> look_behind(const Study& study, const ModelFile& file, std::size_t chunks)
 {
-    auto inventory = read_inventory(file.path);
-    if (!inventory) return std::unexpected(inventory.error());
-    auto stage = QualityStage::make(study);
-    if (!stage) return std::unexpected(stage.error());
-    return stage->look_behind(*inventory, file.name, chunks);
+    return measure_part(study, file, 0, chunks);
 }
 
 Result<std::vector<Speed>> time_files(const Study& study, const std::vector<std::filesystem::path>& paths,
